@@ -1,0 +1,176 @@
+package event
+
+// Correlation: the relation of one force's stimulus and response over one window.
+type Correlation struct {
+	// The brand.
+	BrandID string `avro:"brand_id"`
+	// Number of the force, 1 to 10.
+	Force int32 `avro:"force"`
+	// Start of the window, inclusive.
+	WindowStartMs int64 `avro:"window_start"`
+	// End of the window, exclusive.
+	WindowEndMs int64 `avro:"window_end"`
+	// Width of one lag step in minutes.
+	StepMinutes int32 `avro:"step_minutes"`
+	// Name of the signal used as stimulus.
+	StimulusSignal string `avro:"stimulus_signal"`
+	// Name of the signal used as response.
+	ResponseSignal string `avro:"response_signal"`
+	// Sum of the stimulus in the window, in the signal's unit.
+	StimulusTotal int64 `avro:"stimulus_total"`
+	// Sum of the response in the window, in the signal's unit.
+	ResponseTotal int64 `avro:"response_total"`
+	// Correlation of response and stimulus at lag 0, 1, 2 … steps.
+	LagProfile []float32 `avro:"lag_profile"`
+	// The lag with the highest correlation, in minutes; −1 when there is none.
+	BestLagMinutes int32 `avro:"best_lag_minutes"`
+	// The correlation at that lag.
+	BestLagCorrelation float64 `avro:"best_lag_correlation"`
+	// Delay of the kernel chosen, in minutes.
+	DelayMinutes int32 `avro:"delay_minutes"`
+	// Half-life of the kernel chosen, in minutes.
+	HalfLifeMinutes int32 `avro:"half_life_minutes"`
+	// Correlation of the response with the stimulus decayed by the kernel.
+	DecayedCorrelation float64 `avro:"decayed_correlation"`
+	// Effective number of independent observations under autocorrelation.
+	EffectiveN float64 `avro:"effective_n"`
+	// Probability of such a correlation without an effect, after Bartlett, for all lags and kernels
+	// searched; 1 when there is no evidence.
+	PValue float64 `avro:"p_value"`
+	// What may be said.
+	Verdict Verdict `avro:"verdict"`
+	// Why the evidence is insufficient, empty otherwise.
+	Reason string `avro:"reason"`
+	// Response units per unit of stimulus, at least 0.
+	Effect float64 `avro:"effect"`
+	// Lower end of the nominal 95 % interval of the effect.
+	EffectLow float64 `avro:"effect_low"`
+	// Upper end of the nominal 95 % interval of the effect.
+	EffectHigh float64 `avro:"effect_high"`
+	// Monotone version of this result: the higher one replaces the lower.
+	Revision int64 `avro:"revision"`
+	// provisional from hourly proxies, settled once the platform's report has landed.
+	Tier Tier `avro:"tier"`
+	// The input watermark of each source when the result was computed, by source name.
+	Watermarks []SourceWatermark `avro:"watermarks"`
+	// The version of the statistics that computed it.
+	CodeVersion string `avro:"code_version"`
+}
+
+// Credit: one brand's revenue of one day on one node, split by responsibility: credits plus
+// baseline are the revenue, to the micro.
+type Credit struct {
+	// The brand.
+	BrandID string `avro:"brand_id"`
+	// Start of the day in the brand's time zone.
+	DayMs int64 `avro:"day"`
+	// The node the revenue was made on.
+	Node NodeName `avro:"node"`
+	// ISO 4217 code of every amount.
+	Currency string `avro:"currency"`
+	// Revenue of the day, net of returns.
+	RevenueMicros int64 `avro:"revenue_micros"`
+	// The part no stimulus is responsible for.
+	BaselineMicros int64 `avro:"baseline_micros"`
+	// TikTok Shop's own revenue of the day, net of returns: the denominator of the multiplier.
+	DirectGMVMicros int64 `avro:"direct_gmv_micros"`
+	// The parts stimuli are responsible for.
+	Credits []CreditShare `avro:"credits"`
+	// Amazon revenue credited to TikTok over direct TikTok revenue, over the window that ends with
+	// the day; 0 when there is none.
+	Multiplier float64 `avro:"multiplier"`
+	// Lower end of its nominal 95 % interval.
+	MultiplierLow float64 `avro:"multiplier_low"`
+	// Upper end of its nominal 95 % interval.
+	MultiplierHigh float64 `avro:"multiplier_high"`
+	// Monotone version of this result: the higher one replaces the lower.
+	Revision int64 `avro:"revision"`
+	// provisional from hourly proxies, settled once the platform's report has landed.
+	Tier Tier `avro:"tier"`
+	// The input watermark of each source when the result was computed, by source name.
+	Watermarks []SourceWatermark `avro:"watermarks"`
+	// The version of the statistics that computed it.
+	CodeVersion string `avro:"code_version"`
+}
+
+// Spike: an episode in which the branded-search side of a brand runs far above its baseline.
+type Spike struct {
+	// The brand.
+	BrandID string `avro:"brand_id"`
+	// Deterministic identity: brand, force and start.
+	SpikeID ID `avro:"spike_id"`
+	// Number of the force it is evidence for.
+	Force int32 `avro:"force"`
+	// Whether it goes on, has ended, or lost its evidence to restated data.
+	Status SpikeStatus `avro:"status"`
+	// Start of the first bucket of the episode.
+	StartedAtMs int64 `avro:"started_at"`
+	// Start of the bucket with the highest score.
+	PeakAtMs int64 `avro:"peak_at"`
+	// End of the last bucket seen so far.
+	EndedAtMs int64 `avro:"ended_at"`
+	// Highest score: standard deviations above the baseline.
+	PeakZ float64 `avro:"peak_z"`
+	// Response above the baseline so far, in the signal's unit.
+	Excess int64 `avro:"excess"`
+	// Name of the signal it was seen in.
+	ResponseSignal string `avro:"response_signal"`
+	// The content with most responsibility, empty when none.
+	LeadingContentID string `avro:"leading_content_id"`
+	// Views that content gained in the window before the spike.
+	LeadingViews int64 `avro:"leading_views"`
+	// Monotone version of this result: the higher one replaces the lower.
+	Revision int64 `avro:"revision"`
+	// provisional from hourly proxies, settled once the platform's report has landed.
+	Tier Tier `avro:"tier"`
+	// The input watermark of each source when the result was computed, by source name.
+	Watermarks []SourceWatermark `avro:"watermarks"`
+	// The version of the statistics that computed it.
+	CodeVersion string `avro:"code_version"`
+}
+
+// DeadLetter: a record that was not applied, with its one reason.
+type DeadLetter struct {
+	// The event's id; derived from topic, partition and offset when it cannot be read.
+	EventID ID `avro:"event_id"`
+	// The brand, or the Kafka key when the record cannot be read.
+	BrandID string `avro:"brand_id"`
+	// Why the record was refused.
+	Reason Reason `avro:"reason"`
+	// What, where and what to do next, in one sentence.
+	Detail string `avro:"detail"`
+	// Name of the record type, empty when unknown.
+	Record string `avro:"record"`
+	// The topic it came from.
+	Topic string `avro:"topic"`
+	// The partition it came from.
+	Partition int32 `avro:"partition"`
+	// The offset it came from.
+	Offset int64 `avro:"offset"`
+	// When it happened; the Kafka timestamp when the record cannot be read.
+	OccurredAtMs int64 `avro:"occurred_at"`
+	// The Kafka key as received, cut at 1 KiB.
+	Key []byte `avro:"key"`
+	// The Kafka value as received, cut at 1 MiB less 16 KiB.
+	Payload []byte `avro:"payload"`
+}
+
+// SourceWatermark: how far one source has come.
+type SourceWatermark struct {
+	// Name of the source.
+	Source string `avro:"source"`
+	// Highest occurred_at accepted from it.
+	WatermarkMs int64 `avro:"watermark"`
+}
+
+// CreditShare: the part of a revenue one stimulus is responsible for.
+type CreditShare struct {
+	// Number of the force.
+	Force int32 `avro:"force"`
+	// The node of the stimulus.
+	Node NodeName `avro:"node"`
+	// The content, empty for the node's remainder.
+	ContentID string `avro:"content_id"`
+	// The credit, in millionths of the record's currency.
+	CreditMicros int64 `avro:"credit_micros"`
+}

@@ -1,0 +1,153 @@
+package event
+
+// Signal is a per-brand integer series: a bucket holds the sum of the
+// contributions whose time lies in it.
+type Signal uint8
+
+// The signals. The numbers are part of the state's format: never reuse one.
+const (
+	NoSignal Signal = iota
+	TikTokPosts
+	TikTokViews
+	TikTokAdImpressions
+	TikTokGMV
+	CreatorsJoined
+	KnownCreatorsJoined
+	ReactivatedPosts
+	BrandedSearches
+	BrandedSearchesDay
+	BrandedSearchesWeek
+	BrandedAdImpressions
+	GlanceViews
+	OrderedSales
+	BrandedRevenue
+	UnitsShipped
+	RepeatUnits
+	Reviews
+	AmazonRegistrations
+	ConsentedRegistrations
+	AISessions
+	AIOrders
+	ShopifyRevenue
+	ActiveSubscribers
+	ReplenishmentSends
+	ReplenishmentClicks
+	ReactivationSends
+	CreatorInvites
+	Citations
+	signalEnd
+)
+
+// SignalsMax is the number of signals plus one: a bound for arrays by signal.
+const SignalsMax = int(signalEnd)
+
+// Grain is the finest time resolution at which a signal's source reports.
+type Grain uint8
+
+// The grains.
+const (
+	QuarterHour Grain = iota
+	Hour
+	Day
+	Week
+)
+
+// Minutes returns the width of one bucket of the grain.
+func (g Grain) Minutes() int64 { return [...]int64{15, 60, 1440, 10080}[g] }
+
+// SignalInfo describes one signal.
+type SignalInfo struct {
+	Name  string // as in tables and metrics
+	Unit  string // as in UCUM: {view}, or {micro} for millionths of the brand's currency
+	Node  NodeName
+	Grain Grain
+	Money bool // in millionths of the brand's reporting currency
+}
+
+// Info returns the description of the signal; the zero SignalInfo for an
+// unknown one.
+func (s Signal) Info() SignalInfo {
+	if s >= signalEnd {
+		return SignalInfo{}
+	}
+	return signals[s]
+}
+
+// String returns the signal's name.
+func (s Signal) String() string { return s.Info().Name }
+
+var signals = [SignalsMax]SignalInfo{
+	TikTokPosts:            {"tiktok_posts", "{post}", NodeTikTok, QuarterHour, false},
+	TikTokViews:            {"tiktok_views", "{view}", NodeTikTok, QuarterHour, false},
+	TikTokAdImpressions:    {"tiktok_ad_impressions", "{impression}", NodeTikTok, Hour, false},
+	TikTokGMV:              {"tiktok_gmv", "{micro}", NodeTikTok, QuarterHour, true},
+	CreatorsJoined:         {"creators_joined", "{creator}", NodeTikTok, QuarterHour, false},
+	KnownCreatorsJoined:    {"known_creators_joined", "{creator}", NodeTikTok, QuarterHour, false},
+	ReactivatedPosts:       {"reactivated_posts", "{post}", NodeTikTok, QuarterHour, false},
+	BrandedSearches:        {"branded_searches", "{search}", NodeAmazon, QuarterHour, false},
+	BrandedSearchesDay:     {"branded_searches_day", "{search}", NodeAmazon, Day, false},
+	BrandedSearchesWeek:    {"branded_searches_week", "{search}", NodeAmazon, Week, false},
+	BrandedAdImpressions:   {"branded_ad_impressions", "{impression}", NodeAmazon, QuarterHour, false},
+	GlanceViews:            {"glance_views", "{view}", NodeAmazon, Hour, false},
+	OrderedSales:           {"ordered_sales", "{micro}", NodeAmazon, Hour, true},
+	BrandedRevenue:         {"branded_revenue", "{micro}", NodeAmazon, QuarterHour, true},
+	UnitsShipped:           {"units_shipped", "{unit}", NodeAmazon, QuarterHour, false},
+	RepeatUnits:            {"repeat_units", "{unit}", NodeAmazon, QuarterHour, false},
+	Reviews:                {"reviews", "{review}", NodeAmazon, QuarterHour, false},
+	AmazonRegistrations:    {"amazon_registrations", "{registration}", NodeShopify, QuarterHour, false},
+	ConsentedRegistrations: {"consented_registrations", "{registration}", NodeShopify, QuarterHour, false},
+	AISessions:             {"ai_sessions", "{session}", NodeShopify, QuarterHour, false},
+	AIOrders:               {"ai_orders", "{order}", NodeShopify, QuarterHour, false},
+	ShopifyRevenue:         {"shopify_revenue", "{micro}", NodeShopify, QuarterHour, true},
+	ActiveSubscribers:      {"active_subscribers", "{event}", NodeMessaging, QuarterHour, false},
+	ReplenishmentSends:     {"replenishment_sends", "{message}", NodeMessaging, QuarterHour, false},
+	ReplenishmentClicks:    {"replenishment_clicks", "{click}", NodeMessaging, QuarterHour, false},
+	ReactivationSends:      {"reactivation_sends", "{message}", NodeMessaging, QuarterHour, false},
+	CreatorInvites:         {"creator_invites", "{message}", NodeMessaging, QuarterHour, false},
+	Citations:              {"citations", "{citation}", NodeAISearch, QuarterHour, false},
+}
+
+// Force is a directed, measurable influence between two nodes.
+type Force struct {
+	Number      int
+	From, To    NodeName
+	WindowHours int // how long a stimulus is taken to act
+	// Stimuli and Responses name the signals, the most telling first. The first
+	// that holds anything in the window is correlated; a later one stands in
+	// for it, and the result says which was used.
+	Stimuli, Responses []Signal
+	// Revenue is the money the force earns credit of, NoSignal when it moves no
+	// money by itself.
+	Revenue Signal
+}
+
+// StepMinutes is the width of one lag step: 15 minutes for the short windows,
+// two hours for the long ones.
+func (f Force) StepMinutes() int {
+	if f.WindowHours <= ShortWindowHours {
+		return 15
+	}
+	return 120
+}
+
+// The two windows of the forces.
+const (
+	ShortWindowHours = 72
+	LongWindowHours  = 28 * 24
+)
+
+// Forces returns the ten forces, by number. The caller may not change it.
+func Forces() []Force { return forces[:] }
+
+var forces = [...]Force{
+	{1, NodeTikTok, NodeAmazon, ShortWindowHours, []Signal{TikTokViews, TikTokAdImpressions}, []Signal{BrandedSearches, BrandedAdImpressions, GlanceViews}, BrandedRevenue},
+	{2, NodeTikTok, NodeAISearch, LongWindowHours, []Signal{TikTokViews, TikTokPosts}, []Signal{Citations}, NoSignal},
+	{3, NodeAmazon, NodeShopify, LongWindowHours, []Signal{UnitsShipped}, []Signal{AmazonRegistrations}, NoSignal},
+	{4, NodeAmazon, NodeAISearch, LongWindowHours, []Signal{Reviews}, []Signal{Citations}, NoSignal},
+	{5, NodeShopify, NodeTikTok, LongWindowHours, []Signal{CreatorInvites}, []Signal{KnownCreatorsJoined}, NoSignal},
+	{6, NodeShopify, NodeMessaging, LongWindowHours, []Signal{ConsentedRegistrations}, []Signal{ActiveSubscribers}, NoSignal},
+	{7, NodeAISearch, NodeAmazon, ShortWindowHours, []Signal{Citations}, []Signal{BrandedSearches, BrandedAdImpressions, GlanceViews}, BrandedRevenue},
+	{8, NodeAISearch, NodeShopify, ShortWindowHours, []Signal{Citations}, []Signal{AISessions, AIOrders}, ShopifyRevenue},
+	{9, NodeMessaging, NodeAmazon, ShortWindowHours, []Signal{ReplenishmentSends, ReplenishmentClicks}, []Signal{RepeatUnits, Reviews}, BrandedRevenue},
+	{10, NodeMessaging, NodeTikTok, LongWindowHours, []Signal{ReactivationSends}, []Signal{CreatorsJoined, ReactivatedPosts}, NoSignal},
+}

@@ -1,0 +1,29 @@
+CREATE TABLE IF NOT EXISTS amazon_order
+(
+    event_id UUID COMMENT 'Deterministic identity: the first 16 bytes of SHA-256 over record name, brand, source, natural key (or the source\'s own id) and version, length-prefixed; see event.NewID.',
+    brand_id LowCardinality(String) COMMENT 'The brand the event belongs to; the Kafka key of the record.',
+    occurred_at DateTime64(3, 'UTC') COMMENT 'When it happened, by the source\'s clock; for a report, the start of its period.',
+    observed_at DateTime64(3, 'UTC') COMMENT 'When the connector first saw it.',
+    source LowCardinality(String) COMMENT 'The feed the event came from, for example tiktok_shop_webhook; each source of a brand has its own watermark.',
+    natural_key String COMMENT 'The source\'s own key of the entity; versions of one key replace each other. Empty for a fact.',
+    version Int64 COMMENT 'Monotone version within the natural key: the higher one replaces the lower. 0 for a fact.',
+    order_id String COMMENT 'Amazon\'s id of the order.',
+    status LowCardinality(String) COMMENT 'State of the order.',
+    asin String COMMENT 'Amazon\'s item number.',
+    units Int32 COMMENT 'Units ordered.',
+    returned_units Int32 COMMENT 'Units returned so far.',
+    gross_micros Int64 COMMENT 'Order value before returns, in millionths of the currency.',
+    refunded_micros Int64 COMMENT 'Refunded so far, in millionths of the currency.',
+    branded Bool COMMENT 'Whether the order is branded revenue: won through a branded search or the brand store.',
+    repeat Bool COMMENT 'Whether the buyer has ordered from the brand before.',
+    currency LowCardinality(String) COMMENT 'ISO 4217 code of every amount in the record.',
+    kafka_topic LowCardinality(String) COMMENT 'Topic the record came from.',
+    kafka_partition Int32 COMMENT 'Partition the record came from.',
+    kafka_offset Int64 COMMENT 'Offset the record came from.',
+    kafka_at DateTime64(3, 'UTC') COMMENT 'Kafka timestamp of the record.',
+    inserted_at DateTime64(3, 'UTC') DEFAULT now64(3) COMMENT 'When ClickHouse received the row.'
+)
+ENGINE = ReplacingMergeTree(kafka_offset)
+PARTITION BY toYYYYMM(occurred_at)
+ORDER BY (brand_id, occurred_at, event_id)
+COMMENT 'An order on Amazon in its current state. Snapshot by order_id.'
