@@ -1,0 +1,270 @@
+package codec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/avro"
+	"github.com/twmb/franz-go/pkg/sr"
+
+	"flywheel/schemas"
+)
+
+// Registry knows which schema has which id. Client asks a schema registry;
+// Static holds the contracts in memory.
+type Registry interface {
+	// ID returns the id under which a subject holds a schema, or an error that
+	// is ErrUnknownSchema when it does not.
+	ID(ctx context.Context, subject, schema string) (uint32, error)
+	// Schema returns the schema of an id, or an error that is ErrUnknownSchema
+	// when there is none.
+	Schema(ctx context.Context, id uint32) (string, error)
+}
+
+// ErrUnknownSchema says that a registry answered, and does not hold what it
+// was asked for.
+var ErrUnknownSchema = errors.New("the schema registry does not hold this schema")
+
+// Bounds on what a Client keeps and takes.
+const (
+	cachedSchemasMax = 1024
+	responseBytesMax = 4 << 20
+	// missFor is how long the answer "unknown" is believed. It bounds what a
+	// stream of poison costs, and how long a schema that was just registered
+	// stays unseen.
+	missFor = 5 * time.Second
+)
+
+// Client is a Registry that asks a Confluent schema registry. It is safe for
+// concurrent use and caches by id.
+type Client struct {
+	client    *sr.Client
+	transport *http.Transport
+	where     string // the addresses, for messages
+
+	mu      sync.Mutex
+	schemas map[uint32]string
+	misses  map[uint32]time.Time // until when an id is taken for unknown
+}
+
+// NewClient returns a client of the registry; it connects when first asked.
+func NewClient(c Config) (*Client, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	opts := []sr.ClientOpt{
+		sr.URLs(slices.Clone(c.URLs)...),
+		sr.UserAgent("flywheel"),
+		sr.HTTPClient(&http.Client{
+			Timeout:   time.Duration(c.TimeoutMs) * time.Millisecond,
+			Transport: boundedTransport{transport},
+		}),
+	}
+	if c.User != "" {
+		opts = append(opts, sr.BasicAuth(c.User, c.Password))
+	}
+	client, err := sr.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("set up the client of the schema registry: %w", err)
+	}
+	return &Client{
+		client:    client,
+		transport: transport,
+		where:     strings.Join(c.URLs, ", "),
+		schemas:   make(map[uint32]string),
+		misses:    make(map[uint32]time.Time),
+	}, nil
+}
+
+// Close closes the client's idle connections.
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
+
+// boundedTransport cuts off an answer that is longer than any schema.
+type boundedTransport struct{ http.RoundTripper }
+
+func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.RoundTripper.RoundTrip(r)
+	if err == nil {
+		resp.Body = http.MaxBytesReader(nil, resp.Body, responseBytesMax)
+	}
+	return resp, err
+}
+
+// ID implements Registry.
+func (c *Client) ID(ctx context.Context, subject, schema string) (uint32, error) {
+	found, err := c.client.LookupSchema(ctx, subject, sr.Schema{Schema: schema})
+	if err != nil {
+		return 0, c.explain(err, "look up subject %q", subject)
+	}
+	return uint32(found.ID), nil
+}
+
+// Schema implements Registry.
+func (c *Client) Schema(ctx context.Context, id uint32) (string, error) {
+	if id > math.MaxInt32 { // registries count in Java's int, and take more for a wrong address
+		return "", fmt.Errorf("look up schema %d: %w", id, ErrUnknownSchema)
+	}
+	now := time.Now()
+	c.mu.Lock()
+	text, known := c.schemas[id]
+	missed := now.Before(c.misses[id])
+	c.mu.Unlock()
+	switch {
+	case known:
+		return text, nil
+	case missed:
+		return "", fmt.Errorf("look up schema %d: %w", id, ErrUnknownSchema)
+	}
+
+	found, err := c.client.SchemaByID(ctx, int(id))
+	err = c.explain(err, "look up schema %d", id)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case errors.Is(err, ErrUnknownSchema):
+		remember(c.misses, id, now.Add(missFor))
+	case err == nil:
+		remember(c.schemas, id, found.Schema)
+	}
+	return found.Schema, err
+}
+
+// remember puts one entry into a bounded cache. A full one is emptied: it
+// fills only when ids arrive that nobody registered.
+func remember[V any](m map[uint32]V, id uint32, v V) {
+	if len(m) >= cachedSchemasMax {
+		clear(m)
+	}
+	m[id] = v
+}
+
+// explain says what was attempted and, where the registry could not be asked,
+// what to do.
+func (c *Client) explain(err error, format string, args ...any) error {
+	if err == nil {
+		return nil
+	}
+	attempt := fmt.Sprintf(format, args...)
+	var answer *sr.ResponseError
+	switch {
+	case !errors.As(err, &answer):
+		return fmt.Errorf("%s: reach the schema registry at %s: %w: start it, or set registry.urls to where it is", attempt, c.where, err)
+	// A 404 without the registry's own code comes from something else, such as
+	// a proxy: it says nothing about the schema.
+	case answer.StatusCode == http.StatusNotFound && answer.ErrorCode/100 == http.StatusNotFound:
+		return fmt.Errorf("%s at %s: %w", attempt, c.where, ErrUnknownSchema)
+	case answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden:
+		return fmt.Errorf("%s: the schema registry at %s refuses the login (status %d): check registry.user and registry.password", attempt, c.where, answer.StatusCode)
+	default:
+		return fmt.Errorf("%s: the schema registry at %s answers with status %d: %w", attempt, c.where, answer.StatusCode, err)
+	}
+}
+
+// Registration is one version of a contract in the registry.
+type Registration struct {
+	Subject string
+	Version int // of the contract in schemas/avro
+	ID      uint32
+	Created bool // whether this call registered it
+}
+
+// Register makes sure that every subject holds every version of its contract,
+// in the order of the topic file, and that the registry refuses versions that
+// old and new programs could not both read. It changes nothing where all is
+// well. A contract that does not fit what a subject holds is an error that
+// names the subject and the field, and nothing is registered for it.
+func (c *Client) Register(ctx context.Context) ([]Registration, error) {
+	topics, err := schemas.LoadTopics()
+	if err != nil {
+		return nil, err
+	}
+	var rs []Registration
+	for _, t := range topics.Topics {
+		for _, record := range t.Records {
+			versions, err := schemas.Versions(record)
+			if err != nil {
+				return rs, err
+			}
+			subject := schemas.Subject(t.Name, record)
+			for _, v := range versions {
+				text, err := schemas.Avro(record, v)
+				if err != nil {
+					return rs, err
+				}
+				r, err := c.register(ctx, subject, record, v, string(text))
+				if err != nil {
+					return rs, err
+				}
+				rs = append(rs, r)
+			}
+			level := c.client.SetCompatibility(ctx, sr.SetCompatibility{Level: sr.CompatFullTransitive}, subject)
+			if err := c.explain(level[0].Err, "set the compatibility level of subject %q", subject); err != nil {
+				return rs, err
+			}
+		}
+	}
+	return rs, nil
+}
+
+func (c *Client) register(ctx context.Context, subject, record string, version int, text string) (Registration, error) {
+	r := Registration{Subject: subject, Version: version}
+	id, err := c.ID(ctx, subject, text)
+	if err == nil {
+		r.ID = id
+		return r, nil
+	}
+	if !errors.Is(err, ErrUnknownSchema) {
+		return r, err
+	}
+	if err := c.fits(ctx, subject, record, version, text); err != nil {
+		return r, err
+	}
+	newID, err := c.client.RegisterSchema(ctx, subject, sr.Schema{Schema: text}, -1, -1)
+	if err := c.explain(err, "register version %d of %s under subject %q", version, record, subject); err != nil {
+		return r, err
+	}
+	r.ID, r.Created = uint32(newID), true
+	return r, nil
+}
+
+// fits checks a contract against everything its subject holds, in both
+// directions: programs of both versions run side by side during an upgrade.
+func (c *Client) fits(ctx context.Context, subject, record string, version int, text string) error {
+	held, err := c.client.Schemas(ctx, subject)
+	if err := c.explain(err, "read the versions of subject %q", subject); err != nil {
+		if errors.Is(err, ErrUnknownSchema) {
+			return nil
+		}
+		return err
+	}
+	ours, err := avro.Parse(text)
+	if err != nil {
+		return fmt.Errorf("parse version %d of the contract of record %q: %w", version, record, err)
+	}
+	for _, h := range held {
+		theirs, err := avro.Parse(h.Schema.Schema)
+		if err != nil {
+			return fmt.Errorf("version %d of subject %q is not an Avro record: delete it there, or use another registry: %w", h.Version, subject, err)
+		}
+		for _, pair := range [...][2]*avro.Schema{{theirs, ours}, {ours, theirs}} {
+			err := avro.CheckCompatibility(pair[0], pair[1])
+			var c *avro.CompatibilityError
+			if errors.As(err, &c) {
+				return fmt.Errorf("version %d of %s does not fit version %d that subject %q holds, at %s (%s): keep that field as it is there and add a new one with a default, as the next version in schemas/avro/%s",
+					version, record, h.Version, subject, c.Path, c.Detail, record)
+			}
+			if err != nil {
+				return fmt.Errorf("compare version %d of %s with version %d of subject %q: %w", version, record, h.Version, subject, err)
+			}
+		}
+	}
+	return nil
+}
