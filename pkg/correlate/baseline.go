@@ -1,0 +1,234 @@
+package correlate
+
+import "math"
+
+// The shape of the seasonal model.
+const (
+	// Bins is the number of seasonal bins: 0–23 the local hours of a working
+	// day, 24–47 those of a weekend day or holiday.
+	Bins = 48
+	// SeasonalHoursMin is the history below which a baseline is its level only.
+	SeasonalHoursMin = 10 * 24
+
+	weekHours  = 168
+	levelsMax  = HistoryHoursMax/weekHours + 1
+	huberC     = 2.0
+	iterations = 8
+	madToSigma = 1.4826 // of a normal distribution
+)
+
+// History is the hourly past a baseline is fitted to, oldest first. Further
+// regressors (day of week, calendar events) become further fields.
+type History struct {
+	Counts []int64 // events, or micros, of each hour
+	Bins   []uint8 // the seasonal bin of each hour, below Bins
+}
+
+// Baseline is what a series would be without bursts: a slow level, one value a
+// week, times a seasonal factor. The zero value expects nothing.
+type Baseline struct {
+	season [Bins]float64      // factors around 1
+	levels [levelsMax]float64 // per hour, of the last week, the one before …
+	weeks  int
+	hours  int
+	degree int
+	scale  float64
+}
+
+// Fit returns the baseline of a history; of a longer one than HistoryHoursMax
+// the newest part counts. Below SeasonalHoursMin hours the seasonal factors
+// stay 1, and an empty history gives the zero Baseline.
+//
+// The model is quasi-Poisson: E y = μ = level × season, Var y = φ μ (McCullagh
+// & Nelder, Generalized Linear Models, 2nd ed. 1989, ch. 6 and 9). Its score
+// equations have a closed form for one factor given the other, season[b] =
+// Σ w y / Σ w level over the hours in bin b, and the two are solved in turn
+// (iterative proportional fitting). Bursts are bounded by Huber's weights
+// w = min(1, c σ/|r|), c = 2, on the Pearson residuals r = (y − μ)/√μ (Huber,
+// Robust Estimation of a Location Parameter, 1964; for GLMs Cantoni & Ronchetti
+// 2001, here without their consistency correction, below 3 % for Poisson), with
+// σ = √φ from the median absolute residual. The iterations are few and fixed,
+// so that the result is a function of the integers alone.
+func Fit(h History, s *Scratch) Baseline {
+	if n := len(h.Counts); n > HistoryHoursMax {
+		h = History{h.Counts[n-HistoryHoursMax:], h.Bins[n-HistoryHoursMax:]}
+	}
+	n := len(h.Counts)
+	b := Baseline{hours: n}
+	if n == 0 {
+		return b
+	}
+	// An old remainder of less than half a week joins the week after it.
+	b.weeks = max(1, (n+weekHours/2)/weekHours)
+	for i := range b.season {
+		b.season[i] = 1
+	}
+	b.degree = b.weeks
+	weight := grow(&s.floats[0], n)
+	residual := grow(&s.floats[1], n)
+	for i := range weight {
+		weight[i] = 1
+	}
+	for range iterations {
+		b.fitLevels(h, weight)
+		if n >= SeasonalHoursMin {
+			b.fitSeason(h, weight)
+		}
+		b.reweigh(h, weight, residual)
+	}
+	return b
+}
+
+// week returns which week back the i-th of n hours belongs to.
+func (b *Baseline) week(i, n int) int { return min((n-1-i)/weekHours, b.weeks-1) }
+
+func (b *Baseline) fitLevels(h History, weight []float64) {
+	var sum, norm [levelsMax]float64
+	for i, y := range h.Counts {
+		w := b.week(i, len(h.Counts))
+		sum[w] += weight[i] * float64(y)
+		norm[w] += weight[i] * b.season[h.Bins[i]]
+	}
+	for w := range b.weeks {
+		if norm[w] > 0 {
+			b.levels[w] = max(0, sum[w]/norm[w])
+		}
+	}
+}
+
+func (b *Baseline) fitSeason(h History, weight []float64) {
+	var sum, norm [Bins]float64
+	for i, y := range h.Counts {
+		bin := h.Bins[i]
+		sum[bin] += weight[i] * float64(y)
+		norm[bin] += weight[i] * b.levels[b.week(i, len(h.Counts))]
+	}
+	b.degree = b.weeks - 1
+	for bin := range b.season {
+		other := (bin + Bins/2) % Bins
+		switch {
+		case norm[bin] > 0:
+			b.degree++
+		case norm[other] > 0: // never seen: the same hour of the other kind of day
+			sum[bin], norm[bin] = sum[other], norm[other]
+		default:
+			sum[bin], norm[bin] = 1, 1
+		}
+		b.season[bin] = max(0, sum[bin]/norm[bin])
+	}
+}
+
+func (b *Baseline) reweigh(h History, weight, residual []float64) {
+	n := len(h.Counts)
+	for i, y := range h.Counts {
+		mu := b.levels[b.week(i, n)] * b.season[h.Bins[i]]
+		// A bin that expects nothing is judged by the unit of the series.
+		residual[i] = math.Abs(float64(y)-mu) / math.Sqrt(max(mu, 1))
+	}
+	copy(weight, residual)
+	b.scale = madToSigma * median(weight)
+	if b.scale == 0 { // more than half of the hours fit exactly
+		sum := 0.0
+		for _, r := range residual {
+			sum += r
+		}
+		b.scale = math.Sqrt(math.Pi/2) * sum / float64(n)
+	}
+	for i, r := range residual {
+		weight[i] = 1
+		if r > huberC*b.scale {
+			weight[i] = huberC * b.scale / r
+		}
+	}
+}
+
+// Expected returns the expected count of an hour at the present level.
+func (b *Baseline) Expected(bin uint8) float64 { return b.levels[0] * b.season[bin] }
+
+// ExpectedAt returns the expected count of an hour that ended hoursAgo before
+// the end of the history. The level runs linearly between the middles of the
+// weeks and is flat beyond the first and the last.
+func (b *Baseline) ExpectedAt(bin uint8, hoursAgo float64) float64 {
+	return b.level(hoursAgo) * b.season[bin]
+}
+
+func (b *Baseline) level(hoursAgo float64) float64 {
+	at := hoursAgo/weekHours - 0.5
+	if at <= 0 || b.weeks < 2 {
+		return b.levels[0]
+	}
+	w := int(at)
+	if w >= b.weeks-1 {
+		return b.levels[b.weeks-1]
+	}
+	return b.levels[w] + (at-float64(w))*(b.levels[w+1]-b.levels[w])
+}
+
+// Fill sets dst to the expected counts of consecutive buckets of stepMinutes,
+// given the seasonal bin of each; the last bucket ends endHoursAgo before the
+// end of the history (negative: after it).
+func (b *Baseline) Fill(dst []float64, bins []uint8, stepMinutes int, endHoursAgo float64) {
+	hours := float64(stepMinutes) / 60
+	for i := range dst {
+		ago := endHoursAgo + hours*float64(len(dst)-1-i)
+		dst[i] = b.level(ago) * b.season[bins[i]] * hours
+	}
+}
+
+// Scale is the residual scale √φ: a bucket that expects μ has standard
+// deviation Scale·√μ. It comes from the median absolute Pearson residual.
+func (b *Baseline) Scale() float64 { return b.scale }
+
+// Hours is the length of the history fitted.
+func (b *Baseline) Hours() int { return b.hours }
+
+// Seasonal says whether the history sufficed for seasonal factors.
+func (b *Baseline) Seasonal() bool { return b.hours >= SeasonalHoursMin }
+
+// Degrees is the residual degrees of freedom: hours less parameters, at least 0.
+func (b *Baseline) Degrees() int { return max(0, b.hours-b.degree) }
+
+// median returns the middle value (the mean of the two middle ones) and
+// reorders v, by Hoare's selection.
+func median(v []float64) float64 {
+	mid := len(v) / 2
+	upper := selectKth(v, mid)
+	if len(v)%2 == 1 {
+		return upper
+	}
+	lower := v[0]
+	for _, x := range v[1:mid] {
+		lower = max(lower, x)
+	}
+	return (lower + upper) / 2
+}
+
+func selectKth(v []float64, k int) float64 {
+	lo, hi := 0, len(v)-1
+	for lo < hi {
+		pivot := v[lo+(hi-lo)/2]
+		i, j := lo, hi
+		for i <= j {
+			for v[i] < pivot {
+				i++
+			}
+			for v[j] > pivot {
+				j--
+			}
+			if i <= j {
+				v[i], v[j] = v[j], v[i]
+				i++
+				j--
+			}
+		}
+		switch {
+		case k <= j:
+			hi = j
+		case k >= i:
+			lo = i
+		default:
+			return v[k]
+		}
+	}
+	return v[k]
+}
