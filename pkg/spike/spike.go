@@ -1,0 +1,233 @@
+// Package spike finds the episodes in which a brand's branded-search side runs
+// far above its baseline.
+//
+// The episodes of a window are a pure function of its buckets (Detect): any
+// order of arrival, late data and restatements included, gives the same list,
+// and a stream gives what a batch gives. Diff compares the list with what was
+// published and says what to raise, update, resolve or retract.
+package spike
+
+import "math"
+
+// Config holds the thresholds, in standard deviations, and the times, in buckets.
+type Config struct {
+	// Raise starts an episode in one bucket, Sustain in two in a row. A single
+	// bucket at Sustain is a suspicion.
+	Raise, Sustain float64
+	// Clear is the score below which a bucket is quiet; ClearBuckets quiet ones
+	// in a row resolve an episode.
+	Clear        float64
+	ClearBuckets int
+	// EpisodeBucketsMax ends an episode: what lasts longer is a new level.
+	EpisodeBucketsMax int
+	// Lead is how many buckets up to the first of an episode are searched for a
+	// stimulus, LeadRaise the score that makes one.
+	Lead      int
+	LeadRaise float64
+}
+
+// DefaultConfig is for buckets of 15 minutes: quiet for an hour resolves, and
+// the stimulus may lead by a day.
+func DefaultConfig() Config {
+	return Config{
+		Raise: 5, Sustain: 3.5,
+		Clear: 2, ClearBuckets: 4,
+		EpisodeBucketsMax: 288,
+		Lead:              96, LeadRaise: 3.5,
+	}
+}
+
+// Series is a run of buckets, oldest first.
+type Series struct {
+	First    int64     // number of the first bucket, from any fixed origin
+	Counts   []int64   // the response
+	Expected []float64 // its baseline, per whole bucket
+	// Scale is the residual scale √φ of the baseline.
+	Scale float64
+	// Exposure is the part of the last bucket that has passed, in (0, 1]. A part
+	// of a bucket may raise, but is never quiet.
+	Exposure float64
+	// Stimulus, StimulusExpected and StimulusScale are the same of the stimulus;
+	// empty when there is none.
+	Stimulus         []int64
+	StimulusExpected []float64
+	StimulusScale    float64
+}
+
+// Status is the state of an episode.
+type Status uint8
+
+// The states.
+const (
+	Suspected Status = iota + 1 // one bucket at Sustain; not published
+	Active
+	Resolved
+	Retracted // published, and its evidence has gone
+)
+
+// String returns the status's name as in tables.
+func (s Status) String() string {
+	return [...]string{"none", "suspected", "active", "resolved", "retracted"}[s]
+}
+
+// Episode is a run of buckets far above the baseline. Start is its identity: the
+// caller derives the spike's id from brand, force and Start.
+type Episode struct {
+	Status Status
+	Start  int64 // first bucket
+	Peak   int64 // bucket of the highest score, the earliest of equals
+	End    int64 // bucket after the last that was not quiet
+	PeakZ  float64
+	// Excess is the response above the baseline from Start to End, rounded.
+	Excess int64
+	// Evidence is what the stimulus did up to Start.
+	Evidence Evidence
+	// Revision counts what Diff has published of it, from 1.
+	Revision int64
+}
+
+// Evidence is the stimulus's own excess in the Lead buckets up to an episode's
+// first. The caller names the content that led, over From ≤ bucket ≤ Start.
+type Evidence struct {
+	From   int64
+	Peak   int64 // bucket of the highest score
+	PeakZ  float64
+	Excess int64 // rounded, at least 0
+	// Attributed says that PeakZ reached LeadRaise.
+	Attributed bool
+}
+
+// Score says by how many standard deviations a count exceeds (or falls short of)
+// what was expected. It is the signed deviance residual of the quasi-Poisson
+// model with variance φ·μ, φ = max(1, scale²):
+//
+//	z = sign(y − μ)·√(2·(y·ln(y/μ) − (y − μ))/φ)
+//
+// (McCullagh & Nelder, Generalized Linear Models, 2nd ed. 1989, §2.4.3). For
+// large μ it is (y − μ)/√(φμ); for small μ it does not mistake the Poisson's
+// long tail for a spike: two events where 0.1 were expected score 2.9, not 6.
+// Expected values below a hundredth count as one; negative counts as 0.
+func Score(count int64, expected, scale float64) float64 {
+	y, mu := max(0, float64(count)), max(0.01, expected)
+	d := mu - y
+	if y > 0 {
+		d += y * math.Log(y/mu)
+	}
+	return math.Copysign(math.Sqrt(max(0, 2*d/max(1, scale*scale))), y-mu)
+}
+
+// State is what the detector remembers between buckets; the zero State has seen
+// nothing. Fold moves it past the buckets that leave the window for good, so that
+// an episode keeps its start when the start has left.
+type State struct {
+	episode Episode
+	excess  float64 // from the start, quiet buckets included
+	settled float64 // from the start to End
+	quiet   int     // quiet buckets in a row
+}
+
+// Fold returns the state after all buckets of a series, its last one whole.
+func Fold(state State, series *Series, cfg *Config) State {
+	whole := *series
+	whole.Exposure = 1
+	for i := range whole.Counts {
+		state.step(&whole, i, cfg)
+	}
+	return state
+}
+
+// Detect appends the episodes of a series to dst, oldest first, and returns it.
+// The state is that before the series' first bucket. The last episode may be
+// Suspected or Active, all others are Resolved.
+func Detect(dst []Episode, state State, series *Series, cfg *Config) []Episode {
+	for i := range series.Counts {
+		if done, ok := state.step(series, i, cfg); ok {
+			dst = append(dst, done)
+		}
+	}
+	if state.episode.Status != 0 {
+		dst = append(dst, state.result())
+	}
+	return dst
+}
+
+// step takes the i-th bucket in; it returns the episode that the bucket resolved.
+func (st *State) step(series *Series, i int, cfg *Config) (Episode, bool) {
+	exposure := 1.0
+	if i == len(series.Counts)-1 && series.Exposure > 0 && series.Exposure < 1 {
+		exposure = series.Exposure
+	}
+	bucket := series.First + int64(i)
+	expected := series.Expected[i] * exposure
+	z := Score(series.Counts[i], expected, series.Scale)
+	e := &st.episode
+
+	switch e.Status {
+	case Active:
+	case Suspected:
+		if z < cfg.Sustain {
+			if exposure < 1 { // not over yet: the suspicion stands
+				return Episode{}, false
+			}
+			*st = State{}
+			return Episode{}, false
+		}
+		e.Status = Active
+	default:
+		if z < cfg.Sustain {
+			return Episode{}, false
+		}
+		*st = State{episode: Episode{Status: Suspected, Start: bucket, Peak: bucket, PeakZ: z, Evidence: series.evidence(i, cfg)}}
+		if z >= cfg.Raise {
+			e.Status = Active
+		}
+	}
+
+	st.excess += float64(series.Counts[i]) - expected
+	if z > e.PeakZ {
+		e.Peak, e.PeakZ = bucket, z
+	}
+	switch {
+	case z >= cfg.Clear:
+		e.End, st.settled, st.quiet = bucket+1, st.excess, 0
+	case exposure == 1:
+		st.quiet++
+	}
+	if st.quiet < cfg.ClearBuckets && bucket+1-e.Start < int64(cfg.EpisodeBucketsMax) {
+		return Episode{}, false
+	}
+	done := st.result()
+	done.Status = Resolved
+	*st = State{}
+	return done, true
+}
+
+func (st *State) result() Episode {
+	e := st.episode
+	e.Excess = int64(math.RoundToEven(st.settled))
+	return e
+}
+
+// evidence looks for a stimulus in the buckets up to the i-th. The last bucket
+// of a series counts by its exposure.
+func (s *Series) evidence(i int, cfg *Config) Evidence {
+	from := max(0, i-cfg.Lead)
+	ev := Evidence{From: s.First + int64(from), Peak: s.First + int64(from)}
+	if len(s.Stimulus) != len(s.Counts) {
+		return ev
+	}
+	excess := 0.0
+	for k := from; k <= i; k++ {
+		expected := s.StimulusExpected[k]
+		if k == len(s.Counts)-1 && s.Exposure > 0 && s.Exposure < 1 {
+			expected *= s.Exposure
+		}
+		excess += float64(s.Stimulus[k]) - expected
+		if z := Score(s.Stimulus[k], expected, s.StimulusScale); z > ev.PeakZ {
+			ev.Peak, ev.PeakZ = s.First+int64(k), z
+		}
+	}
+	ev.Excess = max(0, int64(math.RoundToEven(excess)))
+	ev.Attributed = ev.PeakZ >= cfg.LeadRaise
+	return ev
+}
