@@ -1,6 +1,9 @@
 package spike
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Kind says what happened to a published episode.
 type Kind uint8
@@ -25,21 +28,18 @@ type Transition struct {
 }
 
 // Diff compares what was published with what Detect says now and appends the
-// transitions to dst, by start of the episode. Both lists are by start; first is
-// the number of the first bucket detected on. What was published and is over
-// before first is final; any other that is now missing, or merely suspected, is
-// retracted. Applying the transitions (Apply) and comparing again gives none.
-func Diff(dst []Transition, published, now []Episode, first int64) []Transition {
+// transitions to dst, by start of the episode. Both lists are by start; from is
+// the first bucket an episode could start in, as Detect returned it. A published
+// episode that is now missing, or merely suspected, is retracted; one that starts
+// before from is out of sight: it stands, resolved. After Apply a second Diff
+// gives nothing.
+func Diff(dst []Transition, published, now []Episode, from int64) []Transition {
 	for len(published) > 0 || len(now) > 0 {
 		switch {
 		case len(now) > 0 && now[0].Status == Suspected:
 			now = now[1:]
 		case len(now) == 0 || len(published) > 0 && published[0].Start < now[0].Start:
-			if old := published[0]; old.Status != Retracted && old.End > first {
-				old.Status = Retracted
-				old.Revision++
-				dst = append(dst, Transition{Retract, old})
-			}
+			dst = missing(dst, published[0], from)
 			published = published[1:]
 		case len(published) == 0 || now[0].Start < published[0].Start:
 			dst = append(dst, fresh(now[0], 1))
@@ -50,6 +50,22 @@ func Diff(dst []Transition, published, now []Episode, first int64) []Transition 
 		}
 	}
 	return dst
+}
+
+func missing(dst []Transition, old Episode, from int64) []Transition {
+	kind := Retract
+	if old.Start < from {
+		kind = Resolve
+	}
+	if old.Status == Retracted || kind == Resolve && old.Status == Resolved {
+		return dst
+	}
+	old.Status = Retracted
+	if kind == Resolve {
+		old.Status = Resolved
+	}
+	old.Revision++
+	return append(dst, Transition{kind, old})
 }
 
 func fresh(e Episode, revision int64) Transition {
@@ -76,11 +92,12 @@ func changed(dst []Transition, old, now Episode) []Transition {
 }
 
 // Apply returns published with the transitions applied, without the episodes that
-// ended before first: they are final. It reuses published's memory.
+// start before first, the series' first bucket: those can no longer change. It
+// reuses published's memory.
 func Apply(published []Episode, transitions []Transition, first int64) []Episode {
 	for _, t := range transitions {
 		i, found := slices.BinarySearchFunc(published, t.Episode.Start, func(e Episode, start int64) int {
-			return int(e.Start - start)
+			return cmp.Compare(e.Start, start)
 		})
 		if found {
 			published[i] = t.Episode
@@ -88,7 +105,5 @@ func Apply(published []Episode, transitions []Transition, first int64) []Episode
 			published = slices.Insert(published, i, t.Episode)
 		}
 	}
-	return slices.DeleteFunc(published, func(e Episode) bool {
-		return e.End <= first && e.Status != Active
-	})
+	return slices.DeleteFunc(published, func(e Episode) bool { return e.Start < first })
 }

@@ -30,10 +30,9 @@ type Config struct {
 // the stimulus may lead by a day.
 func DefaultConfig() Config {
 	return Config{
-		Raise: 5, Sustain: 3.5,
-		Clear: 2, ClearBuckets: 4,
-		EpisodeBucketsMax: 288,
-		Lead:              96, LeadRaise: 3.5,
+		Raise: 5, Sustain: 3.5, Clear: 2,
+		ClearBuckets: 4, EpisodeBucketsMax: 192,
+		Lead: 96, LeadRaise: 3.5,
 	}
 }
 
@@ -116,96 +115,106 @@ func Score(count int64, expected, scale float64) float64 {
 	return math.Copysign(math.Sqrt(max(0, 2*d/max(1, scale*scale))), y-mu)
 }
 
-// State is what the detector remembers between buckets; the zero State has seen
-// nothing. Fold moves it past the buckets that leave the window for good, so that
-// an episode keeps its start when the start has left.
-type State struct {
-	episode Episode
-	excess  float64 // from the start, quiet buckets included
-	settled float64 // from the start to End
-	quiet   int     // quiet buckets in a row
-}
-
-// Fold returns the state after all buckets of a series, its last one whole.
-func Fold(state State, series *Series, cfg *Config) State {
-	whole := *series
-	whole.Exposure = 1
-	for i := range whole.Counts {
-		state.step(&whole, i, cfg)
-	}
-	return state
-}
-
-// Detect appends the episodes of a series to dst, oldest first, and returns it.
-// The state is that before the series' first bucket. The last episode may be
+// Detect appends the episodes of a series to dst, oldest first, and returns it
+// with the first bucket an episode could start in. The last episode may be
 // Suspected or Active, all others are Resolved.
-func Detect(dst []Episode, state State, series *Series, cfg *Config) []Episode {
+//
+// An episode starts only after ClearBuckets quiet buckets in a row were seen
+// since the series began or the last one was cut at EpisodeBucketsMax. So a
+// series that begins in the middle of an episode does not invent another start
+// for it, and cutting the series elsewhere changes nothing after the first quiet
+// run. Give it more than EpisodeBucketsMax buckets.
+func Detect(dst []Episode, series *Series, cfg *Config) (episodes []Episode, from int64) {
+	d := detector{blocked: true}
+	from = series.First + int64(len(series.Counts))
 	for i := range series.Counts {
-		if done, ok := state.step(series, i, cfg); ok {
+		if done, ok := d.step(series, i, cfg); ok {
 			dst = append(dst, done)
 		}
+		if bucket := series.First + int64(i) + 1; !d.blocked && bucket < from {
+			from = bucket
+		}
 	}
-	if state.episode.Status != 0 {
-		dst = append(dst, state.result())
+	if d.episode.Status != 0 {
+		dst = append(dst, d.result())
 	}
-	return dst
+	return dst, from
+}
+
+// detector is what is known between two buckets.
+type detector struct {
+	blocked bool // no episode starts before a quiet run
+	quiet   int  // quiet buckets in a row
+	episode Episode
+	excess  float64 // since Start, quiet buckets included
+	settled float64 // since Start, up to End
 }
 
 // step takes the i-th bucket in; it returns the episode that the bucket resolved.
-func (st *State) step(series *Series, i int, cfg *Config) (Episode, bool) {
-	exposure := 1.0
-	if i == len(series.Counts)-1 && series.Exposure > 0 && series.Exposure < 1 {
-		exposure = series.Exposure
-	}
+func (d *detector) step(series *Series, i int, cfg *Config) (Episode, bool) {
+	exposure := series.exposure(i)
 	bucket := series.First + int64(i)
 	expected := series.Expected[i] * exposure
 	z := Score(series.Counts[i], expected, series.Scale)
-	e := &st.episode
+	whole := exposure == 1
 
-	switch e.Status {
-	case Active:
-	case Suspected:
-		if z < cfg.Sustain {
-			if exposure < 1 { // not over yet: the suspicion stands
-				return Episode{}, false
-			}
-			*st = State{}
-			return Episode{}, false
+	if z >= cfg.Clear {
+		d.quiet = 0
+	} else if whole {
+		d.quiet++
+	}
+	if d.blocked {
+		d.blocked = d.quiet < cfg.ClearBuckets
+		return Episode{}, false
+	}
+	e := &d.episode
+	switch {
+	case e.Status == Active:
+	case z < cfg.Sustain:
+		if whole { // a suspicion stands until its bucket is over
+			*e = Episode{}
 		}
+		return Episode{}, false
+	case e.Status == Suspected:
 		e.Status = Active
 	default:
-		if z < cfg.Sustain {
-			return Episode{}, false
-		}
-		*st = State{episode: Episode{Status: Suspected, Start: bucket, Peak: bucket, PeakZ: z, Evidence: series.evidence(i, cfg)}}
+		d.excess, d.settled = 0, 0
+		*e = Episode{Status: Suspected, Start: bucket, Evidence: series.evidence(i, cfg)}
 		if z >= cfg.Raise {
 			e.Status = Active
 		}
 	}
 
-	st.excess += float64(series.Counts[i]) - expected
+	d.excess += float64(series.Counts[i]) - expected
 	if z > e.PeakZ {
 		e.Peak, e.PeakZ = bucket, z
 	}
-	switch {
-	case z >= cfg.Clear:
-		e.End, st.settled, st.quiet = bucket+1, st.excess, 0
-	case exposure == 1:
-		st.quiet++
+	if z >= cfg.Clear {
+		e.End, d.settled = bucket+1, d.excess
 	}
-	if st.quiet < cfg.ClearBuckets && bucket+1-e.Start < int64(cfg.EpisodeBucketsMax) {
+	d.blocked = whole && bucket+1-e.Start >= int64(cfg.EpisodeBucketsMax)
+	if d.quiet < cfg.ClearBuckets && !d.blocked {
 		return Episode{}, false
 	}
-	done := st.result()
+	d.blocked = d.quiet < cfg.ClearBuckets
+	done := d.result()
 	done.Status = Resolved
-	*st = State{}
+	*e = Episode{}
 	return done, true
 }
 
-func (st *State) result() Episode {
-	e := st.episode
-	e.Excess = int64(math.RoundToEven(st.settled))
+func (d *detector) result() Episode {
+	e := d.episode
+	e.Excess = int64(math.RoundToEven(d.settled))
 	return e
+}
+
+// exposure returns the part of the i-th bucket that has passed.
+func (s *Series) exposure(i int) float64 {
+	if i == len(s.Counts)-1 && s.Exposure > 0 && s.Exposure < 1 {
+		return s.Exposure
+	}
+	return 1
 }
 
 // evidence looks for a stimulus in the buckets up to the i-th. The last bucket
@@ -218,10 +227,7 @@ func (s *Series) evidence(i int, cfg *Config) Evidence {
 	}
 	excess := 0.0
 	for k := from; k <= i; k++ {
-		expected := s.StimulusExpected[k]
-		if k == len(s.Counts)-1 && s.Exposure > 0 && s.Exposure < 1 {
-			expected *= s.Exposure
-		}
+		expected := s.StimulusExpected[k] * s.exposure(k)
 		excess += float64(s.Stimulus[k]) - expected
 		if z := Score(s.Stimulus[k], expected, s.StimulusScale); z > ev.PeakZ {
 			ev.Peak, ev.PeakZ = s.First+int64(k), z
