@@ -13,20 +13,21 @@ type Config struct {
 	TimeoutMs int      `yaml:"timeout_ms" doc:"Longest time one request to the registry may take, in milliseconds."`
 }
 
-// DefaultConfig returns the registry of the embedded engines.
+// DefaultConfig names the registry of the embedded engines.
 func DefaultConfig() Config {
-	return Config{URLs: []string{"http://127.0.0.1:8081"}, TimeoutMs: 5000}
+	return Config{URLs: []string{"http://127.0.0.1:18081"}, TimeoutMs: 5000}
 }
 
-func (c Config) check() error {
+// Validate reports the first setting that cannot work.
+func (c Config) Validate() error {
 	if len(c.URLs) == 0 {
-		return fmt.Errorf("registry.urls is empty: name at least one address such as http://127.0.0.1:8081")
+		return fmt.Errorf("registry.urls is empty: name at least one address such as http://127.0.0.1:18081")
 	}
 	for _, s := range c.URLs {
 		u, err := url.Parse(s)
 		switch {
 		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-			return fmt.Errorf("registry.urls: %q is not an address: write it like http://127.0.0.1:8081", s)
+			return fmt.Errorf("registry.urls: %q is not an address: write it like http://127.0.0.1:18081", s)
 		case u.User != nil:
 			return fmt.Errorf("registry.urls: the address of %s holds a user: set registry.user and registry.password instead", u.Host)
 		}

@@ -56,7 +56,7 @@ type Client struct {
 
 // NewClient returns a client of the registry; it connects when first asked.
 func NewClient(c Config) (*Client, error) {
-	if err := c.check(); err != nil {
+	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
@@ -205,13 +205,22 @@ func (c *Client) Register(ctx context.Context) ([]Registration, error) {
 				}
 				rs = append(rs, r)
 			}
-			level := c.client.SetCompatibility(ctx, sr.SetCompatibility{Level: sr.CompatFullTransitive}, subject)
-			if err := c.explain(level[0].Err, "set the compatibility level of subject %q", subject); err != nil {
+			if err := c.protect(ctx, subject); err != nil {
 				return rs, err
 			}
 		}
 	}
 	return rs, nil
+}
+
+// protect has the registry refuse, whoever registers it, a version that some
+// other version of the subject could not be read with, or could not read.
+func (c *Client) protect(ctx context.Context, subject string) error {
+	if is := c.client.Compatibility(ctx, subject); is[0].Err == nil && is[0].Level == sr.CompatFullTransitive {
+		return nil
+	}
+	set := c.client.SetCompatibility(ctx, sr.SetCompatibility{Level: sr.CompatFullTransitive}, subject)
+	return c.explain(set[0].Err, "set the compatibility level of subject %q", subject)
 }
 
 func (c *Client) register(ctx context.Context, subject, record string, version int, text string) (Registration, error) {
