@@ -1,0 +1,276 @@
+package kafka_test
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+
+	"flywheel/pkg/event"
+	"flywheel/pkg/kafka"
+)
+
+func cluster(t testing.TB, opts ...kfake.Opt) (*kfake.Cluster, kafka.Config) {
+	t.Helper()
+	c, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(1)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	cfg := kafka.DefaultConfig()
+	cfg.Brokers = c.ListenAddrs()
+	cfg.Topics.Partitions = 4
+	return c, cfg
+}
+
+func connect(t testing.TB, cfg kafka.Config, extra ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	client, err := kafka.Connect(t.Context(), cfg, slog.New(slog.DiscardHandler), noop.NewMeterProvider(), extra...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+func topics(t testing.TB, cfg kafka.Config, client *kgo.Client) *kafka.Topics {
+	t.Helper()
+	topics, err := kafka.NewTopics(cfg, client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topics
+}
+
+func TestApplyCreatesWhatIsMissingOnce(t *testing.T) {
+	_, cfg := cluster(t)
+	tp := topics(t, cfg, connect(t, cfg))
+	if _, err := tp.Check(t.Context()); err == nil || !strings.Contains(err.Error(), `topic "channel.tiktok" is missing`) {
+		t.Errorf("check of an empty cluster: %v", err)
+	}
+	for round, wantCreated := range []bool{true, false} {
+		states, err := tp.Apply(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range states {
+			if s.Created != wantCreated || s.Partitions != 4 || s.Policy != s.Cleanup {
+				t.Errorf("round %d: %+v", round, s)
+			}
+		}
+	}
+	if _, err := tp.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTopicsThatDoNotFitAreRefused(t *testing.T) {
+	for name, tc := range map[string]struct {
+		topic      string
+		partitions int32
+		policy     string
+		want       string
+	}{
+		"another partition count of a co-partitioned topic": {event.TopicAmazon, 3, "delete", `has 3 partitions, want 4 as in kafka.topics.partitions`},
+		"a changelog that forgets":                          {event.TopicState, 4, "delete", `has cleanup.policy "delete", want "compact"`},
+		"a result topic may have any count":                 {event.TopicCredit, 7, "delete", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, cfg := cluster(t)
+			client := connect(t, cfg)
+			if _, err := kadm.NewClient(client).CreateTopic(t.Context(), tc.partitions, 1,
+				map[string]*string{"cleanup.policy": &tc.policy}, tc.topic); err != nil {
+				t.Fatal(err)
+			}
+			_, err := topics(t, cfg, client).Apply(t.Context())
+			if tc.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %v, want one sentence with %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestOldTransactionsAreWarnedOf(t *testing.T) {
+	_, cfg := cluster(t)
+	warning, err := topics(t, cfg, connect(t, cfg)).TransactionWarning(t.Context())
+	if err != nil || warning != "" {
+		t.Errorf("a new broker: %q, %v", warning, err)
+	}
+	_, cfg = cluster(t, kfake.MaxVersions(kversion.V3_6_0()))
+	warning, err = topics(t, cfg, connect(t, cfg)).TransactionWarning(t.Context())
+	if err != nil || !strings.Contains(warning, "transaction.version") {
+		t.Errorf("an old broker: %q, %v", warning, err)
+	}
+}
+
+func TestAnUnreachableBrokerIsNamedInBoundedTime(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	free.Close()
+	cfg := kafka.DefaultConfig()
+	cfg.Brokers, cfg.ConnectTimeout = []string{addr}, 100*time.Millisecond
+	var out bytes.Buffer
+	_, err = kafka.Connect(t.Context(), cfg, slog.New(slog.NewTextHandler(&out, nil)), noop.NewMeterProvider())
+	if err == nil || !strings.Contains(err.Error(), addr) || !strings.Contains(err.Error(), "kafka.brokers") {
+		t.Errorf("got %v", err)
+	}
+	if !strings.Contains(out.String(), "kafka does not answer yet") {
+		t.Errorf("no warning: %s", out.String())
+	}
+}
+
+func TestProducerKeepsABrandTogether(t *testing.T) {
+	_, cfg := cluster(t)
+	client := connect(t, cfg, kgo.ConsumeTopics(event.TopicTikTok, event.TopicAmazon), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if _, err := topics(t, cfg, client).Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p, err := kafka.NewProducer(t.Context(), cfg, slog.New(slog.DiscardHandler), noop.NewMeterProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	ctx := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled,
+	}))
+	brands := []string{"acme", "bolt", "cask", "dune", "echo", "fern"}
+	var failed error
+	for _, b := range brands {
+		for _, topic := range []string{event.TopicTikTok, event.TopicAmazon} {
+			if err := p.Produce(ctx, topic, b, []byte("x"), func(err error) { failed = errors.Join(failed, err) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := errors.Join(p.Flush(t.Context()), failed); err != nil {
+		t.Fatal(err)
+	}
+	partitions := map[string]map[int32]bool{}
+	for seen := 0; seen < 2*len(brands); {
+		fetches := client.PollFetches(t.Context())
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			seen++
+			if partitions[string(r.Key)] == nil {
+				partitions[string(r.Key)] = map[int32]bool{}
+			}
+			partitions[string(r.Key)][r.Partition] = true
+			if len(r.Headers) != 1 || r.Headers[0].Key != "traceparent" {
+				t.Errorf("headers %v lack the trace", r.Headers)
+			}
+		})
+	}
+	used := map[int32]bool{}
+	for b, ps := range partitions {
+		if len(ps) != 1 {
+			t.Errorf("brand %s lies in partitions %v", b, ps)
+		}
+		for p := range ps {
+			used[p] = true
+		}
+	}
+	if len(used) < 2 {
+		t.Errorf("six brands share partitions %v: the key is not hashed", used)
+	}
+}
+
+func TestProducerRefusesWhatNobodyWouldRead(t *testing.T) {
+	_, cfg := cluster(t)
+	p, err := kafka.NewProducer(t.Context(), cfg, slog.New(slog.DiscardHandler), noop.NewMeterProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	never := func(error) { t.Error("done was called for a record that was refused") }
+	if err := p.Produce(t.Context(), event.TopicTikTok, "acme", make([]byte, event.RecordBytesMax+1), never); !errors.Is(err, kafka.ErrOversized) {
+		t.Errorf("an oversized value: %v", err)
+	}
+	if err := p.Produce(t.Context(), event.TopicTikTok, "", nil, never); err == nil {
+		t.Error("a record without a brand was taken")
+	}
+	var got error
+	if err := p.Produce(t.Context(), "no.such.topic", "acme", nil, func(err error) { got = err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got == nil || !strings.Contains(got.Error(), `produce to "no.such.topic" for brand "acme"`) {
+		t.Errorf("a record that cannot be delivered: %v", got)
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	garbage := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(garbage, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		change func(*kafka.Config)
+		want   string
+	}{
+		"no broker":                 {func(c *kafka.Config) { c.Brokers = nil }, "brokers: give at least one"},
+		"an address without a port": {func(c *kafka.Config) { c.Brokers = []string{"kafka"} }, `"kafka" is not an address`},
+		"no time to connect":        {func(c *kafka.Config) { c.ConnectTimeout = 0 }, "connect_timeout: 0s"},
+		"an endless buffer":         {func(c *kafka.Config) { c.BufferRecords = 1 << 30 }, "buffer_records"},
+		"an unknown mechanism":      {func(c *kafka.Config) { c.SASL.Mechanism = "gssapi" }, `"gssapi" is unknown`},
+		"a user without mechanism":  {func(c *kafka.Config) { c.SASL.User = "me" }, "no mechanism"},
+		"a mechanism without user":  {func(c *kafka.Config) { c.SASL.Mechanism = "plain" }, "user: is empty"},
+		"certificates without TLS":  {func(c *kafka.Config) { c.TLS.CAFile = garbage }, "TLS is off"},
+		"a certificate file that holds none": {func(c *kafka.Config) {
+			c.TLS.Enabled, c.TLS.CAFile = true, garbage
+		}, "holds no certificate"},
+		"half a key pair": {func(c *kafka.Config) { c.TLS.Enabled, c.TLS.CertFile = true, garbage }, "go together"},
+		"no partitions":   {func(c *kafka.Config) { c.Topics.Partitions = 0 }, "partitions: 0"},
+		"no replicas":     {func(c *kafka.Config) { c.Topics.Replication = 0 }, "replication: 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := kafka.DefaultConfig()
+			tc.change(&cfg)
+			_, err := kafka.Options(cfg, slog.New(slog.DiscardHandler), noop.NewMeterProvider())
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+	if _, err := kafka.Options(kafka.DefaultConfig(), slog.New(slog.DiscardHandler), noop.NewMeterProvider()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSASLAuthenticates(t *testing.T) {
+	for _, mechanism := range []string{"plain", "scram-sha-256", "scram-sha-512"} {
+		t.Run(mechanism, func(t *testing.T) {
+			_, cfg := cluster(t, kfake.EnableSASL(), kfake.Superuser(strings.ToUpper(mechanism), "me", "secret"))
+			cfg.SASL = kafka.SASLConfig{Mechanism: mechanism, User: "me", Password: "secret"}
+			connect(t, cfg)
+			cfg.SASL.Password, cfg.ConnectTimeout = "wrong", 100*time.Millisecond
+			if _, err := kafka.Connect(t.Context(), cfg, slog.New(slog.DiscardHandler), noop.NewMeterProvider()); err == nil {
+				t.Error("a wrong password was let in")
+			}
+		})
+	}
+}
