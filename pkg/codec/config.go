@@ -1,42 +1,47 @@
 package codec
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"time"
+
+	"flywheel/pkg/config"
 )
 
 // Config says where the schema registry is.
 type Config struct {
-	URLs      []string `yaml:"urls" doc:"Addresses of the schema registry, tried in turn."`
-	User      string   `yaml:"user" doc:"User name for the registry, empty for none."`
-	Password  string   `yaml:"password" doc:"Password for the registry." secret:"true"`
-	TimeoutMs int      `yaml:"timeout_ms" doc:"Longest time one request to the registry may take, in milliseconds."`
+	URLs     []string      `yaml:"urls" doc:"Addresses of the schema registry, tried in turn."`
+	User     string        `yaml:"user" doc:"User at the schema registry; empty for none."`
+	Password config.Secret `yaml:"password" doc:"Password of the user."`
+	Timeout  time.Duration `yaml:"timeout" doc:"Give up a request to the schema registry after this long."`
 }
 
 // DefaultConfig names the registry of the embedded engines.
 func DefaultConfig() Config {
-	return Config{URLs: []string{"http://127.0.0.1:18081"}, TimeoutMs: 5000}
+	return Config{URLs: []string{"http://127.0.0.1:18081"}, Timeout: 5 * time.Second}
 }
 
-// Validate reports the first setting that cannot work.
+// Validate reports every setting that cannot work.
 func (c Config) Validate() error {
+	var errs []error
 	if len(c.URLs) == 0 {
-		return fmt.Errorf("registry.urls is empty: name at least one address such as http://127.0.0.1:18081")
+		errs = append(errs, errors.New("urls: give at least one, such as http://127.0.0.1:18081"))
 	}
 	for _, s := range c.URLs {
 		u, err := url.Parse(s)
 		switch {
 		case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-			return fmt.Errorf("registry.urls: %q is not an address: write it like http://127.0.0.1:18081", s)
+			errs = append(errs, fmt.Errorf("urls: %q is not an address: write it like http://127.0.0.1:18081", s))
 		case u.User != nil:
-			return fmt.Errorf("registry.urls: the address of %s holds a user: set registry.user and registry.password instead", u.Host)
+			errs = append(errs, fmt.Errorf("urls: the address of %s holds a user: set user and password instead", u.Host))
 		}
 	}
 	if c.Password != "" && c.User == "" {
-		return fmt.Errorf("registry.password is set without registry.user: set both or neither")
+		errs = append(errs, errors.New("password: set user with it, or neither"))
 	}
-	if c.TimeoutMs < 1 || c.TimeoutMs > 60_000 {
-		return fmt.Errorf("registry.timeout_ms is %d: set it from 1 to 60000", c.TimeoutMs)
+	if c.Timeout < time.Millisecond || c.Timeout > time.Minute {
+		errs = append(errs, fmt.Errorf("timeout: %s is out of bounds: set it from 1ms to 1m", c.Timeout))
 	}
-	return nil
+	return errors.Join(errs...)
 }

@@ -57,19 +57,19 @@ type Client struct {
 // NewClient returns a client of the registry; it connects when first asked.
 func NewClient(c Config) (*Client, error) {
 	if err := c.Validate(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("configure the schema registry: %w", err)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	opts := []sr.ClientOpt{
 		sr.URLs(slices.Clone(c.URLs)...),
 		sr.UserAgent("flywheel"),
 		sr.HTTPClient(&http.Client{
-			Timeout:   time.Duration(c.TimeoutMs) * time.Millisecond,
+			Timeout:   c.Timeout,
 			Transport: boundedTransport{transport},
 		}),
 	}
 	if c.User != "" {
-		opts = append(opts, sr.BasicAuth(c.User, c.Password))
+		opts = append(opts, sr.BasicAuth(c.User, c.Password.Reveal()))
 	}
 	client, err := sr.NewClient(opts...)
 	if err != nil {

@@ -130,7 +130,7 @@ func TestAnswersOfTheRegistryAreToldApart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(c.handler)
 			defer server.Close()
-			client := must(NewClient(Config{URLs: []string{server.URL}, TimeoutMs: 100}))(t)
+			client := must(NewClient(Config{URLs: []string{server.URL}, Timeout: 100 * time.Millisecond}))(t)
 			defer client.Close()
 			_, err := client.Schema(t.Context(), 7)
 			if err == nil || errors.Is(err, ErrUnknownSchema) != c.unknown || !strings.Contains(err.Error(), c.message) {
@@ -228,12 +228,12 @@ func TestConfigIsChecked(t *testing.T) {
 		want   string // empty when the configuration is good
 	}{
 		"the defaults are good":              {func(*Config) {}, ""},
-		"TLS, a login and two addresses":     {func(c *Config) { *c = Config{[]string{"https://a", "https://b:8081/path"}, "u", "p", 1} }, ""},
-		"no address":                         {func(c *Config) { c.URLs = nil }, "registry.urls is empty"},
+		"TLS, a login and two addresses":     {func(c *Config) { *c = Config{[]string{"https://a", "https://b:8081/path"}, "u", "p", time.Second} }, ""},
+		"no address":                         {func(c *Config) { c.URLs = nil }, "urls: give at least one"},
 		"an address without scheme":          {func(c *Config) { c.URLs = []string{"localhost:8081"} }, `"localhost:8081" is not an address`},
 		"a user in the address is not shown": {func(c *Config) { c.URLs = []string{"http://me:hush@host"} }, "the address of host holds a user"},
-		"a password without a user":          {func(c *Config) { c.Password = "p" }, "without registry.user"},
-		"no time at all":                     {func(c *Config) { c.TimeoutMs = 0 }, "registry.timeout_ms is 0"},
+		"a password without a user":          {func(c *Config) { c.Password = "p" }, "password: set user with it"},
+		"no time at all":                     {func(c *Config) { c.Timeout = 0 }, "timeout: 0s is out of bounds"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := DefaultConfig()
