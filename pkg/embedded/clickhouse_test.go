@@ -301,7 +301,7 @@ func TestClickHouseRefusesAWrongPassword(t *testing.T) {
 		query  url.Values
 		status int
 	}{
-		"nothing":           {nil, nil, 403},
+		"nothing":           {nil, nil, 401},
 		"headers":           {http.Header{"X-Clickhouse-User": {"flywheel"}, "X-Clickhouse-Key": {"flywheel"}}, nil, 200},
 		"wrong headers":     {http.Header{"X-Clickhouse-User": {"flywheel"}, "X-Clickhouse-Key": {"x"}}, nil, 403},
 		"parameters":        {nil, url.Values{"user": {"flywheel"}, "password": {"flywheel"}}, 200},

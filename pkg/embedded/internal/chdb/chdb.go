@@ -46,16 +46,18 @@ func exceptionf(code int, format string, args ...any) *Exception {
 	return &Exception{Code: code, Message: fmt.Sprintf("Code: %d. DB::Exception: ", code) + fmt.Sprintf(format, args...)}
 }
 
-// ClickHouse's error codes used by this package.
+// ClickHouse's error codes that this package raises.
 const (
-	codeUnknownFormat        = 73
-	codeSyntaxError          = 62
 	codeCannotReadAllData    = 33
-	codeQueryIsTooLarge      = 223
+	codeNotImplemented       = 48
+	codeSyntaxError          = 62
+	codeUnknownFormat        = 73
 	codeUnknownCompression   = 89
+	codeReadOnly             = 164
+	codeRequiredPassword     = 194
+	codeQueryIsTooLarge      = 223
 	codeQueryWasCancelled    = 394
 	codeAuthenticationFailed = 516
-	codeNotImplemented       = 48
 	codeStdException         = 1001
 )
 

@@ -122,15 +122,15 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("X-ClickHouse-Server-Display-Name", "flywheel")
 	switch {
-	case r.URL.Path == "/ping" || r.URL.Path == "/replicas_status", r.URL.Path == "/" && r.Method == http.MethodGet && !r.URL.Query().Has("query"):
+	case r.URL.Path == "/ping" || r.URL.Path == "/replicas_status", r.URL.Path == "/" && r.Method != http.MethodPost && !r.URL.Query().Has("query"):
 		h.Set("Content-Type", "text/html; charset=UTF-8")
 		_, _ = io.WriteString(w, "Ok.\n")
 		return
 	case r.URL.Path != "/":
 		http.Error(w, "There is no handle "+r.URL.Path+"\nUse / or /ping for health checks.", http.StatusNotFound)
 		return
-	case r.Method != http.MethodGet && r.Method != http.MethodPost:
-		h.Set("Allow", "GET, POST")
+	case r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodPost:
+		h.Set("Allow", "GET, HEAD, POST")
 		http.Error(w, "use GET or POST", http.StatusMethodNotAllowed)
 		return
 	}
@@ -209,6 +209,10 @@ func (q *request) authenticate() error {
 	userRight := subtle.ConstantTimeCompare([]byte(user), []byte(q.engine.user))
 	if given && userRight&subtle.ConstantTimeCompare([]byte(password), []byte(q.engine.password)) == 1 {
 		return nil
+	}
+	if !given {
+		q.w.Header().Set("WWW-Authenticate", `Basic realm="ClickHouse server HTTP API"`)
+		return exceptionf(codeRequiredPassword, "Password required for the embedded ClickHouse: give user and password. (REQUIRED_PASSWORD)")
 	}
 	return exceptionf(codeAuthenticationFailed, "%s: Authentication failed: password is incorrect, or there is no user with such name. (AUTHENTICATION_FAILED)", user)
 }
@@ -351,7 +355,7 @@ func (q *request) insert(stmt statement, data io.Reader) error {
 	if rest := trailing(stmt.data); stmt.format == "Values" && rest != "" {
 		return multiStatements(rest)
 	}
-	if q.r.Method == http.MethodGet {
+	if q.r.Method != http.MethodPost {
 		return readOnly()
 	}
 	format := cmp.Or(stmt.format, q.form.Get("default_format"), q.r.Header.Get("X-ClickHouse-Format"), "Values")
@@ -402,7 +406,7 @@ func (q *request) query(stmt statement) error {
 	if strings.TrimSpace(stmt.head) == "" {
 		return exceptionf(codeSyntaxError, "Empty query. (SYNTAX_ERROR)")
 	}
-	if q.r.Method == http.MethodGet && analysis.statementCount == 1 && analysis.queryClass != classReadOnly {
+	if q.r.Method != http.MethodPost && analysis.statementCount == 1 && analysis.queryClass != classReadOnly {
 		return readOnly()
 	}
 	format := cmp.Or(stmt.format, q.form.Get("default_format"), q.r.Header.Get("X-ClickHouse-Format"), "TabSeparated")
@@ -446,7 +450,7 @@ func concatenable(format string) bool {
 }
 
 // writeHeader answers a query without rows. In Native, where the engine writes nothing, the client
-// still needs the columns: a block of none rows is built from DESCRIBE TABLE (query).
+// still needs the columns: an empty block is built from DESCRIBE TABLE (query).
 func (q *request) writeHeader(stmt statement, format string) error {
 	if format != "Native" {
 		q.w.WriteHeader(http.StatusOK)
@@ -563,9 +567,6 @@ func (q *request) fail(err error) {
 	h := q.w.Header()
 	h.Set("X-ClickHouse-Exception-Code", strconv.Itoa(exception.Code))
 	h.Set("Content-Type", "text/plain; charset=UTF-8")
-	if exception.Code == codeAuthenticationFailed && q.r.Header.Get("Authorization") == "" {
-		h.Set("WWW-Authenticate", `Basic realm="ClickHouse server HTTP API"`)
-	}
 	q.w.WriteHeader(httpStatus(exception.Code))
 	out := []byte(text)
 	if q.frames != nil && q.frames.Compress(out) == nil {
@@ -579,16 +580,17 @@ func multiStatements(rest string) error {
 }
 
 func readOnly() error {
-	const codeReadOnly = 164
 	return exceptionf(codeReadOnly, "Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly. You should use method POST for modifying queries. (READONLY)")
 }
 
 // httpStatus maps ClickHouse's error codes as its server does.
 func httpStatus(code int) int {
 	switch code {
-	case codeAuthenticationFailed, 497, 192, 193:
+	case codeRequiredPassword:
+		return http.StatusUnauthorized
+	case codeAuthenticationFailed, 192, 193, 497:
 		return http.StatusForbidden
-	case 6, 15, 16, 25, 26, 27, 32, codeCannotReadAllData, 36, 38, 41, 42, 43, 44, 53, 57, codeSyntaxError, 69, 70, 72, 130, 131, 164, 321, codeUnknownCompression, 441, 456, 457, 473, 492, 69 + 600:
+	case 6, 15, 16, 25, 26, 27, 32, codeCannotReadAllData, 36, 38, 41, 42, 43, 44, 53, 57, codeSyntaxError, 69, 70, 72, 130, 131, codeReadOnly, 321, codeUnknownCompression, 441, 456, 457, 473, 492:
 		return http.StatusBadRequest
 	case 46, 47, 50, 56, 60, codeUnknownFormat, 81, 115:
 		return http.StatusNotFound
