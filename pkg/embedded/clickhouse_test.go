@@ -18,6 +18,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
+	"golang.org/x/sync/errgroup"
 
 	"flywheel/pkg/testkit"
 )
@@ -415,6 +416,48 @@ func TestClickHouseKillsTheQueryOfAClientThatLeft(t *testing.T) {
 		t.Errorf("the client sees %v", err)
 	}
 	until(t, "the query is gone", func() bool { return running() == 0 })
+}
+
+func TestClickHouseStaysExactUnderParallelInsertsCancelsAndErrors(t *testing.T) {
+	conn, dsn := testkit.ClickHouse(t)
+	must(t, conn.Exec(t.Context(), "CREATE TABLE p (worker UInt32, n UInt64) ENGINE = MergeTree ORDER BY (worker, n)"))
+	const workers, rounds, rows = 6, 15, 500
+	var group errgroup.Group
+	for worker := range uint32(workers) {
+		conn := connect(t, dsn, nil)
+		group.Go(func() error {
+			for round := range rounds {
+				batch, err := conn.PrepareBatch(t.Context(), "INSERT INTO p")
+				if err != nil {
+					return err
+				}
+				for n := range rows {
+					if err := batch.Append(worker, uint64(round*rows+n)); err != nil {
+						return err
+					}
+				}
+				if err := batch.Send(); err != nil {
+					return err
+				}
+				if err := conn.Exec(t.Context(), "SELECT nope"); err == nil {
+					return errors.New("an unknown column was found")
+				}
+				short, cancel := context.WithTimeout(t.Context(), time.Duration(round)*time.Millisecond)
+				err = conn.Exec(short, "SELECT count() FROM numbers(100000000000) WHERE sipHash64(number) = 1")
+				cancel()
+				if !errors.Is(err, context.DeadlineExceeded) {
+					return fmt.Errorf("an endless query ended with %w", err)
+				}
+			}
+			return nil
+		})
+	}
+	must(t, group.Wait())
+	var count, distinct uint64
+	must(t, conn.QueryRow(t.Context(), "SELECT count(), uniqExact(worker, n) FROM p").Scan(&count, &distinct))
+	if count != workers*rounds*rows || distinct != count {
+		t.Errorf("%d rows, %d of them distinct", count, distinct)
+	}
 }
 
 // until polls a condition that must come true soon.

@@ -101,13 +101,18 @@ func (p libraryPackage) install(ctx context.Context, cacheDir string, m *meter) 
 	if library, err := findLibrary(target); err == nil {
 		return library, nil // another process was faster
 	}
-	partial := target + ".partial"
-	if err := errors.Join(os.RemoveAll(partial), os.RemoveAll(target)); err != nil {
-		return "", fmt.Errorf("clear an interrupted fetch: %w", err)
+	if stale, err := filepath.Glob(target + ".partial-*"); err == nil {
+		for _, dir := range stale {
+			_ = os.RemoveAll(dir) // an orphaned npm may still write there; the next fetch tries again
+		}
+	}
+	partial, err := os.MkdirTemp(parent, p.platform+".partial-")
+	if err != nil {
+		return "", fmt.Errorf("create a folder for the fetch: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(partial)) }()
 	unpacked := filepath.Join(partial, "unpacked")
-	if err := os.MkdirAll(unpacked, 0o755); err != nil {
+	if err := os.Mkdir(unpacked, 0o755); err != nil {
 		return "", fmt.Errorf("create a folder for the fetch: %w", err)
 	}
 	if err := checkFree(partial); err != nil {
@@ -127,7 +132,7 @@ func (p libraryPackage) install(ctx context.Context, cacheDir string, m *meter) 
 	if err := unpack(ctx, tarball, unpacked, m); err != nil {
 		return "", err
 	}
-	if err := os.Rename(unpacked, target); err != nil {
+	if err := errors.Join(os.RemoveAll(target), os.Rename(unpacked, target)); err != nil {
 		return "", fmt.Errorf("put the library in place: %w", err)
 	}
 	m.done("ClickHouse library ready")

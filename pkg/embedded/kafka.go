@@ -8,11 +8,16 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 )
+
+// reserveBytes is far above what kfake writes when it stops: topics, groups and producers.
+const reserveBytes = 4 << 20
 
 // broker is the embedded Kafka. kfake writes no abort markers for transactions that a crash cuts
 // short, so after anything but a clean stop its log may show them as committed: a marker file tells
@@ -21,12 +26,13 @@ type broker struct {
 	cluster *kfake.Cluster
 	log     *brokerLog
 	marker  string
-	wiped   bool // data of a run that did not stop cleanly were discarded
+	reserve string // a file whose space lets the state be saved when the disk is full
+	wiped   bool   // data of a run that did not stop cleanly were discarded
 }
 
 // startBroker serves Kafka on the listener, with the data in dir.
 func startBroker(dir string, listener net.Listener, logger *slog.Logger) (*broker, error) {
-	b := &broker{log: &brokerLog{logger: logger}, marker: filepath.Join(dir, "clean")}
+	b := &broker{log: &brokerLog{logger: logger}, marker: filepath.Join(dir, "clean"), reserve: filepath.Join(dir, "reserve")}
 	data := filepath.Join(dir, "log")
 	_, err := os.Stat(b.marker)
 	clean := err == nil
@@ -48,6 +54,9 @@ func startBroker(dir string, listener net.Listener, logger *slog.Logger) (*broke
 	if err := os.Remove(b.marker); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("remove the clean-stop marker: %w", err)
 	}
+	if err := os.WriteFile(b.reserve, make([]byte, reserveBytes), 0o640); err != nil {
+		return nil, fmt.Errorf("reserve space for stopping the embedded Kafka: %w", err)
+	}
 	if err := syncDir(dir); err != nil {
 		return nil, err
 	}
@@ -68,6 +77,10 @@ func (b *broker) addr() string { return b.cluster.ListenAddrs()[0] }
 
 // close saves the state and leaves the marker, unless something could not be saved.
 func (b *broker) close() error {
+	if err := os.Remove(b.reserve); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("give back the space reserved for stopping: %w", err)
+	}
+	b.log.closing.Store(true)
 	b.cluster.Close()
 	if b.log.failed.Load() {
 		return errors.New("stop the embedded Kafka: its state was not saved whole (see the log), so the next start discards it: check the disk")
@@ -85,21 +98,27 @@ func (b *broker) close() error {
 	return nil
 }
 
-// brokerLog passes kfake's errors on and remembers failed writes, which kfake only logs.
+// brokerLog hears of failed writes, which kfake only logs. A record that could not be written is
+// refused with UNKNOWN_SERVER_ERROR; a transaction marker, a compaction or the final state that
+// could not be written makes the data unusable.
 type brokerLog struct {
-	logger *slog.Logger
-	failed atomic.Bool
+	logger  *slog.Logger
+	closing atomic.Bool
+	failed  atomic.Bool
+	warned  atomic.Int64 // unix seconds of the last warning
 }
 
 func (l *brokerLog) Logf(level kfake.LogLevel, format string, args ...any) {
-	if level != kfake.LogLevelError {
+	if level > kfake.LogLevelWarn || !slices.ContainsFunc([]string{"persist", "save session", "rebuildSegments"}, func(sign string) bool { return strings.Contains(format, sign) }) {
 		return
 	}
-	text := fmt.Sprintf(format, args...)
-	for _, sign := range []string{"persist", "save", "write", "sync", "no space"} {
-		if strings.Contains(text, sign) {
-			l.failed.Store(true)
-		}
+	if level == kfake.LogLevelError || l.closing.Load() || strings.Contains(format, "rebuildSegments") {
+		l.failed.Store(true)
 	}
-	l.logger.Error("embedded kafka", slog.String("error.message", text))
+	const secondsBetween = 10 // producers try again many times a second
+	now, last := time.Now().Unix(), l.warned.Load()
+	if now-last >= secondsBetween && l.warned.CompareAndSwap(last, now) {
+		l.logger.Error("the embedded Kafka could not write its data and refuses records until it can: free disk space or check the data folder",
+			slog.String("error.message", fmt.Sprintf(format, args...)))
+	}
 }
