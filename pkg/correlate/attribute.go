@@ -25,8 +25,9 @@ type Attribution struct {
 // carrier is the state of one stimulus on its way through the buckets.
 type carrier struct {
 	decay, tail, gain float64
-	in, out           float64 // decayed sums of the pulses that act, and of those cut off
-	next, cut         int     // pulses not yet acting, not yet cut off
+	in, out           float64 // decayed sums of the pulses that have acted, and of those cut off
+	next, cut         int     // the first pulse that has not acted, not been cut off
+	acting            int     // pulses above 0 between the two
 }
 
 // Attribute splits the money of each bucket by responsibility: stimulus p has
@@ -78,25 +79,31 @@ func (c *carrier) responsibility(st *Stimulus, t int) float64 {
 	c.in *= c.decay
 	c.out *= c.decay
 	for ; c.next < len(st.Pulses) && st.Pulses[c.next].Bucket+k.Delay <= t; c.next++ {
-		c.in += arrived(st.Pulses[c.next], t-k.Delay, k.HalfLife)
+		if p := st.Pulses[c.next]; p.Amount > 0 {
+			c.in += left(p, t-k.Delay, k.HalfLife)
+			c.acting++
+		}
 	}
 	for ; c.cut < c.next && st.Pulses[c.cut].Bucket+k.Lags < t; c.cut++ {
-		c.out += arrived(st.Pulses[c.cut], t-k.Lags-1, k.HalfLife)
+		if p := st.Pulses[c.cut]; p.Amount > 0 {
+			c.out += left(p, t-k.Lags-1, k.HalfLife)
+			c.acting--
+		}
 	}
-	if c.cut == c.next { // nothing acts: what is left is rounding
+	if c.acting == 0 { // what is left is rounding, and nobody's
 		c.in, c.out = 0, 0
 		return 0
 	}
 	return max(0, c.gain*(c.in-c.tail*c.out))
 }
 
-// arrived returns what is left at bucket at of a pulse at or before it.
-func arrived(p Pulse, at, halfLife int) float64 {
-	if p.Amount <= 0 || halfLife <= 0 && at > p.Bucket {
+// left returns what is left at a bucket of a pulse at or before it.
+func left(p Pulse, bucket, halfLife int) float64 {
+	switch {
+	case bucket == p.Bucket:
+		return float64(p.Amount)
+	case halfLife <= 0:
 		return 0
 	}
-	if at == p.Bucket {
-		return float64(p.Amount)
-	}
-	return float64(p.Amount) * math.Exp2(-float64(at-p.Bucket)/float64(halfLife))
+	return float64(p.Amount) * math.Exp2(-float64(bucket-p.Bucket)/float64(halfLife))
 }

@@ -65,6 +65,10 @@ type Result struct {
 // Hypothesis Testing When a Nuisance Parameter Is Present Only Under the
 // Alternative, 1977, for the continuous case). Half-lives add up (Bonferroni).
 // Tests is that bound over Φ̄(u), at most the number of kernels.
+//
+// It is a screen. On simulated null pairs it stays below its nominal 5 %; on real
+// bursts whose day of the week is aligned it has called 14 % of impossible pairs
+// significant, until calibrated on placebo shifts.
 func Profile(in *Input, s *Scratch) Result {
 	if !in.valid() {
 		return Result{BestLag: -1, P: 1, Reason: ShortHistory}
@@ -161,8 +165,12 @@ func (c *Cross) window(s *Scratch) window {
 	return w
 }
 
-// autocorrelation centres v, sets rho to its sample autocorrelation (divisor n)
-// and returns Σ v².
+// autocorrelation centres v, sets rho to its autocorrelation and returns Σ v².
+//
+// The sample autocorrelation falls short, since the mean it is taken about
+// follows the series: E Σ v² = n·γ(0)·(1 − b) and likewise at each lag, with
+// b = Var(mean)/γ(0) ≈ Σ_k ρ(k)/n (Marriott & Pope, Bias in the Estimation of
+// Autocorrelations, 1954). ρ = (r + b)/(1 + b) takes that back.
 func autocorrelation(rho, v []float64) float64 {
 	mean := 0.0
 	for _, x := range v {
@@ -203,7 +211,23 @@ func autocorrelation(rho, v []float64) float64 {
 		}
 		rho[k] = sum / total
 	}
+	unbias(rho, len(v))
 	return total
+}
+
+func unbias(rho []float64, n int) {
+	// At the first lag not above 0 what follows is noise (Geyer 1992).
+	b := 1.0
+	for _, r := range rho[1:] {
+		if r <= 0 {
+			break
+		}
+		b += 2 * r
+	}
+	b = min(b/float64(n), 0.5)
+	for k, r := range rho {
+		rho[k] = (r + b) / (1 + b)
+	}
 }
 
 // lagProfile fills in the correlation at every lag and the best one.
@@ -261,11 +285,12 @@ func (p *sums) over(from, length int) (sum, squares float64) {
 
 // search evaluates the kernels and judges the one with the strongest evidence.
 func (w *window) search(res *Result) {
-	best, most := math.Inf(-1), 0.0
+	best, most, n := math.Inf(-1), 0.0, float64(w.n)
 	var angles [len(kernelHalfLives)][len(kernelDelays)]float64
 	for h, halfLife := range kernelHalfLives {
 		k := Kernel{HalfLife: w.steps(halfLife), Lags: w.lags}
-		n := w.effective(k, &angles[h])
+		// Decaying longer never gains independence; an estimate that says so is noise.
+		n = min(n, w.effective(k, &angles[h]))
 		most = max(most, n)
 		if n < EffectiveMin {
 			continue
@@ -317,24 +342,36 @@ func (w *window) effective(k Kernel, angles *[len(kernelDelays)]float64) float64
 		rho[j] += acc
 	}
 	bartlett := product(rho, w.rhoY, 0)
+	last := -1
 	for d := 1; d < len(kernelDelays); d++ {
 		q := (w.steps(kernelDelays[d]) - w.steps(kernelDelays[d-1])) / w.stride
-		g := product(rho, w.rhoY, q) / bartlett
-		if !(bartlett > 0) {
-			g = 0
+		if q == last { // as the delay before
+			angles[d] = angles[d-1]
+			continue
+		}
+		g := 0.0
+		if bartlett > 0 {
+			g = product(rho, w.rhoY, q) / bartlett
 		}
 		angles[d] = math.Acos(max(-1, min(1, g))) / (2 * math.Pi)
+		last = q
 	}
 	return float64(w.n) / max(1, bartlett/rho[0])
 }
 
-// product returns Σ_k a(k)·b(k+q) of two even functions given from 0 on.
+// product returns Σ_k a(k)·b(k+q), q ≥ 0, of two even functions given from 0 on.
 func product(a, b []float64, q int) float64 {
 	sum := 0.0
-	for k := 1 - len(a); k < len(a); k++ {
-		if at := max(k+q, -k-q); at < len(b) {
-			sum += a[max(k, -k)] * b[at]
+	for k := 0; k+q < len(b); k++ {
+		sum += a[k] * b[k+q]
+	}
+	for k := 1; k < min(q, len(a)); k++ {
+		if q-k < len(b) {
+			sum += a[k] * b[q-k]
 		}
+	}
+	for k := max(q, 1); k < len(a); k++ {
+		sum += a[k] * b[k-q]
 	}
 	return sum
 }
@@ -372,14 +409,30 @@ func (w *window) decay(k Kernel) decayed {
 func (d *decayed) correlation(k Kernel) float64 {
 	w := d.w
 	sum, squares := d.sums.over(w.lags-k.Delay, w.lags)
-	if tail := k.tail(); tail > 0 {
+	if tail := k.tail(); tail > negligible {
 		cutSum, cutSquares := d.sums.over(-1, w.lags)
-		both := 0.0
-		for t := w.stride - 1; t < w.lags-1; t += w.stride {
-			both += d.z[t] * d.z[t+w.lags+1-k.Delay]
-		}
+		both := d.product(w.lags + 1 - k.Delay)
 		sum -= tail * cutSum
 		squares -= tail * (2*both - tail*cutSquares)
 	}
 	return w.correlation(d.products[k.Delay], sum, squares)
+}
+
+// negligible is a weight that no sum of z² resolves.
+const negligible = 0x1p-50
+
+// product returns Σ z(t)·z(t+ahead) over the window's buckets moved to just
+// before the series, in two independent sums.
+func (d *decayed) product(ahead int) float64 {
+	stride := d.w.stride
+	var even, odd float64
+	t, end := stride-1, d.w.lags-1
+	for ; t+stride < end; t += 2 * stride {
+		even += d.z[t] * d.z[t+ahead]
+		odd += d.z[t+stride] * d.z[t+stride+ahead]
+	}
+	if t < end {
+		even += d.z[t] * d.z[t+ahead]
+	}
+	return even + odd
 }

@@ -32,7 +32,7 @@ func Split(total int64, weights []float64, out []int64, s *Scratch) {
 			largest = max(largest, w)
 		}
 	}
-	if largest == 0 {
+	if largest == 0 || total == 0 {
 		clear(out)
 		out[0] = total
 		return

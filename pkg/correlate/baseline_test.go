@@ -1,0 +1,141 @@
+package correlate
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestBaselineRecoversSeasonAndLevel(t *testing.T) {
+	tests := []struct {
+		name   string
+		level  float64
+		burst  bool
+		within float64 // of the mean expected count
+	}{
+		{"many events", 400, false, 0.04},
+		{"few events", 3, false, 0.35},
+		{"many events and a two-day burst", 400, true, 0.06},
+	}
+	var s Scratch
+	hours := calendar(60 * 24)
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			y := counts(source(uint64(i)), hours, tt.level, 0, 0)
+			if tt.burst {
+				for h := 1200; h < 1248; h++ {
+					y[h] *= 8
+				}
+			}
+			b := Fit(History{y, hours}, &s)
+			for bin := range uint8(Bins) {
+				got, want := b.Expected(bin), tt.level*season(bin)
+				if math.Abs(got-want) > tt.within*tt.level {
+					t.Errorf("bin %d: expected %.1f, want %.1f", bin, got, want)
+				}
+			}
+			if got := b.Scale(); math.Abs(got-1) > 0.15 {
+				t.Errorf("scale %.3f, want that of a Poisson, 1", got)
+			}
+			if got := b.Degrees(); got != 1440-9-47 {
+				t.Errorf("%d degrees of freedom", got)
+			}
+		})
+	}
+}
+
+func TestBaselineFallsBack(t *testing.T) {
+	constant := func(n int, v int64) []int64 { return slices.Repeat([]int64{v}, n) }
+	tests := []struct {
+		name     string
+		counts   []int64
+		want     float64
+		seasonal bool
+	}{
+		{"no history expects nothing", nil, 0, false},
+		{"one hour is the level", []int64{7}, 7, false},
+		{"nine days give the level only", constant(9*24, 5), 5, false},
+		{"ten days give the seasons", constant(10*24, 5), 5, true},
+		{"more than sixty days: the newest count", append(constant(500, 900), constant(1440, 5)...), 5, true},
+		{"nothing ever happened", constant(720, 0), 0, true},
+		{"returns only never go below nothing", constant(720, -4), 0, true},
+	}
+	var s Scratch
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := Fit(History{tt.counts, calendar(len(tt.counts))}, &s)
+			for bin := range uint8(Bins) {
+				if got := b.Expected(bin); math.Abs(got-tt.want) > 1e-9 {
+					t.Fatalf("bin %d expects %v, want %v", bin, got, tt.want)
+				}
+			}
+			if b.Seasonal() != tt.seasonal {
+				t.Errorf("seasonal %v", b.Seasonal())
+			}
+		})
+	}
+}
+
+func TestBaselineFollowsASlowLevel(t *testing.T) {
+	var s Scratch
+	hours := calendar(56 * 24)
+	y := make([]int64, len(hours))
+	for h := range y {
+		y[h] = int64(1000 * (1 + float64(h)/float64(len(y))) * season(hours[h]))
+	}
+	b := Fit(History{y, hours}, &s)
+	for h := 84; h < len(y)-84; h++ {
+		got := b.ExpectedAt(hours[h], float64(len(y)-1-h))
+		if want := float64(y[h]); math.Abs(got-want) > 0.04*want+1 {
+			t.Fatalf("hour %d: expected %.0f, was %.0f", h, got, want)
+		}
+	}
+}
+
+func TestBaselineIsAFunctionOfItsInput(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		y := rapid.SliceOfN(rapid.Int64Range(-5, 1e6), 1, 600).Draw(t, "counts")
+		bins := calendar(len(y))
+		var clean, used Scratch
+		Fit(History{slices.Repeat([]int64{9, 1}, 500), calendar(1000)}, &used)
+		a, b := Fit(History{y, bins}, &clean), Fit(History{y, bins}, &used)
+		if a != b {
+			t.Fatalf("differs with a used scratch")
+		}
+		for bin := range uint8(Bins) {
+			if e := a.Expected(bin); !(e >= 0) || math.IsInf(e, 0) {
+				t.Fatalf("bin %d expects %v", bin, e)
+			}
+		}
+		for i := range y {
+			y[i] *= 4 // a power of two scales every float exactly
+		}
+		scaled := Fit(History{y, bins}, &clean)
+		if got, want := scaled.Expected(0), 4*a.Expected(0); math.Abs(got-want) > 0.05*want+4 {
+			t.Fatalf("four times the counts expect %v, want about %v", got, want)
+		}
+	})
+}
+
+func TestMedian(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		v := rapid.SliceOfN(rapid.Float64Range(-1e6, 1e6), 1, 60).Draw(t, "v")
+		sorted := slices.Sorted(slices.Values(v))
+		want := (sorted[(len(v)-1)/2] + sorted[len(v)/2]) / 2
+		if got := median(v); got != want {
+			t.Fatalf("median(%v) = %v, want %v", sorted, got, want)
+		}
+	})
+}
+
+func BenchmarkFit(b *testing.B) {
+	hours := calendar(HistoryHoursMax)
+	y := counts(source(1), hours, 50, 0.8, 0.5)
+	var s Scratch
+	b.ReportAllocs()
+	for b.Loop() {
+		Fit(History{y, hours}, &s)
+	}
+}
