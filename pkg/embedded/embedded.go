@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"flywheel/pkg/embedded/internal/chdb"
+	"flywheel/pkg/embedded/internal/local"
 	"flywheel/pkg/embedded/internal/registry"
 )
 
@@ -266,7 +267,7 @@ func startRegistry(dir string, listener net.Listener) (*registryServer, error) {
 		return nil, err
 	}
 	s := &registryServer{handler, &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		Handler: local.Only(handler), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 	}}
 	go func() { _ = s.server.Serve(listener) }() // always ends in ErrServerClosed
 	return s, nil

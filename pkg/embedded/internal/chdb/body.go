@@ -24,7 +24,7 @@ const (
 	queryBytesMax  = 16 << 20
 	headerBytesMax = 1 << 20
 	chunkBytes     = 1 << 20
-	readTimeout    = time.Minute // for each piece of the body, not for the whole
+	pieceTimeout   = time.Minute // for each piece of a body sent or received, not for the whole
 )
 
 // requestBody returns the body, bounded, with transport encodings removed. Reading it ends in io.EOF
@@ -92,7 +92,7 @@ type timedReader struct {
 }
 
 func (t *timedReader) Read(p []byte) (int, error) {
-	if err := t.control.SetReadDeadline(time.Now().Add(readTimeout)); err != nil {
+	if err := t.control.SetReadDeadline(time.Now().Add(pieceTimeout)); err != nil {
 		return 0, fmt.Errorf("set the read deadline: %w", err)
 	}
 	n, err := t.in.Read(p)

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/ClickHouse/ch-go/compress"
+
+	"flywheel/pkg/embedded/internal/local"
 )
 
 // requestsMax bounds the queries that run at once; further ones wait their turn.
@@ -68,7 +70,7 @@ func Start(o Options, listener net.Listener) (*Engine, error) {
 		return nil, fmt.Errorf("start the ClickHouse engine on %q: %w", o.Data, err)
 	}
 	e.server = &http.Server{
-		Handler:           e,
+		Handler:           local.Only(e),
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -540,7 +542,12 @@ func (q *request) write(piece []byte) error {
 			}
 			part = q.frames.Data
 		}
-		if _, err := q.w.Write(part); err != nil {
+		control := http.NewResponseController(q.w)
+		err := control.SetWriteDeadline(time.Now().Add(pieceTimeout))
+		if err == nil {
+			_, err = q.w.Write(part)
+		}
+		if err = errors.Join(err, control.SetWriteDeadline(time.Time{})); err != nil {
 			return exceptionf(codeQueryWasCancelled, "the client went away: %v", err)
 		}
 	}
