@@ -44,7 +44,7 @@ type Series struct {
 	// Scale is the residual scale √φ of the baseline.
 	Scale float64
 	// Exposure is the part of the last bucket that has passed, in (0, 1]. A part
-	// of a bucket may raise, but is never quiet.
+	// of a bucket may raise, but is never quiet. Anything else means 1.
 	Exposure float64
 	// Stimulus, StimulusExpected and StimulusScale are the same of the stimulus;
 	// empty when there is none.
@@ -115,6 +115,17 @@ func Score(count int64, expected, scale float64) float64 {
 	return math.Copysign(math.Sqrt(max(0, 2*d/max(1, scale*scale))), y-mu)
 }
 
+// excess is Score where that may reach clear, else 0. Above the expected, Pearson's
+// (y − μ)/√(φμ) bounds the deviance residual and spares most buckets the logarithm.
+func excess(count int64, expected, scale, clear float64) float64 {
+	mu := max(0.01, expected)
+	d := float64(count) - mu
+	if d <= 0 || d*d < clear*clear*mu*max(1, scale*scale) {
+		return 0
+	}
+	return Score(count, expected, scale)
+}
+
 // Detect appends the episodes of a series to dst, oldest first, and returns it
 // with the first bucket an episode could start in. The last episode may be
 // Suspected or Active, all others are Resolved.
@@ -155,7 +166,7 @@ func (d *detector) step(series *Series, i int, cfg *Config) (Episode, bool) {
 	exposure := series.exposure(i)
 	bucket := series.First + int64(i)
 	expected := series.Expected[i] * exposure
-	z := Score(series.Counts[i], expected, series.Scale)
+	z := excess(series.Counts[i], expected, series.Scale, cfg.Clear)
 	whole := exposure == 1
 
 	if z >= cfg.Clear {
