@@ -40,7 +40,7 @@ var ErrDone = errors.New("done")
 var errStop = errors.New("the process was asked to stop")
 
 const (
-	drainDefault = 30 * time.Second
+	drainDefault = 25 * time.Second // within the 30 s that Kubernetes grants
 	grace        = time.Second
 )
 
@@ -56,7 +56,7 @@ type Unit struct {
 
 // Group is the units of a process. The zero Group is ready to use, once.
 type Group struct {
-	// Drain bounds the time that stopping takes; 0 means 30 s.
+	// Drain bounds the time that stopping takes; 0 means 25 s.
 	Drain time.Duration
 
 	units []Unit

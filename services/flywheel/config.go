@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+
+	"flywheel/pkg/config"
+	"flywheel/pkg/telemetry"
+
+	"github.com/spf13/cobra"
+)
+
+// Config is the whole configuration: one field for each component that has one.
+// The keys and their documentation are declared beside the component.
+type Config struct {
+	Telemetry telemetry.Config `yaml:",inline"`
+}
+
+// DefaultConfig returns the defaults of every component.
+func DefaultConfig() Config {
+	return Config{
+		Telemetry: telemetry.DefaultConfig(),
+	}
+}
+
+func newConfig(env *environment) *cobra.Command {
+	return group("config", "Print and check the configuration", newConfigPrint(env), newConfigCheck(env))
+}
+
+func newConfigPrint(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:   "print",
+		Short: "Print every key with its meaning, its value and where the value came from",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, from, err := env.load()
+			if err != nil {
+				return err
+			}
+			return config.Print(env.stdout, cfg, from)
+		},
+	}
+}
+
+func newConfigCheck(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Check the configuration: exit 0 if it is valid, 2 with what is wrong if not",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			_, from, err := env.load()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(env.stdout, "the configuration is valid; %d keys differ from their defaults\n", len(from))
+			return err
+		},
+	}
+}
