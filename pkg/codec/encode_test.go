@@ -33,13 +33,20 @@ func TestEncodeRefusesAndLeavesTheBufferAlone(t *testing.T) {
 
 func TestAnEncoderIsSafeForConcurrentUse(t *testing.T) {
 	enc, _ := newPair(t)
-	want := must(enc.Encode(nil, statistics()))(t)
 	var wg sync.WaitGroup
-	for range 8 {
+	for i := range int64(8) {
 		wg.Go(func() {
-			for range 200 {
-				if got, err := enc.Encode(nil, statistics()); err != nil || !bytes.Equal(got, want) {
-					t.Errorf("Encode: %x, %v", got, err)
+			record := statistics()
+			record.Views = i
+			want, err := enc.Encode(nil, record)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for range 2000 {
+				if got, err := enc.Encode(nil, record); err != nil || !bytes.Equal(got, want) {
+					t.Errorf("Encode: %x, %v; want %x", got, err, want)
+					return
 				}
 			}
 		})
