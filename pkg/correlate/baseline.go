@@ -15,6 +15,7 @@ const (
 	huberC     = 2.0
 	iterations = 8
 	madToSigma = 1.4826 // of a normal distribution
+	winsorised = 0.9205 // E min(Z², c²) of a standard normal Z
 )
 
 // History is the hourly past a baseline is fitted to, oldest first. Further
@@ -43,12 +44,16 @@ type Baseline struct {
 // & Nelder, Generalized Linear Models, 2nd ed. 1989, ch. 6 and 9). Its score
 // equations have a closed form for one factor given the other, season[b] =
 // Σ w y / Σ w level over the hours in bin b, and the two are solved in turn
-// (iterative proportional fitting). Bursts are bounded by Huber's weights
-// w = min(1, c σ/|r|), c = 2, on the Pearson residuals r = (y − μ)/√μ (Huber,
-// Robust Estimation of a Location Parameter, 1964; for GLMs Cantoni & Ronchetti
-// 2001, here without their consistency correction, below 3 % for Poisson), with
-// σ = √φ from the median absolute residual. The iterations are few and fixed,
-// so that the result is a function of the integers alone.
+// (iterative proportional fitting). A gamma prior of mean and variance 1 on each
+// season adds φ to both sums: it holds bins with hardly an event near 1.
+//
+// Bursts are bounded by Huber's weights w = min(1, limit/|y − μ|) with limit =
+// c·σ·√μ, c = 2 (Huber, Robust Estimation of a Location Parameter, 1964; for GLMs
+// Cantoni & Ronchetti 2001, here without their consistency correction: the level
+// of a Poisson comes out up to 10 % low), and σ from the median absolute Pearson
+// residual. Where most hours are empty that median says nothing: there the limit
+// is at least what a small hour holds, the lower quartile of the hours with anything.
+// The iterations are few and fixed: the result is a function of the integers.
 func Fit(h History, s *Scratch) Baseline {
 	if n := len(h.Counts); n > HistoryHoursMax {
 		h = History{h.Counts[n-HistoryHoursMax:], h.Bins[n-HistoryHoursMax:]}
@@ -66,6 +71,8 @@ func Fit(h History, s *Scratch) Baseline {
 	b.degree = b.weeks
 	weight := grow(&s.floats[0], n)
 	residual := grow(&s.floats[1], n)
+	sorted := grow(&s.floats[2], n)
+	small := smallHour(h.Counts, weight)
 	for i := range weight {
 		weight[i] = 1
 	}
@@ -74,7 +81,7 @@ func Fit(h History, s *Scratch) Baseline {
 		if n >= SeasonalHoursMin {
 			b.fitSeason(h, weight)
 		}
-		b.reweigh(h, weight, residual)
+		b.reweigh(h, small, weight, residual, sorted)
 	}
 	return b
 }
@@ -104,42 +111,61 @@ func (b *Baseline) fitSeason(h History, weight []float64) {
 		norm[bin] += weight[i] * b.levels[b.week(i, len(h.Counts))]
 	}
 	b.degree = b.weeks - 1
+	prior := b.scale * b.scale
 	for bin := range b.season {
 		other := (bin + Bins/2) % Bins
 		switch {
 		case norm[bin] > 0:
 			b.degree++
+			b.season[bin] = max(0, (sum[bin]+prior)/(norm[bin]+prior))
 		case norm[other] > 0: // never seen: the same hour of the other kind of day
-			sum[bin], norm[bin] = sum[other], norm[other]
+			b.season[bin] = max(0, (sum[other]+prior)/(norm[other]+prior))
 		default:
-			sum[bin], norm[bin] = 1, 1
+			b.season[bin] = 1
 		}
-		b.season[bin] = max(0, sum[bin]/norm[bin])
 	}
 }
 
-func (b *Baseline) reweigh(h History, weight, residual []float64) {
+// smallHour returns, where most counts are 0, the lower quartile of the absolute
+// others, else 0; v is room for all.
+func smallHour(counts []int64, v []float64) float64 {
+	n := 0
+	for _, y := range counts {
+		if y != 0 {
+			v[n] = math.Abs(float64(y))
+			n++
+		}
+	}
+	if n == 0 || 2*n > len(counts) {
+		return 0
+	}
+	return selectKth(v[:n], n/4)
+}
+
+// expectedMin keeps Pearson's residual finite where nothing is expected.
+const expectedMin = 0.01
+
+// reweigh sets the weights and the scale from the present fit.
+func (b *Baseline) reweigh(h History, small float64, weight, residual, sorted []float64) {
 	n := len(h.Counts)
 	for i, y := range h.Counts {
 		mu := b.levels[b.week(i, n)] * b.season[h.Bins[i]]
-		// A bin that expects nothing is judged by the unit of the series.
-		residual[i] = math.Abs(float64(y)-mu) / math.Sqrt(max(mu, 1))
+		weight[i] = math.Sqrt(max(mu, expectedMin))
+		residual[i] = math.Abs(float64(y)-mu) / weight[i]
 	}
-	copy(weight, residual)
-	b.scale = madToSigma * median(weight)
-	if b.scale == 0 { // more than half of the hours fit exactly
-		sum := 0.0
-		for _, r := range residual {
-			sum += r
-		}
-		b.scale = math.Sqrt(math.Pi/2) * sum / float64(n)
-	}
+	copy(sorted, residual)
+	sigma := madToSigma * median(sorted)
+	squares := 0.0
 	for i, r := range residual {
+		limit := max(huberC*sigma, small/weight[i])
 		weight[i] = 1
-		if r > huberC*b.scale {
-			weight[i] = huberC * b.scale / r
+		if r > limit {
+			weight[i] = limit / r
+			r = limit
 		}
+		squares += r * r
 	}
+	b.scale = math.Sqrt(squares / float64(n) / winsorised)
 }
 
 // Expected returns the expected count of an hour at the present level.
@@ -176,7 +202,8 @@ func (b *Baseline) Fill(dst []float64, bins []uint8, stepMinutes int, endHoursAg
 }
 
 // Scale is the residual scale √φ: a bucket that expects μ has standard
-// deviation Scale·√μ. It comes from the median absolute Pearson residual.
+// deviation Scale·√μ. It is the root mean square of the Pearson residuals, each
+// bounded as in the fit.
 func (b *Baseline) Scale() float64 { return b.scale }
 
 // Hours is the length of the history fitted.

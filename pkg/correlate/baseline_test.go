@@ -17,26 +17,37 @@ func TestBaselineRecoversSeasonAndLevel(t *testing.T) {
 	}{
 		{"many events", 400, false, 0.04},
 		{"few events", 3, false, 0.35},
+		{"an event every two hours", 0.5, false, 0.8},
+		{"an event every two days", 0.02, false, 1.6},
 		{"many events and a two-day burst", 400, true, 0.06},
 	}
 	var s Scratch
 	hours := calendar(60 * 24)
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			y := counts(source(uint64(i)), hours, tt.level, 0, 0)
+			calm := counts(source(uint64(i)), hours, tt.level, 0, 0)
+			y := slices.Clone(calm)
 			if tt.burst {
 				for h := 1200; h < 1248; h++ {
 					y[h] *= 8
 				}
 			}
 			b := Fit(History{y, hours}, &s)
+			var all, truth float64
+			for h, bin := range hours {
+				all += b.ExpectedAt(bin, float64(len(hours)-1-h))
+				truth += float64(calm[h])
+			}
+			if ratio := all / truth; ratio < 0.93 || ratio > 1.02 {
+				t.Errorf("expects %.3f of what there was without the burst", ratio)
+			}
 			for bin := range uint8(Bins) {
 				got, want := b.Expected(bin), tt.level*season(bin)
 				if math.Abs(got-want) > tt.within*tt.level {
 					t.Errorf("bin %d: expected %.1f, want %.1f", bin, got, want)
 				}
 			}
-			if got := b.Scale(); math.Abs(got-1) > 0.15 {
+			if got := b.Scale(); tt.level > 0.1 && math.Abs(got-1) > 0.15 {
 				t.Errorf("scale %.3f, want that of a Poisson, 1", got)
 			}
 			if got := b.Degrees(); got != 1440-9-47 {
