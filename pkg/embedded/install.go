@@ -135,7 +135,7 @@ func (p libraryPackage) install(ctx context.Context, cacheDir string, m *meter) 
 	if err := errors.Join(os.RemoveAll(target), os.Rename(unpacked, target)); err != nil {
 		return "", fmt.Errorf("put the library in place: %w", err)
 	}
-	m.done("ClickHouse library ready")
+	m.say("ClickHouse library ready")
 	return findLibrary(target)
 }
 

@@ -53,5 +53,3 @@ func (m *meter) say(text string) {
 	}
 	fmt.Fprintln(m.out, text)
 }
-
-func (m *meter) done(text string) { m.say(text) }
