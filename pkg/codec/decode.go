@@ -57,8 +57,8 @@ func NewDecoder(r Registry) (*Decoder, error) {
 // pkg/event it holds: an event.Record, *event.Brand or a result.
 //
 // The struct is the decoder's own and is overwritten by the next value of its
-// type, and its texts share the memory of value: use it before the next call,
-// and copy (strings.Clone) what has to stay. Brands are rare and kept, so each
+// type, and its texts and bytes share the memory of value: use it before the
+// next call, write to neither, and copy (strings.Clone) what has to stay. Brands are rare and kept, so each
 // is new and owns its memory.
 //
 // An *Error says that the value itself is at fault. Any other error comes from
@@ -95,7 +95,7 @@ func (d *Decoder) Decode(ctx context.Context, topic string, value []byte) (any, 
 	switch {
 	case err != nil:
 		return nil, &Error{Reason: event.ReasonMalformed, Record: w.name, Detail: fmt.Sprintf(
-			"the value on topic %s is not a %s written with schema %d (%v): check its serializer", topic, w.name, id, err)}
+			"the value on topic %s does not read as %s written with schema %d (%v): check its serializer", topic, w.name, id, err)}
 	case len(rest) > 0:
 		return nil, &Error{Reason: event.ReasonMalformed, Record: w.name, Detail: fmt.Sprintf(
 			"%d bytes follow the %s in the value on topic %s: check its serializer", len(rest), w.name, topic)}

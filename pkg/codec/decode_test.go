@@ -63,7 +63,7 @@ func TestEveryRefusalHasOneReasonAndOneSentence(t *testing.T) {
 		"a record of another topic":      {event.TopicTikTok, review, event.ReasonWrongTopic, "amazon_review", "record amazon_review is on topic channel.tiktok: publish it to channel.amazon"},
 		"a record on no topic of ours":   {"other", review, event.ReasonWrongTopic, "amazon_review", "publish it to channel.amazon"},
 		"a record that is too long":      {event.TopicAmazon, tooLong, event.ReasonOversized, "amazon_review", "at most 65536 are allowed"},
-		"a record that is cut short":     {event.TopicAmazon, review[:len(review)-1], event.ReasonMalformed, "amazon_review", "is not a amazon_review"},
+		"a record that is cut short":     {event.TopicAmazon, review[:len(review)-1], event.ReasonMalformed, "amazon_review", "does not read as amazon_review"},
 		"bytes behind the record":        {event.TopicAmazon, append(slices.Clone(review), 0), event.ReasonMalformed, "amazon_review", "1 bytes follow the amazon_review"},
 	} {
 		t.Run(name, func(t *testing.T) {

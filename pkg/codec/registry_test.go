@@ -204,7 +204,7 @@ func TestEncoderNeedsRegisteredContracts(t *testing.T) {
 	}
 }
 
-func TestStaticIDsAreThoseOfTheRegistryItself(t *testing.T) {
+func TestStaticIDsAreTheSameEveryTime(t *testing.T) {
 	one, two := must(NewStatic())(t), must(NewStatic())(t)
 	if !reflect.DeepEqual(one, two) {
 		t.Error("two static registries differ")
