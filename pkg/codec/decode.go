@@ -58,8 +58,8 @@ func NewDecoder(r Registry) (*Decoder, error) {
 //
 // The struct is the decoder's own and is overwritten by the next value of its
 // type, and its texts and bytes share the memory of value: use it before the
-// next call, write to neither, and copy (strings.Clone) what has to stay. Brands are rare and kept, so each
-// is new and owns its memory.
+// next call, write to neither, and copy (strings.Clone) what has to stay.
+// Brands are rare and kept, so each is new and owns its memory.
 //
 // An *Error says that the value itself is at fault. Any other error comes from
 // the registry or ctx, and the same value may well be readable later.
@@ -126,7 +126,7 @@ func (d *Decoder) newWriter(id uint32, text string) *writer {
 			"schema %d of the registry is not an Avro contract on its own (%v): write the record with one of schemas/avro", id, err)}}
 	}
 	root := theirs.Root()
-	name := strings.TrimPrefix(root.Namespace+"."+root.Name, "flywheel.v1.")
+	name := strings.TrimPrefix(strings.TrimPrefix(root.Namespace+"."+root.Name, "flywheel.v1."), ".")
 	c, ok := d.contracts[name]
 	if !ok {
 		name = name[:min(len(name), event.TextBytesMax)]

@@ -42,6 +42,7 @@ func TestEveryRefusalHasOneReasonAndOneSentence(t *testing.T) {
 		return f[:]
 	}
 	stranger := with(`{"type":"record","name":"amazon_review","namespace":"elsewhere","fields":[]}`)
+	nameless := with(`{"type":"record","name":"fax","fields":[]}`)
 	misfit := with(`{"type":"record","name":"amazon_review","namespace":"flywheel.v1","fields":[]}`)
 	noAvro := with(`{"type":"object"}`)
 	tooLong := append(slices.Clone(review), make([]byte, event.RecordBytesMax)...)
@@ -58,6 +59,7 @@ func TestEveryRefusalHasOneReasonAndOneSentence(t *testing.T) {
 		"JSON":                           {event.TopicAmazon, []byte(`{"stars":5}`), event.ReasonMalformed, "", "does not begin with a zero byte"},
 		"a schema nobody registered":     {event.TopicAmazon, []byte{0, 1, 2, 3, 4, 0}, event.ReasonUnknownSchema, "", "does not hold schema 16909060"},
 		"a record of another name space": {event.TopicAmazon, stranger, event.ReasonUnknownRecord, "elsewhere.amazon_review", `is of "elsewhere.amazon_review", which no topic carries`},
+		"a record of no name space":      {event.TopicAmazon, nameless, event.ReasonUnknownRecord, "fax", `is of "fax", which no topic carries`},
 		"a contract ours cannot read":    {event.TopicAmazon, misfit, event.ReasonUnknownSchema, "amazon_review", "upgrade this program"},
 		"a schema that is not Avro":      {event.TopicAmazon, noAvro, event.ReasonUnknownSchema, "", "is not an Avro contract"},
 		"a record of another topic":      {event.TopicTikTok, review, event.ReasonWrongTopic, "amazon_review", "record amazon_review is on topic channel.tiktok: publish it to channel.amazon"},
