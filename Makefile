@@ -1,10 +1,27 @@
-# Flywheel. `make help` lists the targets.
+# Flywheel. `make help` lists the targets; all of them need only Go, Node.js,
+# git and make. Tools and the ClickHouse library are fetched once into .cache.
 SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
 
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 export CGO_ENABLED ?= 0
+
+# What the targets take: make demo ARGS='--for 5m', make test PKG=./pkg/config,
+# make bench BENCH=Profile COUNT=6.
+ARGS ?=
+PKG ?= ./...
+BENCH ?= .
+COUNT ?= 1
+
+# The version is part of a tool's file name, so that raising it here is enough.
+TOOLS := $(CURDIR)/.cache/bin
+GOLANGCI_LINT := $(TOOLS)/golangci-lint@v2.15.0
+GOTESTSUM := $(TOOLS)/gotestsum@v1.13.0
+BENCHSTAT := $(TOOLS)/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 .PHONY: help
 help: ## Show this help
@@ -14,11 +31,79 @@ help: ## Show this help
 build: ## Build the binary at bin/flywheel
 	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/flywheel ./services/flywheel
 
+.PHONY: demo
+demo: build ## Play five nodes through the whole pipeline and show the answer (ARGS='--for 5m')
+	bin/flywheel demo $(ARGS)
+
+.PHONY: embedded
+embedded: build ## Serve Kafka, schema registry and ClickHouse for use by hand
+	bin/flywheel embedded $(ARGS)
+
 .PHONY: test
-test: ## Run every test on the embedded engines
-	$(GO) test ./...
+test: $(GOTESTSUM) library ## Run every test on the embedded engines (PKG=./pkg/config)
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- $(PKG)
 
 .PHONY: check
-check: ## Format and vet; run before each commit
-	@test -z "$$(gofmt -l services)" || { gofmt -l services; echo "run gofmt -w on these files"; exit 1; }
-	$(GO) vet ./...
+check: format lint vet race ## Format, lint, vet, and race tests of what changed; run before each commit
+
+.PHONY: format
+format: $(GOLANGCI_LINT)
+	@$(GOLANGCI_LINT) fmt --diff || { echo "the files above are not formatted: run 'make fmt'"; exit 1; }
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Check style, import arrows and purity
+	$(GOLANGCI_LINT) run --allow-serial-runners $(PKG)
+
+.PHONY: vet
+vet:
+	$(GO) vet $(PKG)
+
+# The race detector is part of C: without a compiler the same tests run plainly.
+.PHONY: race
+race: $(GOTESTSUM) library ## Test what changed since the last push, with the race detector
+	@packages="$$(.ci/changed)"; \
+	if [[ -z $$packages ]]; then echo "no package changed: nothing to test for races"; exit; fi; \
+	race=-race; \
+	if ! command -v "$$($(GO) env CC)" >/dev/null; then \
+		race=; echo "no C compiler ($$($(GO) env CC)): testing what changed without the race detector; install gcc to have it"; \
+	fi; \
+	CGO_ENABLED=$${race:+1} $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- $$race $$packages
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format the code
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: bench
+bench: $(BENCHSTAT) library ## Measure, and compare with the time before (BENCH=Profile COUNT=6)
+	@mkdir -p .cache/bench
+	@if [[ -f .cache/bench/new.txt ]]; then mv .cache/bench/new.txt .cache/bench/old.txt; fi
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG) | tee .cache/bench/new.txt
+	@if [[ -f .cache/bench/old.txt ]]; then $(BENCHSTAT) .cache/bench/old.txt .cache/bench/new.txt; fi
+
+.PHONY: goldens
+goldens: ## Rewrite the golden files; read their diff before you commit it
+	$(GO) test $$(grep -rlE 'flag\.Bool\("update"' --include='*_test.go' pkg schemas services deploy | xargs -n1 dirname | sort -u | sed 's|^|./|') -update
+
+.PHONY: library
+library: build ## Fetch the ClickHouse library of the embedded engines, once
+	@bin/flywheel fetch
+
+.PHONY: tidy
+tidy: ## Bring go.mod and go.sum in line with the imports
+	$(GO) mod tidy
+
+.PHONY: clean
+clean: ## Remove what was built and measured; data/ and the fetched library stay
+	rm -rf bin .cache/bin .cache/bench
+	@if [[ -e data ]]; then echo "data/ holds the embedded engines' data: remove it by hand if you are done with it"; fi
+
+$(GOLANGCI_LINT): module := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(GOTESTSUM): module := gotest.tools/gotestsum
+$(BENCHSTAT): module := golang.org/x/perf/cmd/benchstat
+
+# Built beside and moved into place, so that an interrupted build leaves nothing.
+$(TOOLS)/%:
+	@echo "building $* once (golangci-lint takes some minutes)"
+	@mkdir -p $(TOOLS) && dir="$$(mktemp -d $(TOOLS)/build-XXXXXX)" && trap 'rm -rf "$$dir"' EXIT; \
+	GOBIN="$$dir" CGO_ENABLED=0 GOFLAGS=-buildvcs=false $(GO) install $(module)@$(lastword $(subst @, ,$*)); \
+	mv "$$dir"/* $@

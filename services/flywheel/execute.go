@@ -62,6 +62,7 @@ func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 func newRoot(env *environment) (*cobra.Command, error) {
 	root := group("flywheel", "Know within seconds which TikTok post is moving your Amazon branded search, and what it was worth",
 		newConfig(env),
+		newFetch(env),
 		newVersion(),
 	)
 	root.Long = root.Short + ".\n\n" +

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+
+	"flywheel/pkg/embedded"
+
+	"github.com/spf13/cobra"
+)
+
+func newFetch(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:   "fetch",
+		Short: "Fetch the ClickHouse library of the embedded engines through npm, unless it is there",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			library, err := embedded.Install(cmd.Context(), "", env.stderr)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(env.stdout, library)
+			return err
+		},
+	}
+}
