@@ -133,14 +133,43 @@ func (e *Engines) start(ctx context.Context) error {
 			return err
 		}
 		e.addrs.clickhouse = clickhouse.Addr().String()
-		e.clickhouse, err = chdb.Start(chdb.Options{
-			Library: library, Data: filepath.Join(e.config.DataDir, "clickhouse"),
-			User: e.config.ClickHouseUser, Password: e.config.ClickHousePassword, Database: e.config.ClickHouseDatabase,
-		}, clickhouse)
-		if err != nil {
+		if err := e.startClickHouse(library, clickhouse); err != nil {
 			return err
 		}
-		e.closers = append(e.closers, e.clickhouse.Close)
+	}
+	return nil
+}
+
+// startClickHouse serves ClickHouse on the listener. The rows of the pipeline carry Kafka's offsets,
+// and the higher offset wins: beside other Kafka data than those they came from, the pipeline's
+// database starts empty. Other databases stay.
+func (e *Engines) startClickHouse(library string, listener net.Listener) error {
+	data, file := filepath.Join(e.config.DataDir, "clickhouse"), filepath.Join(e.config.DataDir, "clickhouse-follows")
+	renew := false
+	if e.kafka != nil {
+		follows, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("look which Kafka data ClickHouse follows: %w", err)
+		}
+		_, err = os.Stat(data)
+		if renew = err == nil && string(follows) != e.kafka.id; renew {
+			e.logger.Warn("emptying the pipeline's database in the embedded ClickHouse: the Kafka data it was filled from are gone",
+				slog.String("db.namespace", e.config.ClickHouseDatabase))
+		}
+	}
+	var err error
+	e.clickhouse, err = chdb.Start(chdb.Options{
+		Library: library, Data: data, Renew: renew,
+		User: e.config.ClickHouseUser, Password: e.config.ClickHousePassword.Reveal(), Database: e.config.ClickHouseDatabase,
+	}, listener)
+	if err != nil {
+		return err
+	}
+	e.closers = append(e.closers, e.clickhouse.Close)
+	if e.kafka != nil {
+		if err := os.WriteFile(file, []byte(e.kafka.id), 0o640); err != nil {
+			return fmt.Errorf("note which Kafka data ClickHouse follows: %w", err)
+		}
 	}
 	return nil
 }
@@ -215,7 +244,8 @@ func (e *Engines) KafkaAddr() string {
 }
 
 // KafkaWiped reports whether Start discarded the broker's data because the last run did not stop
-// cleanly: offsets start again at 0, so what is derived from them must start again too.
+// cleanly: offsets start again at 0. What follows from them starts again too: Start empties the
+// pipeline's database in the embedded ClickHouse itself; whoever keeps offsets elsewhere must look.
 func (e *Engines) KafkaWiped() bool { return e.kafka != nil && e.kafka.wiped }
 
 // RegistryURL is the schema registry's base URL, "" if it is disabled.
@@ -250,7 +280,7 @@ func (e *Engines) ClickHouseDSN() string {
 	}
 	dsn := url.URL{
 		Scheme: "http", Host: e.addrs.clickhouse, Path: "/" + e.config.ClickHouseDatabase,
-		User: url.UserPassword(e.config.ClickHouseUser, e.config.ClickHousePassword),
+		User: url.UserPassword(e.config.ClickHouseUser, e.config.ClickHousePassword.Reveal()),
 	}
 	return dsn.String()
 }

@@ -74,7 +74,7 @@ func Install(ctx context.Context, cacheDir string, progress io.Writer) (library 
 	}
 	if library, err = p.install(ctx, cacheDir, newMeter(progress)); err != nil {
 		if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "ENOSPC") {
-			return "", fmt.Errorf("the disk of the cache folder %q is full: free %d MB or set FLYWHEEL_CACHE_DIR to another disk: %w", cacheDir, freeBytesNeeds>>20, err)
+			return "", fmt.Errorf("the disk of the cache folder %q is full: free %d MB or set FLYWHEEL_EMBEDDED_CACHE_DIR to another disk: %w", cacheDir, freeBytesNeeds>>20, err)
 		}
 		return "", fmt.Errorf("fetch the ClickHouse library: %w", err)
 	}
@@ -91,7 +91,7 @@ func (p libraryPackage) install(ctx context.Context, cacheDir string, m *meter) 
 		return library, nil
 	}
 	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", fmt.Errorf("create the cache folder (set FLYWHEEL_CACHE_DIR to a folder you may write): %w", err)
+		return "", fmt.Errorf("create the cache folder (set FLYWHEEL_EMBEDDED_CACHE_DIR to a folder you may write): %w", err)
 	}
 	unlock, err := lockFile(ctx, target+".lock", m)
 	if err != nil {
@@ -153,7 +153,7 @@ func findLibrary(dir string) (string, error) {
 func lockFile(ctx context.Context, name string, m *meter) (unlock func(), err error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("open the lock of the cache folder (set FLYWHEEL_CACHE_DIR to a folder you may write): %w", err)
+		return nil, fmt.Errorf("open the lock of the cache folder (set FLYWHEEL_EMBEDDED_CACHE_DIR to a folder you may write): %w", err)
 	}
 	for waiting := false; ; waiting = true {
 		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {

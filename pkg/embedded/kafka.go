@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,6 +29,7 @@ type broker struct {
 	marker  string
 	reserve string // a file whose space lets the state be saved when the disk is full
 	wiped   bool   // data of a run that did not stop cleanly were discarded
+	id      string // of the data, until they are discarded
 }
 
 // startBroker serves Kafka on the listener, with the data in dir.
@@ -43,7 +45,8 @@ func startBroker(dir string, listener net.Listener, logger *slog.Logger) (*broke
 	if len(entries) > 0 && !clean {
 		logger.Warn("discarding the embedded Kafka's data: the last run did not stop cleanly, so transactions in them may be broken; topics start empty",
 			slog.String("file.path", data))
-		if err := os.RemoveAll(data); err != nil {
+		// The id goes first: whatever follows from the data ends with them, even if a crash comes between.
+		if err := errors.Join(remove(filepath.Join(dir, "id")), os.RemoveAll(data)); err != nil {
 			return nil, fmt.Errorf("discard the Kafka data of an unclean stop: %w", err)
 		}
 		b.wiped = true
@@ -51,7 +54,10 @@ func startBroker(dir string, listener net.Listener, logger *slog.Logger) (*broke
 	if err := os.MkdirAll(data, 0o750); err != nil {
 		return nil, fmt.Errorf("create the Kafka data folder: %w", err)
 	}
-	if err := os.Remove(b.marker); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if b.id, err = dataID(filepath.Join(dir, "id")); err != nil {
+		return nil, err
+	}
+	if err := remove(b.marker); err != nil {
 		return nil, fmt.Errorf("remove the clean-stop marker: %w", err)
 	}
 	if err := os.WriteFile(b.reserve, make([]byte, reserveBytes), 0o640); err != nil {
@@ -73,11 +79,35 @@ func startBroker(dir string, listener net.Listener, logger *slog.Logger) (*broke
 	return b, nil
 }
 
+// dataID returns the id in the file, a new one if there is none.
+func dataID(file string) (string, error) {
+	id, err := os.ReadFile(file)
+	if err == nil && len(id) > 0 {
+		return string(id), nil
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		id = []byte(rand.Text())
+		err = os.WriteFile(file, id, 0o640)
+	}
+	if err != nil {
+		return "", fmt.Errorf("give the Kafka data an id: %w", err)
+	}
+	return string(id), nil
+}
+
+// remove removes a file that may be absent.
+func remove(file string) error {
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err //nolint:wrapcheck // names the file; the caller says why
+	}
+	return nil
+}
+
 func (b *broker) addr() string { return b.cluster.ListenAddrs()[0] }
 
 // close saves the state and leaves the marker, unless something could not be saved.
 func (b *broker) close() error {
-	if err := os.Remove(b.reserve); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := remove(b.reserve); err != nil {
 		return fmt.Errorf("give back the space reserved for stopping: %w", err)
 	}
 	b.log.closing.Store(true)

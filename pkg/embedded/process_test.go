@@ -100,7 +100,8 @@ func TestClickHouseLosesNoAcknowledgedRowWhenKilled(t *testing.T) {
 	dir := t.TempDir()
 	p := spawn(t, dir)
 	conn := connect(t, p.dsn, nil)
-	must(t, conn.Exec(t.Context(), "CREATE TABLE k (batch UInt32, n UInt32) ENGINE = MergeTree ORDER BY (batch, n)"))
+	must(t, conn.Exec(t.Context(), "CREATE DATABASE kept"))
+	must(t, conn.Exec(t.Context(), "CREATE TABLE kept.k (batch UInt32, n UInt32) ENGINE = MergeTree ORDER BY (batch, n)"))
 	const rows = 1000
 	var acknowledged atomic.Uint64
 	ended := make(chan struct{})
@@ -121,15 +122,49 @@ func TestClickHouseLosesNoAcknowledgedRowWhenKilled(t *testing.T) {
 	}
 	conn = connect(t, p.dsn, nil)
 	var batches, partial uint64
-	must(t, conn.QueryRow(t.Context(), "SELECT count(), countIf(c != {rows:UInt64}) FROM (SELECT batch, count() AS c FROM k GROUP BY batch)",
+	must(t, conn.QueryRow(t.Context(), "SELECT count(), countIf(c != {rows:UInt64}) FROM (SELECT batch, count() AS c FROM kept.k GROUP BY batch)",
 		clickhouse.Named("rows", fmt.Sprint(rows))).Scan(&batches, &partial))
 	if known := acknowledged.Load(); batches < known || batches > known+1 || partial > 0 {
 		t.Errorf("%d batches acknowledged, %d found, %d of them partial", known, batches, partial)
 	}
 }
 
+func TestTheDatabaseFollowsTheKafkaData(t *testing.T) {
+	installed(t)
+	dir := t.TempDir()
+	// derived counts the rows of the pipeline's database and of another one.
+	derived := func(p *process) (pipeline, other bool) {
+		t.Helper()
+		must(t, connect(t, p.dsn, nil).QueryRow(t.Context(), "SELECT countIf(database = 'flywheel') > 0, countIf(database = 'other') > 0 FROM system.tables WHERE name = 'derived'").Scan(&pipeline, &other))
+		return pipeline, other
+	}
+	p := spawn(t, dir)
+	conn := connect(t, p.dsn, nil)
+	must(t, conn.Exec(t.Context(), "CREATE DATABASE other"))
+	must(t, conn.Exec(t.Context(), "CREATE TABLE derived (n UInt32) ENGINE = MergeTree ORDER BY n"))
+	must(t, conn.Exec(t.Context(), "CREATE TABLE other.derived (n UInt32) ENGINE = MergeTree ORDER BY n"))
+	must(t, conn.Close())
+	must(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	must(t, p.cmd.Wait())
+
+	p = spawn(t, dir)
+	if pipeline, other := derived(p); !pipeline || !other {
+		t.Errorf("after a clean stop: pipeline's table %t, other table %t, want both", pipeline, other)
+	}
+	must(t, p.cmd.Process.Kill())
+	_ = p.cmd.Wait()
+
+	p = spawn(t, dir)
+	if pipeline, other := derived(p); pipeline || !other {
+		t.Errorf("after a kill, which costs Kafka its data: pipeline's table %t, other table %t, want only the other", pipeline, other)
+	}
+	if !strings.Contains(p.log(t), "emptying the pipeline's database") {
+		t.Errorf("nobody said so: %s", p.log(t))
+	}
+}
+
 func insertRows(ctx context.Context, conn driver.Conn, batch uint32, rows int) error {
-	b, err := conn.PrepareBatch(ctx, "INSERT INTO k")
+	b, err := conn.PrepareBatch(ctx, "INSERT INTO kept.k")
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"flywheel/pkg/config"
 )
 
 // Config says how to reach Kafka. The defaults reach the embedded broker.
@@ -31,9 +33,9 @@ type TLSConfig struct {
 
 // SASLConfig turns on authentication.
 type SASLConfig struct {
-	Mechanism string `yaml:"mechanism" doc:"plain, scram-sha-256 or scram-sha-512; empty for none."`
-	User      string `yaml:"user" doc:"User name."`
-	Password  string `yaml:"password" doc:"Password; better given by the environment than in a file." secret:"true"`
+	Mechanism string        `yaml:"mechanism" doc:"plain, scram-sha-256 or scram-sha-512; empty for none."`
+	User      string        `yaml:"user" doc:"User name."`
+	Password  config.Secret `yaml:"password" doc:"Password; better given by the environment than in a file."`
 }
 
 // TopicsConfig says how topics are created.

@@ -138,11 +138,11 @@ func tlsConfig(cfg TLSConfig) (*tls.Config, error) {
 func mechanism(cfg SASLConfig) sasl.Mechanism {
 	switch cfg.Mechanism {
 	case mechanismPlain:
-		return plain.Auth{User: cfg.User, Pass: cfg.Password}.AsMechanism()
+		return plain.Auth{User: cfg.User, Pass: cfg.Password.Reveal()}.AsMechanism()
 	case mechanismScram256:
-		return scram.Auth{User: cfg.User, Pass: cfg.Password}.AsSha256Mechanism()
+		return scram.Auth{User: cfg.User, Pass: cfg.Password.Reveal()}.AsSha256Mechanism()
 	case mechanismScram512:
-		return scram.Auth{User: cfg.User, Pass: cfg.Password}.AsSha512Mechanism()
+		return scram.Auth{User: cfg.User, Pass: cfg.Password.Reveal()}.AsSha512Mechanism()
 	}
 	return nil
 }

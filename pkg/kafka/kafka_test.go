@@ -3,6 +3,7 @@ package kafka_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -267,6 +268,9 @@ func TestSASLAuthenticates(t *testing.T) {
 			_, cfg := cluster(t, kfake.EnableSASL(), kfake.Superuser(strings.ToUpper(mechanism), "me", "secret"))
 			cfg.SASL = kafka.SASLConfig{Mechanism: mechanism, User: "me", Password: "secret"}
 			connect(t, cfg)
+			if shown := fmt.Sprintf("%+v", cfg); strings.Contains(shown, "secret") {
+				t.Errorf("the configuration shows its password: %s", shown)
+			}
 			cfg.SASL.Password, cfg.ConnectTimeout = "wrong", 100*time.Millisecond
 			if _, err := kafka.Connect(t.Context(), cfg, slog.New(slog.DiscardHandler), noop.NewMeterProvider()); err == nil {
 				t.Error("a wrong password was let in")

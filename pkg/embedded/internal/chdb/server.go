@@ -20,9 +20,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/ClickHouse/ch-go/compress"
-
 	"flywheel/pkg/embedded/internal/local"
+
+	"github.com/ClickHouse/ch-go/compress"
 )
 
 // requestsMax bounds the queries that run at once; further ones wait their turn.
@@ -52,6 +52,7 @@ type Options struct {
 	User     string
 	Password string
 	Database string // created if absent; used by requests that name none
+	Renew    bool   // whether to drop that database first
 }
 
 // Start boots the engine and serves it on the listener until Close.
@@ -65,7 +66,7 @@ func Start(o Options, listener net.Listener) (*Engine, error) {
 		lib: lib, path: o.Data, user: o.User, password: o.Password, database: o.Database,
 		cancel: cancel, slots: make(chan struct{}, requestsMax),
 	}
-	if err := e.boot(); err != nil {
+	if err := e.boot(o.Renew); err != nil {
 		cancel()
 		return nil, fmt.Errorf("start the ClickHouse engine on %q: %w", o.Data, err)
 	}
@@ -80,10 +81,16 @@ func Start(o Options, listener net.Listener) (*Engine, error) {
 	return e, nil
 }
 
-func (e *Engine) boot() error {
+func (e *Engine) boot(renew bool) error {
 	keeper, err := e.connect()
 	if err != nil {
 		return err
+	}
+	if renew {
+		if err := keeper.exec("DROP DATABASE IF EXISTS " + quoteName(e.database) + " SYNC"); err != nil {
+			keeper.close()
+			return err
+		}
 	}
 	err = keeper.exec("CREATE DATABASE IF NOT EXISTS " + quoteName(e.database))
 	var version result
@@ -253,10 +260,10 @@ func (q *request) statement(body io.Reader) (statement, io.Reader, error) {
 	}
 	buffered := bufio.NewReaderSize(body, chunkBytes)
 	prefix, err := buffered.Peek(chunkBytes)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return statement{}, nil, bodyError(err)
 	}
-	if stmt := parse(string(prefix)); stmt.insert && (stmt.format != "" || err == io.EOF) {
+	if stmt := parse(string(prefix)); stmt.insert && (stmt.format != "" || errors.Is(err, io.EOF)) {
 		if _, err := buffered.Discard(len(prefix) - len(stmt.data)); err != nil {
 			return statement{}, nil, bodyError(err)
 		}
@@ -269,13 +276,13 @@ func (q *request) statement(body io.Reader) (statement, io.Reader, error) {
 	return parse(string(text)), nil, nil
 }
 
-func readAllMax(in io.Reader, max int64) ([]byte, error) {
-	all, err := io.ReadAll(io.LimitReader(in, max+1))
+func readAllMax(in io.Reader, bytesMax int64) ([]byte, error) {
+	all, err := io.ReadAll(io.LimitReader(in, bytesMax+1))
 	if err != nil {
 		return nil, bodyError(err)
 	}
-	if int64(len(all)) > max {
-		return nil, exceptionf(codeQueryIsTooLarge, "the query is over %d bytes: send rows as the data of an INSERT … FORMAT", max)
+	if int64(len(all)) > bytesMax {
+		return nil, exceptionf(codeQueryIsTooLarge, "the query is over %d bytes: send rows as the data of an INSERT … FORMAT", bytesMax)
 	}
 	return all, nil
 }
@@ -372,7 +379,7 @@ func (q *request) insert(stmt statement, data io.Reader) error {
 		if appendErr := stream.append(chunk[:n]); appendErr != nil {
 			return appendErr
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
