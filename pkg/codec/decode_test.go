@@ -150,7 +150,7 @@ func TestHostileValuesAreRefusedInLittleMemory(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := frame(c.schema)
 			value := append(f[:], c.datum...)
-			refusal(t, dec, c.topic, value) // resolves the schema, once
+			_ = refusal(t, dec, c.topic, value) // resolves the schema, once
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			got := refusal(t, dec, c.topic, value)
@@ -258,7 +258,7 @@ func TestADecoderKeepsABoundedNumberOfSchemas(t *testing.T) {
 	dec := must(NewDecoder(registry))(t)
 	for i := range cachedSchemasMax + 10 {
 		f := frame(registry.add(fmt.Sprintf(`{"type":"record","name":"r%d","fields":[]}`, i)))
-		refusal(t, dec, event.TopicAmazon, f[:])
+		_ = refusal(t, dec, event.TopicAmazon, f[:])
 	}
 	if n := len(dec.writers); n > cachedSchemasMax {
 		t.Errorf("%d schemas kept, at most %d allowed", n, cachedSchemasMax)

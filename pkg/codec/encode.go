@@ -85,12 +85,12 @@ func (e *Encoder) Encode(dst []byte, record any) ([]byte, error) {
 
 func (n *encoding) append(dst []byte, record any) ([]byte, error) {
 	if n.goavro == nil {
-		return n.schema.AppendEncode(dst, record)
+		return n.schema.AppendEncode(dst, record) //nolint:wrapcheck // its only caller says what was attempted
 	}
 	m := n.maps.Get().(map[string]any)
 	defer n.maps.Put(m)
 	n.plan.fill(m, reflect.ValueOf(record).Elem())
-	return n.goavro.BinaryFromNative(dst, m)
+	return n.goavro.BinaryFromNative(dst, m) //nolint:wrapcheck // as above
 }
 
 // plan lists the fields of a struct as goavro wants them: by Avro name, each

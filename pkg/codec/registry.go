@@ -182,35 +182,90 @@ type Registration struct {
 // well. A contract that does not fit what a subject holds is an error that
 // names the subject and the field, and nothing is registered for it.
 func (c *Client) Register(ctx context.Context) ([]Registration, error) {
-	topics, err := schemas.LoadTopics()
+	wanted, err := wantedVersions()
 	if err != nil {
 		return nil, err
 	}
 	var rs []Registration
+	for i, w := range wanted {
+		r, err := c.register(ctx, w)
+		if err != nil {
+			return rs, err
+		}
+		rs = append(rs, r)
+		if i+1 < len(wanted) && wanted[i+1].subject == w.subject {
+			continue
+		}
+		if err := c.protect(ctx, w.subject); err != nil {
+			return rs, err
+		}
+	}
+	return rs, nil
+}
+
+// Check reports what Register would do or refuse, and changes nothing: a
+// sentence for each contract that does not fit, one for all that are missing.
+// A missing one has the id 0.
+func (c *Client) Check(ctx context.Context) ([]Registration, error) {
+	wanted, err := wantedVersions()
+	if err != nil {
+		return nil, err
+	}
+	var rs []Registration
+	var errs []error
+	var missing []string
+	for _, w := range wanted {
+		r := Registration{Subject: w.subject, Version: w.version}
+		r.ID, err = c.ID(ctx, w.subject, w.text)
+		switch {
+		case errors.Is(err, ErrUnknownSchema):
+			if err := c.fits(ctx, w); err != nil {
+				errs = append(errs, err)
+			} else {
+				missing = append(missing, fmt.Sprintf("version %d of %s", w.version, w.record))
+			}
+		case err != nil:
+			return rs, err
+		}
+		rs = append(rs, r)
+	}
+	if len(missing) > 0 {
+		errs = append(errs, fmt.Errorf("the schema registry at %s lacks %d of %d contracts, such as %s: run 'flywheel topics apply'", c.where, len(missing), len(wanted), missing[0]))
+	}
+	return rs, errors.Join(errs...)
+}
+
+// wantedVersion is one version of a contract and the subject that must hold it.
+type wantedVersion struct {
+	subject, record string
+	version         int
+	text            string
+}
+
+// wantedVersions returns every version of every contract in the order of the
+// topic file.
+func wantedVersions() ([]wantedVersion, error) {
+	topics, err := schemas.LoadTopics()
+	if err != nil {
+		return nil, err
+	}
+	var ws []wantedVersion
 	for _, t := range topics.Topics {
 		for _, record := range t.Records {
 			versions, err := schemas.Versions(record)
 			if err != nil {
-				return rs, err
+				return nil, err
 			}
-			subject := schemas.Subject(t.Name, record)
 			for _, v := range versions {
 				text, err := schemas.Avro(record, v)
 				if err != nil {
-					return rs, err
+					return nil, err
 				}
-				r, err := c.register(ctx, subject, record, v, string(text))
-				if err != nil {
-					return rs, err
-				}
-				rs = append(rs, r)
-			}
-			if err := c.protect(ctx, subject); err != nil {
-				return rs, err
+				ws = append(ws, wantedVersion{schemas.Subject(t.Name, record), record, v, string(text)})
 			}
 		}
 	}
-	return rs, nil
+	return ws, nil
 }
 
 // protect has the registry refuse, whoever registers it, a version that some
@@ -223,9 +278,9 @@ func (c *Client) protect(ctx context.Context, subject string) error {
 	return c.explain(set[0].Err, "set the compatibility level of subject %q", subject)
 }
 
-func (c *Client) register(ctx context.Context, subject, record string, version int, text string) (Registration, error) {
-	r := Registration{Subject: subject, Version: version}
-	id, err := c.ID(ctx, subject, text)
+func (c *Client) register(ctx context.Context, w wantedVersion) (Registration, error) {
+	r := Registration{Subject: w.subject, Version: w.version}
+	id, err := c.ID(ctx, w.subject, w.text)
 	if err == nil {
 		r.ID = id
 		return r, nil
@@ -233,11 +288,11 @@ func (c *Client) register(ctx context.Context, subject, record string, version i
 	if !errors.Is(err, ErrUnknownSchema) {
 		return r, err
 	}
-	if err := c.fits(ctx, subject, record, version, text); err != nil {
+	if err := c.fits(ctx, w); err != nil {
 		return r, err
 	}
-	newID, err := c.client.RegisterSchema(ctx, subject, sr.Schema{Schema: text}, -1, -1)
-	if err := c.explain(err, "register version %d of %s under subject %q", version, record, subject); err != nil {
+	newID, err := c.client.RegisterSchema(ctx, w.subject, sr.Schema{Schema: w.text}, -1, -1)
+	if err := c.explain(err, "register version %d of %s under subject %q", w.version, w.record, w.subject); err != nil {
 		return r, err
 	}
 	r.ID, r.Created = uint32(newID), true
@@ -246,32 +301,32 @@ func (c *Client) register(ctx context.Context, subject, record string, version i
 
 // fits checks a contract against everything its subject holds, in both
 // directions: programs of both versions run side by side during an upgrade.
-func (c *Client) fits(ctx context.Context, subject, record string, version int, text string) error {
-	held, err := c.client.Schemas(ctx, subject)
-	if err := c.explain(err, "read the versions of subject %q", subject); err != nil {
+func (c *Client) fits(ctx context.Context, w wantedVersion) error {
+	held, err := c.client.Schemas(ctx, w.subject)
+	if err := c.explain(err, "read the versions of subject %q", w.subject); err != nil {
 		if errors.Is(err, ErrUnknownSchema) {
 			return nil
 		}
 		return err
 	}
-	ours, err := avro.Parse(text)
+	ours, err := avro.Parse(w.text)
 	if err != nil {
-		return fmt.Errorf("parse version %d of the contract of record %q: %w", version, record, err)
+		return fmt.Errorf("parse version %d of the contract of record %q: %w", w.version, w.record, err)
 	}
 	for _, h := range held {
 		theirs, err := avro.Parse(h.Schema.Schema)
 		if err != nil {
-			return fmt.Errorf("version %d of subject %q is not an Avro record: delete it there, or use another registry: %w", h.Version, subject, err)
+			return fmt.Errorf("version %d of subject %q is not an Avro record: delete it there, or use another registry: %w", h.Version, w.subject, err)
 		}
 		for _, pair := range [...][2]*avro.Schema{{theirs, ours}, {ours, theirs}} {
 			err := avro.CheckCompatibility(pair[0], pair[1])
 			var c *avro.CompatibilityError
 			if errors.As(err, &c) {
 				return fmt.Errorf("version %d of %s does not fit version %d that subject %q holds, at %s (%s): keep that field as it is there and add a new one with a default, as the next version in schemas/avro/%s",
-					version, record, h.Version, subject, c.Path, c.Detail, record)
+					w.version, w.record, h.Version, w.subject, c.Path, c.Detail, w.record)
 			}
 			if err != nil {
-				return fmt.Errorf("compare version %d of %s with version %d of subject %q: %w", version, record, h.Version, subject, err)
+				return fmt.Errorf("compare version %d of %s with version %d of subject %q: %w", w.version, w.record, h.Version, w.subject, err)
 			}
 		}
 	}

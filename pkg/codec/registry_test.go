@@ -63,6 +63,25 @@ func TestRegisterCreatesEverySubjectOnce(t *testing.T) {
 	if diff := cmp.Diff(first, second); diff != "" {
 		t.Errorf("registering again (-want +got):\n%s", diff)
 	}
+	checked := must(c.Check(t.Context()))(t)
+	if diff := cmp.Diff(first, checked); diff != "" {
+		t.Errorf("checking (-want +got):\n%s", diff)
+	}
+}
+
+func TestCheckTellsWhatIsMissingAndChangesNothing(t *testing.T) {
+	c := newClient(t, embeddedRegistry(t))
+	for range 2 {
+		rs, err := c.Check(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "lacks 22 of 22 contracts, such as version 1 of tiktok_content_published: run 'flywheel topics apply'") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("check of an empty registry: %v", err)
+		}
+		for _, r := range rs {
+			if r.ID != 0 {
+				t.Errorf("%+v is not missing", r)
+			}
+		}
+	}
 }
 
 func TestRecordsTravelByWayOfARegistry(t *testing.T) {
@@ -102,6 +121,9 @@ func TestRegisterRefusesWhatDoesNotFit(t *testing.T) {
 		if r.Subject == subject {
 			t.Errorf("Register reports %+v as done", r)
 		}
+	}
+	if _, err := newClient(t, registry.URL()).Check(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Check: %v\nwant: %s", err, want)
 	}
 }
 

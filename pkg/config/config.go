@@ -153,12 +153,12 @@ func (l *loader) file(from Sources) {
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, err //nolint:wrapcheck // it names the file already
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, fileBytesMax+1))
 	if err != nil {
-		return nil, err
+		return nil, err //nolint:wrapcheck // it names the file already
 	}
 	if len(data) > fileBytesMax {
 		return nil, fmt.Errorf("%s is larger than %s: is it the right file?", path, Size(fileBytesMax))
@@ -247,7 +247,7 @@ func flatten(err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only the outermost is a list
+	joined, ok := err.(interface{ Unwrap() []error }) // only the outermost is a list
 	if !ok {
 		return []error{err}
 	}

@@ -25,7 +25,7 @@ type root struct {
 	Log   logSection `yaml:",inline"`
 	Kafka kafka      `yaml:"kafka" doc:"The cluster that carries the events."`
 	Batch batch      `yaml:"batch" doc:"How rows are gathered."`
-	notes string     `yaml:"-"`
+	Notes string     `yaml:"-"`
 }
 
 type logSection struct {

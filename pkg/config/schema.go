@@ -44,6 +44,7 @@ type schema struct {
 	byEnv  map[string]*node
 }
 
+//nolint:gochecknoglobals // constants, if reflect could make any
 var (
 	secretType   = reflect.TypeFor[Secret]()
 	durationType = reflect.TypeFor[time.Duration]()

@@ -4,6 +4,8 @@ import "math"
 
 // The kernels searched: delays and half-lives in 288ths of the window, that is
 // 0–36 h and 0–24 h of 72 h, 0–14 d and 0–9 d of 28 d.
+//
+//nolint:gochecknoglobals // tables nobody writes to
 var (
 	kernelDelays    = [...]int{0, 4, 8, 12, 24, 48, 72, 96, 144}
 	kernelHalfLives = [...]int{0, 4, 8, 16, 32, 64, 96}

@@ -169,7 +169,7 @@ func TestClickHouseReportsTypedErrors(t *testing.T) {
 			t.Run(name+", "+compression, func(t *testing.T) {
 				rows, err := conn.Query(t.Context(), c.query)
 				if err == nil {
-					rows.Close()
+					_ = rows.Close()
 				}
 				var exception *clickhouse.Exception
 				var status *clickhouse.HTTPError

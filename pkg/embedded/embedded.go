@@ -208,7 +208,7 @@ func (e *Engines) listen(engine, setting string, enabled bool, port int) (net.Li
 	if !enabled {
 		return nil, nil
 	}
-	listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // binding does not wait
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("port %d for the embedded %s is already taken: stop what uses it, or set %s to another port or 0 for any", port, engine, setting)
 	}
@@ -234,6 +234,9 @@ func (e *Engines) Close(ctx context.Context) error {
 	}
 	return err
 }
+
+// Config is what the engines run with, the data folder as an absolute path.
+func (e *Engines) Config() Config { return e.config }
 
 // KafkaAddr is the broker's "host:port", "" if Kafka is disabled.
 func (e *Engines) KafkaAddr() string {

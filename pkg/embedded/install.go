@@ -178,7 +178,7 @@ func checkFree(dir string) error {
 	if err := syscall.Statfs(dir, &stat); err != nil {
 		return fmt.Errorf("look at the free space of %q: %w", dir, err)
 	}
-	if free := uint64(stat.Bavail) * uint64(stat.Bsize); free < freeBytesNeeds {
+	if free := stat.Bavail * uint64(stat.Bsize); free < freeBytesNeeds {
 		return fmt.Errorf("%d MB are free, %d MB are needed: %w", free>>20, freeBytesNeeds>>20, syscall.ENOSPC)
 	}
 	return nil
@@ -264,7 +264,7 @@ func firstLines(text string) string {
 func folderBytes(dir string) (n int64) {
 	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // it vanished: nothing to add
 		}
 		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
 			n += info.Size()
@@ -337,7 +337,7 @@ func writeLibrary(ctx context.Context, name string, in io.Reader, size int64, m 
 		written += n
 		m.set("unpacking ClickHouse library", written, size)
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = out.Sync()
 	}
 	if err := errors.Join(err, ctx.Err(), out.Close()); err != nil {

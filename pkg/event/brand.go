@@ -1,6 +1,6 @@
 package event
 
-// Brand: a brand: names, zone, currency, holidays and accounts; published to the compacted topic
+// Brand is a brand: names, zone, currency, holidays and accounts; published to the compacted topic
 // flywheel.brand.
 type Brand struct {
 	// Stable id of the brand; the Kafka key of the record.
@@ -25,7 +25,7 @@ type Brand struct {
 	Retired bool `avro:"retired"`
 }
 
-// UTCOffset: one offset of a time zone from UTC, valid from a moment on.
+// UTCOffset is one offset of a time zone from UTC, valid from a moment on.
 type UTCOffset struct {
 	// First moment of the offset.
 	FromMs int64 `avro:"from"`
@@ -33,7 +33,7 @@ type UTCOffset struct {
 	OffsetMinutes int32 `avro:"offset_minutes"`
 }
 
-// Account: one account on one platform.
+// Account is one account on one platform.
 type Account struct {
 	// The platform's node.
 	Node NodeName `avro:"node"`

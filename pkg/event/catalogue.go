@@ -112,6 +112,7 @@ const (
 	TopicDeadLetter  = "flywheel.deadletter"
 )
 
+//nolint:gochecknoglobals // a table nobody writes to
 var types = [typeEnd]TypeInfo{
 	TypeTikTokContentPublished:    {"tiktok_content_published", TopicTikTok, Snapshot, func() Record { return new(TikTokContentPublished) }},
 	TypeTikTokContentStatistics:   {"tiktok_content_statistics", TopicTikTok, Counter, func() Record { return new(TikTokContentStatistics) }},

@@ -1,6 +1,6 @@
 package event
 
-// Correlation: the relation of one force's stimulus and response over one window.
+// Correlation is the relation of one force's stimulus and response over one window.
 type Correlation struct {
 	// The brand.
 	BrandID string `avro:"brand_id"`
@@ -57,7 +57,7 @@ type Correlation struct {
 	CodeVersion string `avro:"code_version"`
 }
 
-// Credit: one brand's revenue of one day on one node, split by responsibility: credits plus
+// Credit is one brand's revenue of one day on one node, split by responsibility: credits plus
 // baseline are the revenue, to the micro.
 type Credit struct {
 	// The brand.
@@ -93,7 +93,7 @@ type Credit struct {
 	CodeVersion string `avro:"code_version"`
 }
 
-// Spike: an episode in which the branded-search side of a brand runs far above its baseline.
+// Spike is an episode in which the branded-search side of a brand runs far above its baseline.
 type Spike struct {
 	// The brand.
 	BrandID string `avro:"brand_id"`
@@ -129,7 +129,7 @@ type Spike struct {
 	CodeVersion string `avro:"code_version"`
 }
 
-// DeadLetter: a record that was not applied, with its one reason.
+// DeadLetter is a record that was not applied, with its one reason.
 type DeadLetter struct {
 	// The event's id; derived from topic, partition and offset when it cannot be read.
 	EventID ID `avro:"event_id"`
@@ -155,7 +155,7 @@ type DeadLetter struct {
 	Payload []byte `avro:"payload"`
 }
 
-// SourceWatermark: how far one source has come.
+// SourceWatermark says how far one source has come.
 type SourceWatermark struct {
 	// Name of the source.
 	Source string `avro:"source"`
@@ -163,7 +163,7 @@ type SourceWatermark struct {
 	WatermarkMs int64 `avro:"watermark"`
 }
 
-// CreditShare: the part of a revenue one stimulus is responsible for.
+// CreditShare is the part of a revenue one stimulus is responsible for.
 type CreditShare struct {
 	// Number of the force.
 	Force int32 `avro:"force"`

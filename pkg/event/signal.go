@@ -76,6 +76,7 @@ func (s Signal) Info() SignalInfo {
 // String returns the signal's name.
 func (s Signal) String() string { return s.Info().Name }
 
+//nolint:gochecknoglobals // a table nobody writes to
 var signals = [SignalsMax]SignalInfo{
 	TikTokPosts:            {"tiktok_posts", "{post}", NodeTikTok, QuarterHour, false},
 	TikTokViews:            {"tiktok_views", "{view}", NodeTikTok, QuarterHour, false},
@@ -139,6 +140,7 @@ const (
 // Forces returns the ten forces, by number. The caller may not change it.
 func Forces() []Force { return forces[:] }
 
+//nolint:gochecknoglobals // a table nobody writes to
 var forces = [...]Force{
 	{1, NodeTikTok, NodeAmazon, ShortWindowHours, []Signal{TikTokViews, TikTokAdImpressions}, []Signal{BrandedSearches, BrandedAdImpressions, GlanceViews}, BrandedRevenue},
 	{2, NodeTikTok, NodeAISearch, LongWindowHours, []Signal{TikTokViews, TikTokPosts}, []Signal{Citations}, NoSignal},

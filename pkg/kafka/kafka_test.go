@@ -128,7 +128,7 @@ func TestAnUnreachableBrokerIsNamedInBoundedTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := free.Addr().String()
-	free.Close()
+	_ = free.Close()
 	cfg := kafka.DefaultConfig()
 	cfg.Brokers, cfg.ConnectTimeout = []string{addr}, 100*time.Millisecond
 	var out bytes.Buffer

@@ -115,12 +115,12 @@ func Score(count int64, expected, scale float64) float64 {
 	return math.Copysign(math.Sqrt(max(0, 2*d/max(1, scale*scale))), y-mu)
 }
 
-// excess is Score where that may reach clear, else 0. Above the expected, Pearson's
+// excess is Score where that may reach least, else 0. Above the expected, Pearson's
 // (y − μ)/√(φμ) bounds the deviance residual and spares most buckets the logarithm.
-func excess(count int64, expected, scale, clear float64) float64 {
+func excess(count int64, expected, scale, least float64) float64 {
 	mu := max(0.01, expected)
 	d := float64(count) - mu
-	if d <= 0 || d*d < clear*clear*mu*max(1, scale*scale) {
+	if d <= 0 || d*d < least*least*mu*max(1, scale*scale) {
 		return 0
 	}
 	return Score(count, expected, scale)

@@ -60,7 +60,7 @@ func requestBody(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
 func newZstdReader(in io.Reader) (io.Reader, error) {
 	d, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("prepare to decompress: %w", err)
 	}
 	return d.IOReadCloser(), nil
 }

@@ -59,11 +59,11 @@ func parseInsert(text string, l *lexer) statement {
 		t = l.next()
 	}
 	if t.is("FUNCTION") {
-		t = l.next()
+		l.next()
 	}
 	for l.peek().is(".") { // a table name may itself be a keyword: step over it
 		l.next()
-		t = l.next()
+		l.next()
 	}
 	opened := false
 	for t = l.next(); ; t = l.next() {
@@ -168,9 +168,10 @@ func (l *lexer) next() token {
 		kind = tokenQuoted
 	default:
 		l.at++
-		if c == '(' || c == '[' || c == '{' {
+		switch c {
+		case '(', '[', '{':
 			l.depth++
-		} else if c == ')' || c == ']' || c == '}' {
+		case ')', ']', '}':
 			l.depth--
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -224,7 +225,7 @@ func (r *Registry) apply(w http.ResponseWriter, req *http.Request, body []byte) 
 func (r *Registry) appendLine(line []byte) error {
 	end, err := r.journal.Seek(0, io.SeekCurrent)
 	if err != nil {
-		return err
+		return fmt.Errorf("find the journal's end: %w", err)
 	}
 	if _, err = r.journal.Write(line); err == nil {
 		err = r.journal.Sync()
@@ -339,7 +340,7 @@ func (r *Registry) versions(subject string) []int {
 // call asks the store.
 func (r *Registry) call(method, target string, body []byte) *httptest.ResponseRecorder {
 	answer := httptest.NewRecorder()
-	req, err := http.NewRequest(method, target, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(context.Background(), method, target, bytes.NewReader(body))
 	if err != nil {
 		answer.Code = http.StatusBadRequest
 		return answer
