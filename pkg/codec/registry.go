@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -156,6 +157,10 @@ func (c *Client) explain(err error, format string, args ...any) error {
 	var answer *sr.ResponseError
 	switch {
 	case !errors.As(err, &answer):
+		var dial *url.Error // what is around it repeats the attempt and the address
+		if errors.As(err, &dial) {
+			err = dial.Err
+		}
 		return fmt.Errorf("%s: reach the schema registry at %s: %w: start it, or set registry.urls to where it is", attempt, c.where, err)
 	// A 404 without the registry's own code comes from something else, such as
 	// a proxy: it says nothing about the schema.

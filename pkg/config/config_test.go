@@ -308,6 +308,26 @@ func keys[T any]() error {
 	return err
 }
 
+func TestADefaultSecretDoesNotKeepThePrintedFromLoading(t *testing.T) {
+	cfg := defaults()
+	cfg.Kafka.TLS, cfg.Kafka.Password = true, "flywheel"
+	var b bytes.Buffer
+	if err := config.Print(&b, cfg, config.Provenance{}); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "\n  # password: \"********\" # default\n") {
+		t.Errorf("the default secret is not a comment:\n%s", &b)
+	}
+	path := filepath.Join(t.TempDir(), "printed.yaml")
+	if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, _, err := config.Load(cfg, config.Sources{File: path})
+	if err != nil || again.Kafka.Password != "flywheel" {
+		t.Errorf("loaded back: password %q, %v", again.Kafka.Password.Reveal(), err)
+	}
+}
+
 func TestPrintedLoadsBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "flywheel.yaml")
 	rapid.Check(t, func(t *rapid.T) {

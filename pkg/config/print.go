@@ -50,8 +50,12 @@ func (p printer) section(parent *node, indent string) {
 			p.section(n, indent+"  ")
 			continue
 		}
-		value := format(p.values.FieldByIndex(n.index))
-		fmt.Fprintf(p, "%s%s: %s # %s\n", indent, n.name, value, oneLine(p.origins.Of(n.path).String()))
+		value, origin := format(p.values.FieldByIndex(n.index)), p.origins.Of(n.path)
+		comment := ""
+		if n.secret() && origin.Source == SourceDefault && value != quote("") {
+			comment = "# "
+		}
+		fmt.Fprintf(p, "%s%s%s: %s # %s\n", indent, comment, n.name, value, oneLine(origin.String()))
 	}
 }
 

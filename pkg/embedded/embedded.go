@@ -93,7 +93,7 @@ func (e *Engines) Start(ctx context.Context) error {
 		return nil
 	}
 	if errors.Is(err, syscall.ENOSPC) {
-		err = fmt.Errorf("the disk of the data folder %q is full: free some space or set data_dir to another disk: %w", e.config.DataDir, err)
+		err = fmt.Errorf("the disk of the data folder %q is full: free some space or set embedded.data_dir to another disk: %w", e.config.DataDir, err)
 	}
 	return errors.Join(err, e.Close(context.WithoutCancel(ctx)))
 }
@@ -178,11 +178,11 @@ func (e *Engines) startClickHouse(library string, listener net.Listener) error {
 func (e *Engines) claimDataDir() error {
 	dir := e.config.DataDir
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return fmt.Errorf("create the data folder %q (set data_dir to a folder you may write): %w", dir, err)
+		return fmt.Errorf("create the data folder %q (set embedded.data_dir to a folder you may write): %w", dir, err)
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o640)
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("the data folder %q is not writable: change its permissions or set data_dir to another folder: %w", dir, err)
+		return fmt.Errorf("the data folder %q is not writable: change its permissions or set embedded.data_dir to another folder: %w", dir, err)
 	}
 	if err != nil {
 		return fmt.Errorf("open the data folder %q: %w", dir, err)
@@ -190,7 +190,7 @@ func (e *Engines) claimDataDir() error {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(lock.Name()) // only to name it
 		_ = lock.Close()
-		return fmt.Errorf("the data folder %q is in use by process %s: stop that one or set data_dir to another folder", dir, holder)
+		return fmt.Errorf("the data folder %q is in use by process %s: stop that one or set embedded.data_dir to another folder", dir, holder)
 	}
 	e.lock = lock
 	if err := lock.Truncate(0); err != nil {
@@ -210,10 +210,10 @@ func (e *Engines) listen(engine, setting string, enabled bool, port int) (net.Li
 	}
 	listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // binding does not wait
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("port %d for the embedded %s is already taken: stop what uses it, or set %s to another port or 0 for any", port, engine, setting)
+		return nil, fmt.Errorf("port %d for the embedded %s is already taken: stop what uses it, or set embedded.%s to another port or 0 for any", port, engine, setting)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("listen on port %d for the embedded %s (set %s to change it): %w", port, engine, setting, err)
+		return nil, fmt.Errorf("listen on port %d for the embedded %s (set embedded.%s to change it): %w", port, engine, setting, err)
 	}
 	e.closers = append(e.closers, func(context.Context) error { _ = listener.Close(); return nil })
 	return listener, nil

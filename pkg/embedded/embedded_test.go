@@ -251,11 +251,11 @@ func TestStartNamesWhatIsInTheWay(t *testing.T) {
 		config embedded.Config
 		want   string
 	}{
-		"a taken Kafka port":         {without(t.TempDir(), func(c *embedded.Config) { c.KafkaPort = port }), fmt.Sprintf("port %d for the embedded Kafka is already taken: stop what uses it, or set kafka_port", port)},
-		"a taken registry port":      {without(t.TempDir(), func(c *embedded.Config) { c.RegistryPort = port }), "set registry_port"},
-		"a taken ClickHouse port":    {without(t.TempDir(), func(c *embedded.Config) { c.ClickHouse, c.ClickHousePort = true, port }), "set clickhouse_port"},
+		"a taken Kafka port":         {without(t.TempDir(), func(c *embedded.Config) { c.KafkaPort = port }), fmt.Sprintf("port %d for the embedded Kafka is already taken: stop what uses it, or set embedded.kafka_port", port)},
+		"a taken registry port":      {without(t.TempDir(), func(c *embedded.Config) { c.RegistryPort = port }), "set embedded.registry_port"},
+		"a taken ClickHouse port":    {without(t.TempDir(), func(c *embedded.Config) { c.ClickHouse, c.ClickHousePort = true, port }), "set embedded.clickhouse_port"},
 		"a data folder in use":       {without(inUse, nil), "is in use by process"},
-		"a data folder that is none": {without(file, nil), "set data_dir to a folder you may write"},
+		"a data folder that is none": {without(file, nil), "set embedded.data_dir to a folder you may write"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, err := embedded.New(c.config, embedded.WithLogger(slog.New(slog.DiscardHandler)))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,8 +48,8 @@ type TopicState struct {
 }
 
 // Apply creates the topics that are missing and checks all of them. It changes
-// no topic that exists. The error has one sentence for each topic that is not
-// as the pipeline needs it.
+// no topic that exists. The error has one sentence for each way in which topics
+// are not as the pipeline needs them, and comes with the states.
 func (t *Topics) Apply(ctx context.Context) ([]TopicState, error) {
 	states, err := t.describe(ctx)
 	if err != nil {
@@ -66,8 +68,8 @@ func (t *Topics) Apply(ctx context.Context) ([]TopicState, error) {
 	return states, t.judge(states)
 }
 
-// Check reports every topic that is missing or not as the pipeline needs it,
-// one sentence each.
+// Check reports the topics that are missing or not as the pipeline needs them,
+// one sentence for each fault, and comes with the states.
 func (t *Topics) Check(ctx context.Context) ([]TopicState, error) {
 	states, err := t.describe(ctx)
 	if err != nil {
@@ -165,27 +167,60 @@ func (t *Topics) create(ctx context.Context, w schemas.Topic) error {
 	return nil
 }
 
-// judge compares what is with what must be. The partition count matters where
-// one processor owns the same partition of several topics.
+// judge compares what is with what must be; topics with the same fault share a
+// sentence. The partition count matters where one processor owns the same
+// partition of several topics.
 func (t *Topics) judge(states []TopicState) error {
-	var errs []error
-	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	want := t.cfg.Topics.Partitions
+	var missing []string
+	counts, copartitioned := make(map[int32][]string), 0
+	var policies []error
 	for _, s := range states {
+		if s.Copartitioned {
+			copartitioned++
+		}
 		switch {
 		case s.Partitions == 0:
-			fail("topic %q is missing on %s: run 'flywheel topics apply'", s.Name, t.where())
+			missing = append(missing, s.Name)
 			continue
 		case s.Copartitioned && s.Partitions != want:
-			fail("topic %q on %s has %d partitions, want %d as in kafka.topics.partitions: co-partitioned topics must have equally many, so delete and re-create it with %d, or set kafka.topics.partitions to the count they all have",
-				s.Name, t.where(), s.Partitions, want, want)
+			counts[s.Partitions] = append(counts[s.Partitions], s.Name)
 		}
 		if s.Policy != s.Cleanup {
-			fail("topic %q on %s has cleanup.policy %q, want %q: set it with 'kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config cleanup.policy=%s'",
-				s.Name, t.where(), s.Policy, s.Cleanup, s.Name, s.Cleanup)
+			policies = append(policies, fmt.Errorf("topic %q on %s has cleanup.policy %q, want %q: set it with 'kafka-configs.sh --alter --entity-type topics --entity-name %s --add-config cleanup.policy=%s'",
+				s.Name, t.where(), s.Policy, s.Cleanup, s.Name, s.Cleanup))
 		}
 	}
-	return errors.Join(errs...)
+	var errs []error
+	if len(missing) > 0 {
+		errs = append(errs, fmt.Errorf("%s missing on %s: run 'flywheel topics apply'", some(missing, "is", "are"), t.where()))
+	}
+	for _, n := range slices.Sorted(maps.Keys(counts)) {
+		remedy := fmt.Sprintf("delete and re-create with %d what has another count, or set kafka.topics.partitions to the count they all have", want)
+		if len(counts[n]) == copartitioned {
+			remedy = fmt.Sprintf("set kafka.topics.partitions to %d, or delete all topics and run 'flywheel topics apply'", n)
+		}
+		errs = append(errs, fmt.Errorf("%s %d partitions on %s, want %d as in kafka.topics.partitions: co-partitioned topics must have equally many, so %s",
+			some(counts[n], "has", "have"), n, t.where(), want, remedy))
+	}
+	return errors.Join(append(errs, policies...)...)
+}
+
+// some names up to three topics, and says how many more there are.
+func some(names []string, one, many string) string {
+	const shownMax = 3
+	if len(names) == 1 {
+		return fmt.Sprintf("topic %q %s", names[0], one)
+	}
+	quoted := make([]string, min(len(names), shownMax))
+	for i := range quoted {
+		quoted[i] = strconv.Quote(names[i])
+	}
+	list := strings.Join(quoted, ", ")
+	if more := len(names) - len(quoted); more > 0 {
+		list += fmt.Sprintf(" and %d more", more)
+	}
+	return "topics " + list + " " + many
 }
 
 // transactionVersion is the level of the feature transaction.version from which

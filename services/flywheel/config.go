@@ -3,7 +3,12 @@ package main
 import (
 	"fmt"
 
+	"flywheel/pkg/clickhouse"
+	"flywheel/pkg/codec"
 	"flywheel/pkg/config"
+	"flywheel/pkg/embedded"
+	"flywheel/pkg/kafka"
+	"flywheel/pkg/setup"
 	"flywheel/pkg/telemetry"
 
 	"github.com/spf13/cobra"
@@ -12,14 +17,27 @@ import (
 // Config is the whole configuration: one field for each component that has one.
 // The keys and their documentation are declared beside the component.
 type Config struct {
-	Telemetry telemetry.Config `yaml:",inline"`
+	Telemetry  telemetry.Config  `yaml:",inline"`
+	Kafka      kafka.Config      `yaml:"kafka" doc:"The Kafka cluster that carries the events."`
+	Registry   codec.Config      `yaml:"registry" doc:"The schema registry that holds the contracts."`
+	ClickHouse clickhouse.Config `yaml:"clickhouse" doc:"The ClickHouse that holds the answers."`
+	Embedded   embedded.Config   `yaml:"embedded" doc:"The engines that run in the process itself, for trying out and for tests."`
 }
 
 // DefaultConfig returns the defaults of every component.
 func DefaultConfig() Config {
 	return Config{
-		Telemetry: telemetry.DefaultConfig(),
+		Telemetry:  telemetry.DefaultConfig(),
+		Kafka:      kafka.DefaultConfig(),
+		Registry:   codec.DefaultConfig(),
+		ClickHouse: clickhouse.DefaultConfig(),
+		Embedded:   embedded.DefaultConfig(),
 	}
+}
+
+// targets returns how the three engines are reached.
+func (c Config) targets() setup.Targets {
+	return setup.Targets{Kafka: c.Kafka, Registry: c.Registry, ClickHouse: c.ClickHouse}
 }
 
 func newConfig(env *environment) *cobra.Command {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"log/slog"
 
 	"flywheel/pkg/config"
 	"flywheel/pkg/run"
@@ -36,6 +37,15 @@ func (e *environment) config() (Config, error) {
 // telemetry returns the telemetry of the service called name.
 func (e *environment) telemetry(cfg Config, name string) (*telemetry.Telemetry, error) {
 	return telemetry.New(cfg.Telemetry, telemetry.Service{Name: "flywheel-" + name, Version: version}, e.stderr)
+}
+
+// tool returns the telemetry of a command that ends by itself: it tells a
+// failure by its error, and logs only what was asked for with log.level debug.
+func (e *environment) tool(cfg Config, name string) (*telemetry.Telemetry, error) {
+	if cfg.Telemetry.Log.Level > slog.LevelDebug {
+		cfg.Telemetry.Log.Level = max(cfg.Telemetry.Log.Level, slog.LevelError)
+	}
+	return e.telemetry(cfg, name)
 }
 
 // serve runs the units that build returns, beside the telemetry they use, until

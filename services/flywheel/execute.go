@@ -62,7 +62,9 @@ func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 func newRoot(env *environment) (*cobra.Command, error) {
 	root := group("flywheel", "Know within seconds which TikTok post is moving your Amazon branded search, and what it was worth",
 		newConfig(env),
+		newEmbedded(env),
 		newFetch(env),
+		newTopics(env),
 		newVersion(),
 	)
 	root.Long = root.Short + ".\n\n" +

@@ -14,7 +14,11 @@ func newFetch(env *environment) *cobra.Command {
 		Short: "Fetch the ClickHouse library of the embedded engines through npm, unless it is there",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			library, err := embedded.Install(cmd.Context(), "", env.stderr)
+			cfg, err := env.config()
+			if err != nil {
+				return err
+			}
+			library, err := embedded.Install(cmd.Context(), cfg.Embedded.CacheDir, env.stderr)
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"flywheel/pkg/embedded"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// scriptCommands are what the scripts need beside the shell's own.
+func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
+	return map[string]func(*testscript.TestScript, bool, []string){
+		"engines":   scriptEngines,
+		"freeports": scriptFreePorts,
+		"until":     scriptUntil,
+	}
+}
+
+// scriptSetup lets the scripts find the ClickHouse library, and BIN, the folder
+// of the binary.
+func scriptSetup(env *testscript.Env) error {
+	cache, err := embedded.DefaultCacheDir()
+	if err != nil {
+		return err
+	}
+	env.Setenv("FLYWHEEL_EMBEDDED_CACHE_DIR", cache)
+	bin, _, _ := strings.Cut(env.Getenv("PATH"), string(os.PathListSeparator))
+	env.Setenv("BIN", bin)
+	return nil
+}
+
+// scriptEngines runs an embedded Kafka and schema registry until the script
+// ends: KAFKA and REGISTRY say where, and the configuration points there.
+func scriptEngines(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: engines")
+	}
+	config := embedded.DefaultConfig()
+	config.DataDir, config.ClickHouse, config.KafkaPort, config.RegistryPort = ts.MkAbs("engines"), false, 0, 0
+	e, err := embedded.New(config, embedded.WithLogger(slog.New(slog.DiscardHandler)))
+	ts.Check(err)
+	ts.Check(e.Start(context.Background()))
+	ts.Defer(func() { ts.Check(e.Close(context.Background())) })
+	for name, value := range map[string]string{
+		"KAFKA": e.KafkaAddr(), "FLYWHEEL_KAFKA_BROKERS": e.KafkaAddr(),
+		"REGISTRY": e.RegistryURL(), "FLYWHEEL_REGISTRY_URLS": e.RegistryURL(),
+	} {
+		ts.Setenv(name, value)
+	}
+}
+
+// scriptFreePorts sets each of the variables to a port that is free now.
+func scriptFreePorts(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		ts.Check(err)
+		defer l.Close()
+		ts.Setenv(name, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+}
+
+// scriptUntil waits until a file holds a text.
+func scriptUntil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: until file text")
+	}
+	var data []byte
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		data, _ = os.ReadFile(filepath.Clean(ts.MkAbs(args[0])))
+		if strings.Contains(string(data), args[1]) {
+			return
+		}
+	}
+	ts.Fatalf("%s does not hold %q: %s", args[0], args[1], data)
+}
