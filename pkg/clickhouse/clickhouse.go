@@ -17,6 +17,10 @@ import (
 // `flywheel migrate` makes them so.
 var ErrMigrate = errors.New("run 'flywheel migrate'")
 
+// ErrLogin says that ClickHouse answers and lets this user in nowhere, or not
+// where it has to be.
+var ErrLogin = errors.New("correct clickhouse.user and clickhouse.password")
+
 // Open returns a pool of connections once ClickHouse has answered and the
 // login is accepted. Its error says in one sentence what to do; it is an
 // ErrMigrate when the database does not exist.
@@ -89,9 +93,9 @@ func explain(ctx context.Context, cfg Config, err error) error {
 	case codeUnknownDatabase:
 		return fmt.Errorf("ClickHouse at %s has no database %q: %w, or correct clickhouse.database", where, cfg.Database, ErrMigrate)
 	case codeUnknownUser, codeWrongPassword, codeRequiredLogin, codeLoginFailed:
-		return fmt.Errorf("ClickHouse at %s refuses the login of user %q: correct clickhouse.user and clickhouse.password", where, cfg.User)
+		return fmt.Errorf("ClickHouse at %s refuses the login of user %q: %w", where, cfg.User, ErrLogin)
 	case codeAccessDenied:
-		return fmt.Errorf("ClickHouse at %s does not let user %q use database %q: grant it, or set clickhouse.user: %w", where, cfg.User, cfg.Database, err)
+		return fmt.Errorf("ClickHouse at %s does not let user %q use database %q: grant it, or %w: %w", where, cfg.User, cfg.Database, ErrLogin, err)
 	}
 	return fmt.Errorf("connect to ClickHouse at %s: %w", where, err)
 }

@@ -1,0 +1,99 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"flywheel/pkg/event"
+)
+
+// metrics are the sink's instruments. Their attributes have few values.
+type metrics struct {
+	rows       metric.Int64Counter
+	skipped    metric.Int64Counter
+	retries    metric.Int64Counter
+	flushS     metric.Float64Histogram
+	flushN     metric.Int64Histogram
+	freshnessS metric.Float64Histogram
+	lag        metric.Int64Gauge
+}
+
+func newMetrics(provider metric.MeterProvider) (*metrics, error) {
+	meter := provider.Meter("flywheel/services/sink")
+	var (
+		m    metrics
+		errs []error
+	)
+	counter := func(to *metric.Int64Counter, name, unit, doc string) {
+		var err error
+		*to, err = meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(doc))
+		errs = append(errs, err)
+	}
+	seconds := func(to *metric.Float64Histogram, name, doc string, bounds ...float64) {
+		var err error
+		*to, err = meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(doc), metric.WithExplicitBucketBoundaries(bounds...))
+		errs = append(errs, err)
+	}
+	counter(&m.rows, "flywheel.sink.rows", "{row}", "Rows that ClickHouse has acknowledged, by table.")
+	counter(&m.skipped, "flywheel.sink.skipped", "{record}", "Records without a row, by topic and reason: the reason of the refusal, or parked when ClickHouse refuses the row.")
+	counter(&m.retries, "flywheel.sink.retries", "{insert}", "Inserts that failed and were tried again.")
+	seconds(&m.flushS, "flywheel.sink.flush.duration", "Time from the first insert of a flush to its commit.", .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300)
+	seconds(&m.freshnessS, "flywheel.sink.freshness", "Age of the oldest row of a flush when it is written, since Kafka took it.", .05, .1, .2, .5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300, 3600)
+	var err error
+	m.flushN, err = meter.Int64Histogram("flywheel.sink.flush.rows", metric.WithUnit("{row}"),
+		metric.WithDescription("Rows of a flush."), metric.WithExplicitBucketBoundaries(0, 1, 10, 100, 1_000, 10_000, 50_000, 100_000, 500_000))
+	errs = append(errs, err)
+	m.lag, err = meter.Int64Gauge("flywheel.sink.lag", metric.WithUnit("{record}"),
+		metric.WithDescription("Records in Kafka that were not taken yet, as of the last flush."))
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, fmt.Errorf("create the sink's instruments: %w", err)
+	}
+	return &m, nil
+}
+
+// tally counts records without a row, so that the instruments are touched once
+// a flush.
+type tally map[skip]int64
+
+type skip struct {
+	topic  string
+	reason event.Reason
+}
+
+// outcomeParked is the reason of a record whose row ClickHouse refuses.
+const outcomeParked = event.Reason("parked")
+
+func (m *metrics) written(ctx context.Context, table string, rows int) {
+	m.rows.Add(ctx, int64(rows), metric.WithAttributes(attribute.String("db.collection.name", table)))
+}
+
+func (m *metrics) flushed(ctx context.Context, s *session, took time.Duration) {
+	m.flushS.Record(ctx, took.Seconds())
+	m.flushN.Record(ctx, int64(s.rows))
+	if !s.oldest.IsZero() {
+		m.freshnessS.Record(ctx, time.Since(s.oldest).Seconds())
+	}
+	for k, n := range s.counts {
+		m.skipped.Add(ctx, n, metric.WithAttributes(
+			attribute.String("messaging.destination.name", k.topic), attribute.String("flywheel.reason", string(k.reason))))
+	}
+	m.lag.Record(ctx, s.lag())
+}
+
+// lag returns how many records of the partitions held were not taken yet.
+func (s *session) lag() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var sum int64
+	for _, partitions := range s.behind {
+		for _, n := range partitions {
+			sum += n
+		}
+	}
+	return sum
+}

@@ -1,0 +1,176 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"flywheel/pkg/codec"
+	"flywheel/pkg/event"
+)
+
+// row adds one record to its table, or passes it over. Its error is not the
+// record's fault.
+func (s *session) row(ctx context.Context, r *kgo.Record) error {
+	value, err := s.decode(ctx, r)
+	if refused := new(codec.Error); errors.As(err, &refused) {
+		s.refuse(ctx, r, refused.Record, refused.Reason, refused.Detail)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t := s.tables[reflect.TypeOf(value)]
+	if reason := judge(value, r); reason != "" {
+		s.refuse(ctx, r, t.name, reason, "the processor says more")
+		return nil
+	}
+	if err := t.add(value, r); err != nil {
+		s.park(ctx, t.name, r, fmt.Errorf("table %q cannot hold the record: %w", t.name, err))
+		return nil
+	}
+	s.rows++
+	s.bytes += len(r.Value) + len(r.Key)
+	if s.oldest.IsZero() || r.Timestamp.Before(s.oldest) {
+		s.oldest = r.Timestamp
+	}
+	return nil
+}
+
+// decode reads a record, and waits while the schema registry is away.
+func (s *session) decode(ctx context.Context, r *kgo.Record) (any, error) {
+	again := newPause(s.cfg.RetryPause)
+	for {
+		value, err := s.decoder.Decode(ctx, r.Topic, r.Value)
+		if refused := new(codec.Error); err == nil || errors.As(err, &refused) {
+			if again.next > retryPauseMin {
+				s.report(nil)
+			}
+			return value, err
+		}
+		err = fmt.Errorf("decode offset %d of %q: %w", r.Offset, r.Topic, err)
+		s.report(err)
+		s.logger.WarnContext(ctx, "waiting for the schema registry", slog.Any("error.message", err), slog.Duration("flywheel.pause", again.next))
+		if again.wait(ctx) != nil {
+			return nil, errStopped
+		}
+	}
+}
+
+// judge returns why a record of the processor's input is none, by the rules by
+// which the processor refuses it.
+func judge(value any, r *kgo.Record) event.Reason {
+	brandID := ""
+	switch v := value.(type) {
+	case event.Record:
+		if v.Validate() != nil {
+			return event.ReasonInvalid
+		}
+		brandID = v.Head().BrandID
+	case *event.Brand:
+		brandID = v.BrandID
+	default:
+		return ""
+	}
+	if string(r.Key) != brandID {
+		return event.ReasonWrongKey
+	}
+	return ""
+}
+
+// refuse passes a record over that cannot be read. The processor publishes the
+// dead letters of its inputs; nobody but the sink publishes those of results.
+func (s *session) refuse(ctx context.Context, r *kgo.Record, record string, reason event.Reason, detail string) {
+	s.counts[skip{r.Topic, reason}]++
+	switch {
+	case s.answered[r.Topic]:
+	case r.Topic == event.TopicDeadLetter: // it would come back for ever
+		s.logger.ErrorContext(ctx, "a dead letter cannot be read and was passed over",
+			slog.Int("messaging.kafka.partition", int(r.Partition)), slog.Int64("messaging.kafka.offset", r.Offset), slog.String("error.message", detail))
+	default:
+		s.parked = append(s.parked, letter{r, record, reason, detail})
+	}
+}
+
+// park gives up a row that its table refuses. It goes to the dead letters, from
+// where it can be sent again.
+func (s *session) park(ctx context.Context, table string, r *kgo.Record, why error) {
+	s.counts[skip{r.Topic, outcomeParked}]++
+	s.logger.ErrorContext(ctx, "clickhouse cannot hold a record; it goes to the dead letters",
+		slog.String("db.collection.name", table), slog.String("messaging.destination.name", r.Topic),
+		slog.Int("messaging.kafka.partition", int(r.Partition)), slog.Int64("messaging.kafka.offset", r.Offset), slog.Any("error.message", why))
+	if r.Topic != event.TopicDeadLetter { // it would come back for ever
+		s.parked = append(s.parked, letter{r, table, event.ReasonInvalid, why.Error() + "; correct the value, or the table, and send it again"})
+	}
+}
+
+// letter is a record that goes to the dead letters.
+type letter struct {
+	from   *kgo.Record
+	record string
+	reason event.Reason
+	detail string
+}
+
+// Bounds of a dead letter; together with its other fields it stays below what a
+// broker takes.
+const (
+	keyBytesMax     = 1 << 10
+	payloadBytesMax = 1<<20 - 16<<10
+	detailBytesMax  = 4 << 10
+)
+
+// publish writes the letters to the dead-letter topic, and returns once Kafka
+// has acknowledged them.
+func (s *session) publish(ctx context.Context) error {
+	if len(s.parked) == 0 {
+		return nil
+	}
+	records := make([]*kgo.Record, len(s.parked))
+	for i, l := range s.parked {
+		value, err := s.encoder.Encode(nil, s.deadLetter(ctx, l))
+		if err != nil {
+			return fmt.Errorf("publish the dead letter of offset %d of %q: %w", l.from.Offset, l.from.Topic, err)
+		}
+		records[i] = &kgo.Record{Topic: event.TopicDeadLetter, Key: l.from.Key[:min(len(l.from.Key), event.TextBytesMax)], Value: value}
+	}
+	if err := s.client.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		return fmt.Errorf("publish %d dead letters: %w", len(records), err)
+	}
+	return nil
+}
+
+func (s *session) deadLetter(ctx context.Context, l letter) *event.DeadLetter {
+	r := l.from
+	d := &event.DeadLetter{
+		EventID:      event.NewID("dead_letter", "", r.Topic, strconv.Itoa(int(r.Partition)), r.Offset),
+		BrandID:      cut(r.Key, event.TextBytesMax),
+		Reason:       l.reason,
+		Detail:       cut([]byte(l.detail), detailBytesMax),
+		Record:       l.record,
+		Topic:        r.Topic,
+		Partition:    r.Partition,
+		Offset:       r.Offset,
+		OccurredAtMs: min(max(r.Timestamp.UnixMilli(), timeMsMin), timeMsMax),
+		Key:          r.Key[:min(len(r.Key), keyBytesMax)],
+		Payload:      r.Value[:min(len(r.Value), payloadBytesMax)],
+	}
+	// A record that could be read before can be read now.
+	if value, err := s.decoder.Decode(ctx, r.Topic, r.Value); err == nil {
+		if v, ok := value.(event.Record); ok {
+			d.EventID, d.OccurredAtMs = v.Head().EventID, v.Head().OccurredAtMs
+		}
+	}
+	return d
+}
+
+// cut returns at most bytesMax bytes as valid UTF-8.
+func cut(b []byte, bytesMax int) string {
+	return strings.ToValidUTF8(string(b[:min(len(b), bytesMax)]), "")
+}

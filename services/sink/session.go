@@ -1,0 +1,265 @@
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"flywheel/pkg/codec"
+	"flywheel/pkg/event"
+	"flywheel/pkg/kafka"
+	"flywheel/schemas"
+)
+
+// session is the life of the Kafka client. One goroutine polls, decodes and
+// writes; franz-go's calls assigned and released, which only happens between
+// two flushes or while one waits for ClickHouse.
+type session struct {
+	*Sink
+
+	client  *kgo.Client
+	conn    driver.Conn
+	decoder *codec.Decoder
+	encoder *codec.Encoder
+	tables  map[reflect.Type]*table // by the type of the decoded record
+
+	// What was taken since the last flush.
+	rows   int
+	bytes  int
+	oldest time.Time // lowest Kafka timestamp of a row
+	parked []letter
+	counts tally
+
+	mu     sync.Mutex
+	held   map[string]map[int32]kgo.EpochOffset // offsets to commit
+	behind map[string]map[int32]int64           // records left in each partition
+}
+
+// fetchBytesMax bounds what a broker sends at once, and so what waits in memory
+// while ClickHouse is away.
+const fetchBytesMax = 16 << 20
+
+func (s *Sink) newSession(ctx context.Context, conn driver.Conn) (*session, error) {
+	d := &session{
+		Sink: s, conn: conn, tables: make(map[reflect.Type]*table), counts: make(tally),
+		behind: make(map[string]map[int32]int64), held: make(map[string]map[int32]kgo.EpochOffset),
+	}
+	if err := d.plan(ctx); err != nil {
+		return nil, err
+	}
+	var err error
+	if d.decoder, err = codec.NewDecoder(s.registry); err != nil {
+		return nil, err
+	}
+	if d.encoder, err = codec.NewEncoder(ctx, s.registry, event.TopicDeadLetter); err != nil {
+		return nil, err
+	}
+	options := []kgo.Opt{
+		kgo.ConsumerGroup(s.cfg.Group),
+		kgo.ConsumeTopics(s.topics...),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.FetchMaxBytes(fetchBytesMax),
+		kgo.DisableAutoCommit(),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.SessionTimeout(s.cfg.SessionTimeout),
+		kgo.HeartbeatInterval(s.cfg.SessionTimeout / 10),
+		kgo.RebalanceTimeout(s.cfg.RebalanceTimeout),
+		kgo.OnPartitionsAssigned(d.assigned),
+		kgo.OnPartitionsRevoked(d.released),
+		kgo.OnPartitionsLost(d.released),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+	}
+	if s.cfg.InstanceID != "" {
+		options = append(options, kgo.InstanceID(s.cfg.InstanceID))
+	}
+	if d.client, err = kafka.Connect(ctx, s.kafka, s.logger, s.meters, append(options, s.options...)...); err != nil {
+		return nil, err
+	}
+	topics, err := kafka.NewTopics(s.kafka, d.client)
+	if err == nil {
+		_, err = topics.Check(ctx)
+	}
+	if err != nil {
+		d.client.CloseAllowingRebalance()
+		return nil, err
+	}
+	return d, nil
+}
+
+// plan finds out how the records of all topics become rows of their tables.
+func (s *session) plan(ctx context.Context) error {
+	topics, err := schemas.LoadTopics()
+	if err != nil {
+		return err
+	}
+	for _, topic := range topics.Topics {
+		for _, name := range topic.Records {
+			sample := newRecord(name)
+			t, err := newTable(ctx, s.conn, name, sample)
+			if err != nil {
+				return err
+			}
+			s.tables[reflect.TypeOf(sample)] = t
+		}
+	}
+	return nil
+}
+
+// newRecord returns what a decoder returns for a record of that name.
+func newRecord(name string) any {
+	switch name {
+	case "brand":
+		return new(event.Brand)
+	case "correlation":
+		return new(event.Correlation)
+	case "credit":
+		return new(event.Credit)
+	case "spike":
+		return new(event.Spike)
+	case "dead_letter":
+		return new(event.DeadLetter)
+	}
+	return event.TypeByName(name).Info().New()
+}
+
+// run takes and writes until ctx ends or something goes wrong for good.
+func (s *session) run(ctx context.Context) error {
+	// Without a name of its own this member leaves the group, which hands its
+	// partitions to the others at once.
+	defer s.client.CloseAllowingRebalance()
+	again := newPause(s.cfg.RetryPause)
+	for ctx.Err() == nil {
+		err := s.cycle(ctx)
+		var fetch fetchError
+		switch {
+		case err == nil && again.next == retryPauseMin:
+			continue
+		case err == nil:
+			s.report(nil)
+			again = newPause(s.cfg.RetryPause)
+			continue
+		case !errors.As(err, &fetch):
+			return err
+		}
+		s.report(err)
+		s.logger.WarnContext(ctx, "reading from kafka fails; trying on", slog.Any("error.message", err), slog.Duration("flywheel.pause", again.next))
+		if again.wait(ctx) != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// assigned runs when the group has given out its partitions.
+func (s *session) assigned(ctx context.Context, _ *kgo.Client, added map[string][]int32) {
+	s.logger.InfoContext(ctx, "consuming", slog.Any("flywheel.partitions.added", added))
+	s.readyOnce.Do(func() {
+		s.report(nil)
+		close(s.ready)
+	})
+}
+
+// released runs when partitions go to another sink. Their rows may still be
+// written, which the other's writing makes no difference to; their offsets are
+// the other's affair from now on.
+func (s *session) released(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for topic, partitions := range gone {
+		for _, p := range partitions {
+			delete(s.held[topic], p)
+			delete(s.behind[topic], p)
+		}
+	}
+}
+
+// Bounds of a poll.
+const (
+	pollRecordsMax = 10_000      // so that a flush is not much larger than it should be
+	idle           = time.Second // longest wait while there is nothing to flush
+)
+
+// cycle takes records until there are enough, or the first has waited long
+// enough, and writes and commits them.
+func (s *session) cycle(ctx context.Context) error {
+	defer s.client.AllowRebalance()
+	until := time.Now().Add(idle)
+	for taken := false; s.rows < s.cfg.FlushRows && s.bytes < s.cfg.FlushBytes; taken = true {
+		fetches, err := s.poll(ctx, until, s.cfg.FlushRows-s.rows)
+		if err != nil { // of other partitions than those of the rows
+			return errors.Join(err, s.flush(ctx))
+		}
+		if fetches.NumRecords() == 0 {
+			break
+		}
+		if !taken {
+			until = time.Now().Add(s.cfg.FlushInterval)
+		}
+		if err := s.take(ctx, fetches); err != nil {
+			return err
+		}
+	}
+	return s.flush(ctx)
+}
+
+// fetchError says that a partition cannot be read at the moment.
+type fetchError struct{ error }
+
+// poll returns records, or none once the time is over or ctx has ended.
+func (s *session) poll(ctx context.Context, until time.Time, recordsMax int) (kgo.Fetches, error) {
+	wait, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	fetches := s.client.PollRecords(wait, min(recordsMax, pollRecordsMax))
+	for _, e := range fetches.Errors() {
+		switch {
+		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded):
+		case errors.Is(e.Err, kerr.FencedInstanceID):
+			return nil, fmt.Errorf("another sink runs as %q: give each its own sink.instance_id, or leave it empty: %w", s.cfg.InstanceID, e.Err)
+		case fetches.NumRecords() > 0:
+			// The next poll tells it again; what came along must not be dropped.
+		default:
+			return nil, fetchError{fmt.Errorf("consume partition %d of topic %q: %w", e.Partition, e.Topic, e.Err)}
+		}
+	}
+	return fetches, nil
+}
+
+// take adds the records of one poll to the tables.
+func (s *session) take(ctx context.Context, fetches kgo.Fetches) error {
+	var failed error
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		for _, r := range p.Records {
+			if failed != nil {
+				return
+			}
+			failed = s.row(ctx, r)
+		}
+		if failed == nil && len(p.Records) > 0 {
+			s.hold(p)
+		}
+	})
+	return failed
+}
+
+// hold notes what may be committed once the rows are written.
+func (s *session) hold(p kgo.FetchTopicPartition) {
+	last := p.Records[len(p.Records)-1]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held[p.Topic] == nil {
+		s.held[p.Topic] = make(map[int32]kgo.EpochOffset)
+		s.behind[p.Topic] = make(map[int32]int64)
+	}
+	s.held[p.Topic][p.Partition] = kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1}
+	s.behind[p.Topic][p.Partition] = max(0, p.HighWatermark-last.Offset-1)
+}

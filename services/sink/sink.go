@@ -1,0 +1,191 @@
+// Package sink carries every record of Kafka's topics into its ClickHouse
+// table: in batches, each offset committed only once ClickHouse has
+// acknowledged the row. What is written twice collapses in the tables. DESIGN.md
+// beside this file says why it is built the way it is.
+package sink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"flywheel/pkg/clickhouse"
+	"flywheel/pkg/codec"
+	"flywheel/pkg/kafka"
+	"flywheel/schemas"
+)
+
+// Sink is one member of the group of sinks.
+type Sink struct {
+	cfg        Config
+	kafka      kafka.Config
+	clickhouse clickhouse.Config
+	registry   codec.Registry
+	logger     *slog.Logger
+	meters     metric.MeterProvider
+	tracer     trace.Tracer
+	metrics    *metrics
+	options    []kgo.Opt
+	topics     []string
+	answered   map[string]bool // topics whose refused records the processor publishes
+
+	ready     chan struct{}
+	readyOnce sync.Once
+
+	mu      sync.Mutex
+	trouble error // why the sink does not deliver at the moment
+}
+
+// New checks the configuration and starts nothing. The options are appended to
+// those of the Kafka client.
+func New(cfg Config, kafkaConfig kafka.Config, clickhouseConfig clickhouse.Config, registry codec.Registry,
+	logger *slog.Logger, meters metric.MeterProvider, tracers trace.TracerProvider, options ...kgo.Opt,
+) (*Sink, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("check the sink's configuration: %w", err)
+	}
+	if err := clickhouseConfig.Validate(); err != nil {
+		return nil, fmt.Errorf("check the ClickHouse configuration: %w", err)
+	}
+	if _, err := kafka.Options(kafkaConfig, logger, meters); err != nil {
+		return nil, err
+	}
+	topics, err := schemas.LoadTopics()
+	if err != nil {
+		return nil, err
+	}
+	s := &Sink{
+		cfg:        cfg,
+		kafka:      kafkaConfig,
+		clickhouse: clickhouseConfig,
+		registry:   registry,
+		logger:     logger,
+		meters:     meters,
+		tracer:     tracers.Tracer("flywheel/services/sink"),
+		options:    options,
+		answered:   make(map[string]bool),
+		ready:      make(chan struct{}),
+		trouble:    errors.New("the sink has not started"),
+	}
+	for _, t := range topics.Topics {
+		if len(t.Records) > 0 {
+			s.topics = append(s.topics, t.Name)
+			s.answered[t.Name] = t.Copartitioned
+		}
+	}
+	if s.metrics, err = newMetrics(meters); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Ready is closed once the sink has found its tables and joined its group for
+// the first time.
+func (s *Sink) Ready() <-chan struct{} { return s.ready }
+
+// Check returns why the sink does not deliver at the moment, and nil when it
+// does: a condition of readiness.
+func (s *Sink) Check(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trouble
+}
+
+// report notes what keeps the sink from delivering; nil when nothing does.
+func (s *Sink) report(trouble error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trouble = trouble
+}
+
+// Run delivers until ctx ends; then it writes and commits what it has taken and
+// returns nil. It waits for ClickHouse, at start and later, and returns an
+// error when ClickHouse refuses the login or lacks the tables, when Kafka or the
+// registry cannot be reached at start or lack what is needed, and when another
+// sink has taken this one's name. Whatever was not committed is read again after
+// the next start.
+func (s *Sink) Run(ctx context.Context) error {
+	err := s.run(ctx)
+	s.report(errors.New("the sink has stopped"))
+	switch {
+	case ctx.Err() == nil:
+		return err
+	case errors.Is(err, errStopped):
+		s.logger.WarnContext(ctx, "the last rows were not written", slog.Any("error.message", err))
+		return nil
+	case errors.Is(err, context.Canceled):
+		return nil
+	}
+	return err
+}
+
+func (s *Sink) run(ctx context.Context) error {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	d, err := s.newSession(ctx, conn)
+	if err == nil {
+		err = d.run(ctx)
+	}
+	return errors.Join(err, conn.Close())
+}
+
+// retryPauseMin is the first pause before something is tried again.
+const retryPauseMin = 100 * time.Millisecond
+
+// connect waits until ClickHouse answers, and checks that it has the tables.
+func (s *Sink) connect(ctx context.Context) (driver.Conn, error) {
+	started, pause := time.Now(), newPause(s.cfg.RetryPause)
+	for {
+		conn, err := s.open(ctx)
+		switch {
+		case err == nil, ctx.Err() != nil, clickhouse.FaultOf(err) != clickhouse.FaultServer, errors.Is(err, clickhouse.ErrLogin):
+			return conn, err
+		case s.cfg.StartTimeout > 0 && time.Since(started) >= s.cfg.StartTimeout:
+			return nil, err
+		}
+		s.report(err)
+		s.logger.WarnContext(ctx, "waiting for clickhouse", slog.Any("error.message", err), slog.Duration("flywheel.pause", pause.next))
+		if err := pause.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (s *Sink) open(ctx context.Context) (driver.Conn, error) {
+	conn, err := clickhouse.Open(ctx, s.clickhouse)
+	if err != nil {
+		return nil, err
+	}
+	if err := clickhouse.Check(ctx, conn, s.clickhouse); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+// pause grows from one attempt to the next.
+type pause struct{ next, most time.Duration }
+
+func newPause(most time.Duration) pause { return pause{retryPauseMin, most} }
+
+// wait returns after the pause, or early with an error when ctx ends.
+func (p *pause) wait(ctx context.Context) error {
+	timer := time.NewTimer(p.next)
+	defer timer.Stop()
+	p.next = min(2*p.next, p.most)
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

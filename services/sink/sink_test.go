@@ -1,0 +1,284 @@
+package sink_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"flywheel/pkg/clickhouse"
+	"flywheel/pkg/codec"
+	"flywheel/pkg/config"
+	"flywheel/pkg/event"
+	"flywheel/pkg/kafka"
+	"flywheel/pkg/testkit"
+	"flywheel/schemas"
+	"flywheel/services/sink"
+)
+
+const partitions = 4
+
+// world is a broker with topics, a registry, and a ClickHouse with the tables.
+type world struct {
+	t          testing.TB
+	cluster    *kfake.Cluster
+	kafka      kafka.Config
+	clickhouse clickhouse.Config
+	conn       driver.Conn
+	registry   codec.Registry
+	encoder    *codec.Encoder
+	client     *kgo.Client
+	seq        int
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	cluster := testkit.Kafka(t, kfake.GroupMinSessionTimeout(time.Second),
+		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
+	w := &world{t: t, cluster: cluster, kafka: kafka.DefaultConfig()}
+	w.kafka.Brokers, w.kafka.Topics.Partitions = cluster.ListenAddrs(), partitions
+	w.client = testkit.KafkaClient(t, cluster)
+	topics, err := kafka.NewTopics(w.kafka, w.client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := topics.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	static, err := codec.NewStatic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.registry = static
+	if w.encoder, err = codec.NewEncoder(t.Context(), static); err != nil {
+		t.Fatal(err)
+	}
+	var dsn string
+	w.conn, dsn = testkit.ClickHouse(t)
+	w.clickhouse = configOf(t, dsn)
+	if _, err := clickhouse.Migrate(t.Context(), w.clickhouse); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// configOf returns how a DSN is configured.
+func configOf(t testing.TB, dsn string) clickhouse.Config {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := clickhouse.DefaultConfig()
+	password, _ := u.User.Password()
+	cfg.Addresses, cfg.Database, cfg.User, cfg.Password = []string{u.Host}, u.Path[1:], u.User.Username(), config.Secret(password)
+	return cfg
+}
+
+func (w *world) config() sink.Config {
+	cfg := sink.DefaultConfig()
+	cfg.FlushInterval, cfg.RetryPause = 20*time.Millisecond, 100*time.Millisecond
+	return cfg
+}
+
+// member is a sink that runs.
+type member struct {
+	*sink.Sink
+	stop context.CancelFunc
+	done chan error
+}
+
+// start runs a sink until the test ends or end is called.
+func (w *world) start(change func(*sink.Config), options ...kgo.Opt) *member {
+	w.t.Helper()
+	cfg := w.config()
+	if change != nil {
+		change(&cfg)
+	}
+	s, err := sink.New(cfg, w.kafka, w.clickhouse, w.registry, logger(w.t), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider(), options...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	m := &member{s, stop, make(chan error, 1)}
+	go func() { m.done <- s.Run(ctx) }()
+	w.t.Cleanup(func() { m.stop() })
+	return m
+}
+
+// end stops a sink and waits for it.
+func (w *world) end(m *member) {
+	w.t.Helper()
+	m.stop()
+	if err := w.wait(m); err != nil {
+		w.t.Errorf("a stopped sink returned %v", err)
+	}
+}
+
+// wait returns what a sink returns.
+func (w *world) wait(m *member) error {
+	w.t.Helper()
+	select {
+	case err := <-m.done:
+		return err
+	case <-time.After(20 * time.Second):
+		w.t.Fatal("the sink does not return")
+		return nil
+	}
+}
+
+// logger writes to the test's log, which shows when the test fails.
+func logger(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
+}
+
+// send publishes encoded values as they are.
+func (w *world) send(records ...*kgo.Record) {
+	w.t.Helper()
+	if err := w.client.ProduceSync(w.t.Context(), records...).FirstErr(); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// record returns the Kafka record of an event or result.
+func (w *world) record(v any) *kgo.Record {
+	w.t.Helper()
+	value, err := w.encoder.Encode(nil, v)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	topic, brandID := addressOf(v)
+	return &kgo.Record{Topic: topic, Key: []byte(brandID), Value: value}
+}
+
+func addressOf(v any) (topic, brandID string) {
+	switch v := v.(type) {
+	case event.Record:
+		return v.Type().Info().Topic, v.Head().BrandID
+	case *event.Brand:
+		return event.TopicBrand, v.BrandID
+	case *event.Correlation:
+		return event.TopicCorrelation, v.BrandID
+	case *event.Credit:
+		return event.TopicCredit, v.BrandID
+	case *event.Spike:
+		return event.TopicSpike, v.BrandID
+	case *event.DeadLetter:
+		return event.TopicDeadLetter, v.BrandID
+	}
+	panic(fmt.Sprintf("%T is carried by no topic", v))
+}
+
+// review returns a fact that nobody has sent before.
+func (w *world) review(brand string) *event.AmazonReview {
+	w.seq++
+	id := fmt.Sprintf("review-%d", w.seq)
+	now := time.Now().UnixMilli()
+	return &event.AmazonReview{
+		Header: event.Header{
+			EventID: event.NewID("amazon_review", brand, "amazon", id, 0), BrandID: brand,
+			OccurredAtMs: now, ObservedAtMs: now, Source: "amazon",
+		},
+		ReviewID: id, ASIN: "B0001", Stars: 5,
+	}
+}
+
+func brand(i int) string { return fmt.Sprintf("brand-%02d", i) }
+
+// load sends n valid events of many brands.
+func (w *world) load(n int) {
+	w.t.Helper()
+	records := make([]*kgo.Record, n)
+	for i := range records {
+		records[i] = w.record(w.review(brand(i % 16)))
+	}
+	w.send(records...)
+}
+
+// drained waits until the group has committed all input.
+func (w *world) drained() {
+	w.t.Helper()
+	admin := kadm.NewClient(w.client)
+	file, err := schemas.LoadTopics()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var inputs []string
+	for _, t := range file.Topics {
+		if len(t.Records) > 0 {
+			inputs = append(inputs, t.Name)
+		}
+	}
+	w.eventually("all input is committed", func() bool {
+		ends, err := admin.ListEndOffsets(w.t.Context(), inputs...)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		group, err := admin.FetchOffsets(w.t.Context(), w.config().Group)
+		if err != nil {
+			return false
+		}
+		all := true
+		ends.Each(func(o kadm.ListedOffset) {
+			at, ok := group.Lookup(o.Topic, o.Partition)
+			all = all && (o.Offset == 0 || ok && at.At >= o.Offset)
+		})
+		return all
+	})
+}
+
+func (w *world) eventually(what string, cond func() bool) {
+	w.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !cond() {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("after 20 s it does not hold that %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// count returns the number of rows a query counts.
+func (w *world) count(query string, args ...any) uint64 {
+	w.t.Helper()
+	var n uint64
+	if err := w.conn.QueryRow(w.t.Context(), query, args...).Scan(&n); err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// reviews expects all events of load to be there, each once.
+func (w *world) reviews() {
+	w.t.Helper()
+	if n := w.count("SELECT count() FROM amazon_review FINAL"); n != uint64(w.seq) {
+		w.t.Errorf("%d reviews in the table, %d were sent", n, w.seq)
+	}
+	if n := w.count("SELECT uniqExact(event_id) FROM amazon_review"); n != uint64(w.seq) {
+		w.t.Errorf("%d different reviews in the table, %d were sent", n, w.seq)
+	}
+}
+
+func TestEventsBecomeRows(t *testing.T) {
+	w := newWorld(t)
+	m := w.start(nil)
+	w.load(500)
+	w.drained()
+	w.reviews()
+	if err := m.Check(t.Context()); err != nil {
+		t.Errorf("a sink that delivers is not ready: %v", err)
+	}
+	w.end(m)
+	if m.Check(t.Context()) == nil {
+		t.Error("a stopped sink is ready")
+	}
+}
