@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
 )
 
 // Config says what is played. Everything that is sent follows from Seed,
@@ -18,7 +17,7 @@ type Config struct {
 	Backfill   time.Duration `yaml:"backfill" doc:"Event time played at the set rate before live play begins."`
 	For        time.Duration `yaml:"for" doc:"How long live play lasts, in real time; its event time is this times the speed."`
 	End        string        `yaml:"end" doc:"Event time at which the play ends, such as 2026-03-31T12:00:00Z, not in the future; empty ends at the moment of the start."`
-	Events     int           `yaml:"events" doc:"Records per brand and day of event time, about; about 550 of them are reports at fixed times, the others are orders, visits and messages."`
+	Events     int           `yaml:"events" doc:"Records per brand and day of event time, about; about 630 of them are reports at fixed times, the others are orders, visits and messages."`
 	NullShare  float64       `yaml:"null_share" doc:"Part of the brands on which posts have no effect, 0 to 1."`
 	Spikes     float64       `yaml:"spikes" doc:"Viral posts per brand and week."`
 	Late       float64       `yaml:"late" doc:"Part of the records that arrive late, 0 to 0.2; half of them too late to be applied."`
@@ -42,11 +41,11 @@ func DefaultConfig() Config {
 
 // Bounds of the configuration.
 const (
-	brandsMax   = 100_000
+	brandsMax   = 20_000
 	rateMax     = 10_000_000
 	speedMax    = 86_400
 	spanMax     = 2 * 366 * 24 * time.Hour
-	eventsMin   = 600
+	eventsMin   = 700
 	eventsMax   = 1_000_000
 	faultMax    = 0.2
 	spikesMax   = 3.5
@@ -135,6 +134,3 @@ func (c Config) liveRate() float64 {
 // date that stays in the future whenever the play ends, and that a record may
 // hold.
 const futureMs = 4_085_000_000_000 // June 2099
-
-// hourMs is an hour of event time.
-const hourMs = 3_600_000

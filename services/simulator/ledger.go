@@ -1,6 +1,10 @@
 package simulator
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
 	"flywheel/pkg/event"
@@ -9,7 +13,19 @@ import (
 // Ledger is what was sent and what has to come of it, kept independently of the
 // pipeline: it knows the rules of the contract, not the code that carries them
 // out. Only what Kafka has acknowledged is in it. It is safe for concurrent use.
-type Ledger struct{}
+//
+// Its memory grows with the dead letters and the days of revenue; what it needs
+// to know an event again it forgets once that event could only be late.
+type Ledger struct {
+	world *world
+
+	mu       sync.Mutex
+	summary  Summary
+	rows     map[event.Type]int64
+	ids      recent
+	letters  []DeadLetter
+	accounts []account
+}
 
 // Summary is the part of the ledger that is cheap to read while it grows.
 type Summary struct {
@@ -122,15 +138,247 @@ type Confounder struct {
 	EndMs   int64              `json:"end_ms"`
 }
 
+// account is what the ledger holds of one brand.
+type account struct {
+	feeds   map[string]*feed // by source
+	revenue map[revenueKey]*money
+}
+
+type revenueKey struct {
+	day      int64
+	node     event.NodeName
+	currency string
+}
+
+type money struct{ micros, caused int64 }
+
+// recent remembers event ids for at least idsKeptMs of arrivals: nothing is sent
+// again later than that.
+type recent struct {
+	fresh, old map[event.ID]struct{}
+	sinceMs    int64
+}
+
+const idsKeptMs = 48 * hourMs
+
+// add says whether the id is new.
+func (r *recent) add(id event.ID, observedMs int64) bool {
+	if r.fresh == nil || observedMs-r.sinceMs > idsKeptMs {
+		r.old, r.fresh, r.sinceMs = r.fresh, make(map[event.ID]struct{}, len(r.fresh)), observedMs
+	}
+	if _, known := r.fresh[id]; known {
+		return false
+	}
+	if _, known := r.old[id]; known {
+		return false
+	}
+	r.fresh[id] = struct{}{}
+	return true
+}
+
+func newLedger(w *world) *Ledger {
+	l := &Ledger{
+		world: w, rows: make(map[event.Type]int64), accounts: make([]account, len(w.brands)),
+		summary: Summary{EventTime: time.UnixMilli(w.start).UTC(), Reasons: make(map[event.Reason]int64)},
+	}
+	for i := range l.accounts {
+		l.accounts[i] = account{make(map[string]*feed), make(map[revenueKey]*money)}
+	}
+	return l
+}
+
+// receipt is what Kafka says of a record it has taken.
+type receipt struct {
+	topic, key  string
+	partition   int32
+	offset      int64
+	timestampMs int64
+}
+
+// acknowledge enters a record. Those of one brand and topic come in the order of
+// their offsets.
+func (l *Ledger) acknowledge(it *item, r receipt) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.summary.Sent++
+	if at := time.UnixMilli(it.observedMs).UTC(); at.After(l.summary.EventTime) {
+		l.summary.EventTime = at
+	}
+	reason := it.poison.reason()
+	if it.poison == healthy || it.poison == fromFuture { // the raw tables hold it
+		if l.ids.add(it.record.Head().EventID, it.observedMs) {
+			l.rows[it.record.Type()]++
+		}
+	}
+	if it.poison == healthy {
+		reason = l.judge(it, r)
+	}
+	switch reason {
+	case "":
+		return
+	case event.ReasonLate:
+		l.summary.Late++
+	case event.ReasonDuplicate:
+		l.summary.Duplicate++
+	default:
+		l.summary.Poison++
+	}
+	l.summary.Reasons[reason]++
+	l.letters = append(l.letters, l.letter(it, r, reason))
+}
+
+// judge applies a healthy record by the rules and returns why it is refused, if
+// it is.
+func (l *Ledger) judge(it *item, r receipt) event.Reason {
+	a, t := &l.accounts[it.brand], &l.world.brands[it.brand].traits
+	source := it.record.Head().Source
+	f := a.feeds[source]
+	if f == nil {
+		f = newFeed()
+		a.feeds[source] = f
+	}
+	was, outcome := f.take(it.record, r.timestampMs)
+	switch outcome {
+	case applied:
+		l.summary.Applied++
+		l.summary.Valid++
+		if node, micros, currency, ok := proceeds(it.record); ok {
+			key := revenueKey{t.day(it.record.Head().OccurredAtMs), node, currency}
+			m := a.revenue[key]
+			if m == nil {
+				m = new(money)
+				a.revenue[key] = m
+			}
+			m.micros += micros - was
+			if it.caused {
+				m.caused += micros - was
+			}
+		}
+	case superseded:
+		l.summary.Superseded++
+		l.summary.Valid++
+	default:
+		return outcome.reason()
+	}
+	return ""
+}
+
+func (l *Ledger) letter(it *item, r receipt, reason event.Reason) DeadLetter {
+	d := DeadLetter{Topic: r.topic, Partition: r.partition, Offset: r.offset, Reason: reason, BrandID: r.key}
+	switch it.poison {
+	case healthy, wrongKey, impossible, fromFuture: // the record can be read
+		h := it.record.Head()
+		d.BrandID = h.BrandID
+		if h.EventID != (event.ID{}) {
+			d.EventID = h.EventID.String()
+		}
+	}
+	return d
+}
+
+// entered counts a brand's own record.
+func (l *Ledger) entered() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.summary.BrandsSent++
+}
+
 // Summary returns the counts so far.
-func (l *Ledger) Summary() Summary { return Summary{} }
+func (l *Ledger) Summary() Summary {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.summary
+	s.Reasons = maps.Clone(s.Reasons)
+	return s
+}
 
 // Truth returns what was planted, brand by brand, with the multipliers so far.
-func (l *Ledger) Truth() []Truth { return nil }
+func (l *Ledger) Truth() []Truth {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.truth()
+}
 
-// Spikes returns the planted spikes whose response has begun by the event time
-// reached.
-func (l *Ledger) Spikes() []Spike { return nil }
+func (l *Ledger) truth() []Truth {
+	ts := make([]Truth, len(l.world.brands))
+	for i, b := range l.world.brands {
+		t := Truth{
+			BrandID: b.id, Name: b.name, TimeZone: b.place.zone, Currency: b.place.currency, Null: b.null,
+			DelayMinutes: b.delay * 15, HalfLifeMinutes: b.halfLife * 15, Effect: b.effect * 1000,
+			Searches: b.level * quartersPerHour, SearchRevenue: int64(b.conversion * float64(b.price) * unitsMean),
+		}
+		for k, m := range l.accounts[i].revenue {
+			switch {
+			case k.currency != b.place.currency:
+			case k.node == event.NodeAmazon:
+				t.CausedMicros += m.caused
+			case k.node == event.NodeTikTok:
+				t.DirectMicros += m.micros
+			}
+		}
+		if t.DirectMicros > 0 {
+			t.Multiplier = float64(t.CausedMicros) / float64(t.DirectMicros)
+		}
+		ts[i] = t
+	}
+	return ts
+}
+
+// Spikes returns the planted spikes that have become visible by the event time
+// reached, by start.
+func (l *Ledger) Spikes() []Spike {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.spikes()
+}
+
+func (l *Ledger) spikes() []Spike {
+	var out []Spike
+	for _, b := range l.world.brands {
+		for _, s := range b.plan.spikes {
+			if s.VisibleMs < l.summary.EventTime.UnixMilli() {
+				out = append(out, s)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Spike) int { return cmp.Compare(a.StartMs, b.StartMs) })
+	return out
+}
 
 // Detail returns a copy of everything. It is exact once Run has returned.
-func (l *Ledger) Detail() Detail { return Detail{} }
+func (l *Ledger) Detail() Detail {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d := Detail{
+		Summary: l.summary, Seed: l.world.cfg.Seed,
+		Start: time.UnixMilli(l.world.start).UTC(), Live: time.UnixMilli(l.world.live).UTC(), End: time.UnixMilli(l.world.end).UTC(),
+		Rows: make(map[string]int64), DeadLetters: slices.Clone(l.letters), Brands: l.truth(), Spikes: l.spikes(),
+	}
+	d.Reasons = maps.Clone(l.summary.Reasons)
+	for _, t := range event.Types() {
+		d.Rows[t.String()] = l.rows[t]
+	}
+	slices.SortFunc(d.DeadLetters, func(a, b DeadLetter) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+	})
+	for i, b := range l.world.brands {
+		for k, m := range l.accounts[i].revenue {
+			d.Revenue = append(d.Revenue, Revenue{
+				BrandID: b.id, Day: k.day, DayMs: b.dayStart(k.day), Node: k.node, Currency: k.currency,
+				Micros: m.micros, CausedMicros: m.caused,
+			})
+		}
+		for _, e := range b.episodes {
+			switch e.kind {
+			case event.CalendarKindPromotion, event.CalendarKindStockOut:
+				if e.from < l.summary.EventTime.UnixMilli() {
+					d.Confounders = append(d.Confounders, Confounder{BrandID: b.id, Kind: e.kind, StartMs: e.from, EndMs: e.to})
+				}
+			}
+		}
+	}
+	slices.SortFunc(d.Revenue, func(a, b Revenue) int {
+		return cmp.Or(cmp.Compare(a.BrandID, b.BrandID), cmp.Compare(a.Day, b.Day), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Currency, b.Currency))
+	})
+	return d
+}

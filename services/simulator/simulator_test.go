@@ -1,0 +1,396 @@
+package simulator_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"flywheel/pkg/codec"
+	"flywheel/pkg/event"
+	"flywheel/pkg/kafka"
+	"flywheel/pkg/testkit"
+	"flywheel/services/simulator"
+)
+
+// stage is a broker with topics and a registry.
+type stage struct {
+	t       testing.TB
+	cluster *kfake.Cluster
+	kafka   kafka.Config
+	static  *codec.Static
+}
+
+func newStage(t testing.TB, opts ...kfake.Opt) *stage {
+	t.Helper()
+	s := &stage{t: t, cluster: testkit.Kafka(t, opts...), kafka: kafka.DefaultConfig()}
+	s.kafka.Brokers, s.kafka.Topics.Partitions = s.cluster.ListenAddrs(), 4
+	topics, err := kafka.NewTopics(s.kafka, testkit.KafkaClient(t, s.cluster))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := topics.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s.static, err = codec.NewStatic(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// small is a play of a few seconds with many faults.
+func small() simulator.Config {
+	cfg := simulator.DefaultConfig()
+	cfg.Brands, cfg.Rate, cfg.Backfill = 4, 1_000_000, 8*24*time.Hour
+	cfg.Speed, cfg.For = 50_000, 500*time.Millisecond
+	cfg.Late, cfg.Duplicates, cfg.Corrected, cfg.Poison = 0.04, 0.04, 0.04, 0.04
+	cfg.End = "2026-04-03T10:07:00Z"
+	return cfg
+}
+
+func (s *stage) simulator(cfg simulator.Config) *simulator.Simulator {
+	s.t.Helper()
+	sim, err := simulator.New(cfg, s.kafka, s.static, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return sim
+}
+
+// inputs are the topics that are sent to.
+var inputs = []string{
+	event.TopicTikTok, event.TopicAmazon, event.TopicShopify, event.TopicAISearch, event.TopicMessaging, event.TopicCalendar, event.TopicBrand,
+}
+
+// read returns every record of the inputs, in the order of each partition.
+func (s *stage) read() []*kgo.Record {
+	s.t.Helper()
+	client := testkit.KafkaClient(s.t, s.cluster, kgo.ConsumeTopics(inputs...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	ends := make(map[string]int64)
+	var total int64
+	for _, topic := range inputs {
+		for p := range s.kafka.Topics.Partitions {
+			info := s.cluster.PartitionInfo(topic, p)
+			ends[topic] += info.HighWatermark
+			total += info.HighWatermark
+		}
+	}
+	var out []*kgo.Record
+	for int64(len(out)) < total {
+		fetches := client.PollFetches(s.t.Context())
+		if err := fetches.Err0(); err != nil {
+			s.t.Fatal(err)
+		}
+		out = append(out, fetches.Records()...)
+	}
+	return out
+}
+
+// recount applies the rules to what Kafka holds, keeping everything for ever.
+type recount struct {
+	simulator.Summary
+	rows    map[string]int64
+	letters []simulator.DeadLetter
+	revenue map[revenueKey]int64
+}
+
+type revenueKey struct {
+	brand string
+	dayMs int64
+	node  event.NodeName
+	money string
+}
+
+func (s *stage) recount(records []*kgo.Record) recount {
+	s.t.Helper()
+	decoder, err := codec.NewDecoder(s.static)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	type version struct {
+		at, version, net int64
+		key              revenueKey
+	}
+	var (
+		c          = recount{rows: map[string]int64{}, revenue: map[revenueKey]int64{}}
+		ids        = map[event.ID]bool{}
+		brands     = map[string]*event.Brand{}
+		watermarks = map[[2]string]int64{}
+		facts      = map[event.ID]bool{}
+		entities   = map[[3]string]version{}
+		polls      = map[string]map[int64]int64{} // by content: newest observation of a quarter
+	)
+	c.Reasons = map[event.Reason]int64{}
+	for _, r := range records { // the brands first: days are theirs
+		if r.Topic != event.TopicBrand {
+			continue
+		}
+		v, err := decoder.Decode(s.t.Context(), r.Topic, r.Value)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		b := v.(*event.Brand)
+		brands[b.BrandID] = b
+		c.BrandsSent++
+	}
+	for _, r := range records {
+		if r.Topic == event.TopicBrand {
+			continue
+		}
+		c.Sent++
+		letter := simulator.DeadLetter{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, BrandID: string(r.Key)}
+		refuse := func(reason event.Reason) {
+			letter.Reason = reason
+			c.letters = append(c.letters, letter)
+			c.Reasons[reason]++
+			switch reason {
+			case event.ReasonLate:
+				c.Late++
+			case event.ReasonDuplicate:
+				c.Duplicate++
+			default:
+				c.Poison++
+			}
+		}
+		v, err := decoder.Decode(s.t.Context(), r.Topic, r.Value)
+		if err != nil {
+			var refused *codec.Error
+			if !errors.As(err, &refused) {
+				s.t.Fatal(err)
+			}
+			refuse(refused.Reason)
+			continue
+		}
+		record := v.(event.Record)
+		h := record.Head()
+		letter.BrandID = h.BrandID
+		if h.EventID != (event.ID{}) {
+			letter.EventID = h.EventID.String()
+		}
+		switch {
+		case record.Validate() != nil:
+			refuse(event.ReasonInvalid)
+			continue
+		case string(r.Key) != h.BrandID:
+			refuse(event.ReasonWrongKey)
+			continue
+		}
+		if !ids[h.EventID] {
+			ids[h.EventID] = true
+			c.rows[record.Type().String()]++
+		}
+		source := [2]string{strings.Clone(h.BrandID), strings.Clone(h.Source)}
+		allowed := int64(72 * 3_600_000)
+		if q, ok := record.(*event.AmazonSearchReport); ok {
+			allowed += int64(q.PeriodMinutes) * 60_000
+		}
+		watermark, seen := watermarks[source]
+		switch {
+		case h.OccurredAtMs > r.Timestamp.UnixMilli()+60_000:
+			refuse(event.ReasonFuture)
+			continue
+		case seen && h.OccurredAtMs < watermark-allowed:
+			refuse(event.ReasonLate)
+			continue
+		}
+		switch record.Type().Info().Mode {
+		case event.Fact:
+			if facts[h.EventID] {
+				refuse(event.ReasonDuplicate)
+				continue
+			}
+			facts[h.EventID] = true
+		case event.Counter:
+			content := strings.Clone(h.NaturalKey)
+			if polls[content] == nil {
+				polls[content] = map[int64]int64{}
+			}
+			quarter := h.OccurredAtMs / 900_000
+			newest := polls[content][quarter]
+			if h.OccurredAtMs == newest {
+				refuse(event.ReasonDuplicate)
+				continue
+			}
+			if h.OccurredAtMs < newest {
+				c.Superseded++
+				continue
+			}
+			polls[content][quarter] = h.OccurredAtMs
+		case event.Snapshot:
+			id := [3]string{source[0], record.Type().String(), strings.Clone(h.NaturalKey)}
+			old, known := entities[id]
+			if known && h.Version == old.version {
+				refuse(event.ReasonDuplicate)
+				continue
+			}
+			if known && h.Version < old.version {
+				c.Superseded++
+				continue
+			}
+			now := version{at: h.OccurredAtMs, version: h.Version}
+			for _, m := range record.Contribute(nil) { // the pipeline's own word for money
+				if m.Currency == "" || m.Signal == event.OrderedSales {
+					continue
+				}
+				now.net = m.Value
+				now.key = revenueKey{source[0], localDay(brands[source[0]], m.AtMs), m.Signal.Info().Node, strings.Clone(m.Currency)}
+				c.revenue[now.key] += now.net - old.net
+			}
+			entities[id] = now
+		}
+		c.Applied++
+		watermarks[source] = max(watermark, h.OccurredAtMs)
+	}
+	c.Valid = c.Applied + c.Superseded
+	slices.SortFunc(c.letters, func(a, b simulator.DeadLetter) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+	})
+	return c
+}
+
+// localDay returns the first moment of a moment's day in the brand's zone, by
+// the zone itself.
+func localDay(b *event.Brand, at int64) int64 {
+	zone, err := time.LoadLocation(b.TimeZone)
+	if err != nil {
+		panic(err)
+	}
+	y, m, d := time.UnixMilli(at).In(zone).Date()
+	return time.Date(y, m, d, 0, 0, 0, 0, zone).UnixMilli()
+}
+
+func TestTheLedgerIsWhatKafkaHolds(t *testing.T) {
+	s := newStage(t)
+	sim := s.simulator(small())
+	if err := sim.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, s, sim)
+	d := sim.Ledger().Detail()
+	for _, reason := range []event.Reason{
+		event.ReasonDuplicate, event.ReasonLate, event.ReasonFuture, event.ReasonUnknownSchema, event.ReasonMalformed,
+		event.ReasonWrongTopic, event.ReasonWrongKey, event.ReasonInvalid, event.ReasonOversized,
+	} {
+		if d.Reasons[reason] == 0 {
+			t.Errorf("nothing is refused as %s", reason)
+		}
+	}
+	for record, n := range d.Rows {
+		if n == 0 {
+			t.Errorf("there is no %s", record)
+		}
+	}
+	if d.Superseded == 0 {
+		t.Error("nothing is superseded")
+	}
+	if p := sim.Progress(); p.Phase != simulator.PhaseDone || p.Share != 1 || p.Sent != d.Sent {
+		t.Errorf("progress at the end: %+v, sent %d", p, d.Sent)
+	}
+}
+
+// compare holds a ledger against a recount of what Kafka holds.
+func compare(t *testing.T, s *stage, sim *simulator.Simulator) {
+	t.Helper()
+	d, want := sim.Ledger().Detail(), s.recount(s.read())
+	want.EventTime = d.EventTime
+	if diff := gocmp.Diff(want.Summary, d.Summary); diff != "" {
+		t.Errorf("counts (-Kafka +ledger):\n%s", diff)
+	}
+	maps.DeleteFunc(d.Rows, func(_ string, n int64) bool { return n == 0 })
+	if diff := gocmp.Diff(want.rows, d.Rows); diff != "" {
+		t.Errorf("rows (-Kafka +ledger):\n%s", diff)
+	}
+	if diff := gocmp.Diff(want.letters, d.DeadLetters); diff != "" {
+		t.Errorf("dead letters (-Kafka +ledger):\n%s", diff)
+	}
+	got := make(map[revenueKey]int64)
+	for _, r := range d.Revenue {
+		got[revenueKey{r.BrandID, r.DayMs, r.Node, r.Currency}] = r.Micros
+		if r.CausedMicros < 0 || r.CausedMicros > r.Micros || r.CausedMicros > 0 && r.Node != event.NodeAmazon {
+			t.Errorf("posts caused what cannot be: %+v", r)
+		}
+	}
+	if diff := gocmp.Diff(want.revenue, got); diff != "" {
+		t.Errorf("revenue (-Kafka +ledger):\n%s", diff)
+	}
+}
+
+func TestAStoppedPlayLeavesAnExactLedger(t *testing.T) {
+	s := newStage(t)
+	cfg := small()
+	cfg.Rate = 20_000
+	sim := s.simulator(cfg)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- sim.Run(ctx) }()
+	<-sim.Ready()
+	for sim.Ledger().Summary().Sent < 2_000 {
+		select {
+		case err := <-done:
+			t.Fatalf("the play ended early: %v", err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	compare(t, s, sim)
+	if d := sim.Ledger().Detail(); d.Sent >= 32_000 {
+		t.Errorf("it was not stopped: %d records", d.Sent)
+	}
+}
+
+func TestWhatIsMissingIsSaidInOneSentence(t *testing.T) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	free.Close()
+	for name, tc := range map[string]struct {
+		change func(*stage)
+		want   string
+	}{
+		"no broker": {func(s *stage) {
+			s.kafka.Brokers, s.kafka.ConnectTimeout = []string{addr}, 100*time.Millisecond
+		}, "no Kafka broker answered at " + addr},
+		"no topics": {func(s *stage) {
+			s.cluster = testkit.Kafka(t)
+			s.kafka.Brokers = s.cluster.ListenAddrs()
+		}, "run 'flywheel topics apply'"},
+		"another number of partitions": {func(s *stage) { s.kafka.Topics.Partitions = 5 }, "want 5 as in kafka.topics.partitions"},
+		"contracts that are not registered": {func(s *stage) { s.static = new(codec.Static) }, "run `flywheel topics apply`"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			tc.change(s)
+			if err := s.simulator(small()).Run(t.Context()); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestEndsInTheFutureAreRefused(t *testing.T) {
+	s := newStage(t)
+	cfg := small()
+	cfg.End = time.Now().Add(24 * time.Hour).Format(time.RFC3339)
+	_, err := simulator.New(cfg, s.kafka, s.static, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
+	if err == nil || !strings.Contains(err.Error(), "in the future") {
+		t.Errorf("got %v", err)
+	}
+}
