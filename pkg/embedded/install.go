@@ -21,6 +21,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"flywheel/pkg/progress"
 )
 
 // libraryVersion of the npm packages @chdb/lib-*. The pinned checksums belong to it.
@@ -62,7 +64,7 @@ func (p libraryPackage) spec() string { return "@chdb/lib-" + p.platform + "@" +
 // ("" means DefaultCacheDir) unless it is there already. Several processes may call it at once: one
 // fetches, the others wait. Progress goes to the writer, as a bar if it is a terminal; nil shows
 // none. An interrupted fetch leaves nothing behind that a later one would take for whole.
-func Install(ctx context.Context, cacheDir string, progress io.Writer) (library string, err error) {
+func Install(ctx context.Context, cacheDir string, show io.Writer) (library string, err error) {
 	p, err := packageFor(runtime.GOOS, runtime.GOARCH)
 	if err != nil {
 		return "", err
@@ -72,7 +74,7 @@ func Install(ctx context.Context, cacheDir string, progress io.Writer) (library 
 			return "", err
 		}
 	}
-	if library, err = p.install(ctx, cacheDir, newMeter(progress)); err != nil {
+	if library, err = p.install(ctx, cacheDir, newMeter(show)); err != nil {
 		if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "ENOSPC") {
 			return "", fmt.Errorf("the disk of the cache folder %q is full: free %d MB or set FLYWHEEL_EMBEDDED_CACHE_DIR to another disk: %w", cacheDir, freeBytesNeeds>>20, err)
 		}
@@ -81,7 +83,10 @@ func Install(ctx context.Context, cacheDir string, progress io.Writer) (library 
 	return library, nil
 }
 
-func (p libraryPackage) install(ctx context.Context, cacheDir string, m *meter) (library string, err error) {
+// newMeter counts in megabytes.
+func newMeter(w io.Writer) *progress.Meter { return progress.New(w, "MB", 1<<20) }
+
+func (p libraryPackage) install(ctx context.Context, cacheDir string, m *progress.Meter) (library string, err error) {
 	parent, err := filepath.Abs(filepath.Join(cacheDir, "chdb", libraryVersion))
 	if err != nil {
 		return "", fmt.Errorf("find the cache folder: %w", err)
@@ -135,7 +140,7 @@ func (p libraryPackage) install(ctx context.Context, cacheDir string, m *meter) 
 	if err := errors.Join(os.RemoveAll(target), os.Rename(unpacked, target)); err != nil {
 		return "", fmt.Errorf("put the library in place: %w", err)
 	}
-	m.say("ClickHouse library ready")
+	m.Say("ClickHouse library ready")
 	return findLibrary(target)
 }
 
@@ -150,7 +155,7 @@ func findLibrary(dir string) (string, error) {
 }
 
 // lockFile takes a lock that the system releases if this process dies.
-func lockFile(ctx context.Context, name string, m *meter) (unlock func(), err error) {
+func lockFile(ctx context.Context, name string, m *progress.Meter) (unlock func(), err error) {
 	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the cache folder (set FLYWHEEL_EMBEDDED_CACHE_DIR to a folder you may write): %w", err)
@@ -162,7 +167,7 @@ func lockFile(ctx context.Context, name string, m *meter) (unlock func(), err er
 			return nil, errors.Join(fmt.Errorf("lock the cache folder: %w", err), f.Close())
 		}
 		if !waiting {
-			m.say("waiting for another process that is fetching the ClickHouse library")
+			m.Say("waiting for another process that is fetching the ClickHouse library")
 		}
 		select {
 		case <-ctx.Done():
@@ -203,8 +208,8 @@ func (p libraryPackage) checksum(ctx context.Context) (string, error) {
 
 // download lets npm pack the tarball into dir. npm gets a cache of its own there, whose growth is
 // the progress.
-func (p libraryPackage) download(ctx context.Context, dir string, m *meter) (tarball string, err error) {
-	watch := func() { m.set("fetching ClickHouse library", folderBytes(dir), tarballBytes) }
+func (p libraryPackage) download(ctx context.Context, dir string, m *progress.Meter) (tarball string, err error) {
+	watch := func() { m.Set("fetching ClickHouse library", folderBytes(dir), tarballBytes) }
 	out, err := npm(ctx, filepath.Join(dir, "npm"), watch, "pack", p.spec(), "--pack-destination", dir, "--json", "--ignore-scripts")
 	if err != nil {
 		return "", err
@@ -275,13 +280,13 @@ func folderBytes(dir string) (n int64) {
 }
 
 // verify compares the tarball with npm's integrity string.
-func verify(tarball, want string, m *meter) error {
+func verify(tarball, want string, m *progress.Meter) error {
 	f, err := os.Open(tarball)
 	if err != nil {
 		return fmt.Errorf("open the tarball: %w", err)
 	}
 	defer f.Close()
-	m.say("checking the checksum")
+	m.Say("checking the checksum")
 	sum := sha512.New()
 	if _, err := io.Copy(sum, f); err != nil {
 		return fmt.Errorf("read the tarball: %w", err)
@@ -293,7 +298,7 @@ func verify(tarball, want string, m *meter) error {
 }
 
 // unpack takes the library out of the tarball and nothing else.
-func unpack(ctx context.Context, tarball, dir string, m *meter) (err error) {
+func unpack(ctx context.Context, tarball, dir string, m *progress.Meter) (err error) {
 	f, err := os.Open(tarball)
 	if err != nil {
 		return fmt.Errorf("open the tarball: %w", err)
@@ -325,7 +330,7 @@ func unpack(ctx context.Context, tarball, dir string, m *meter) (err error) {
 	}
 }
 
-func writeLibrary(ctx context.Context, name string, in io.Reader, size int64, m *meter) error {
+func writeLibrary(ctx context.Context, name string, in io.Reader, size int64, m *progress.Meter) error {
 	out, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o755)
 	if err != nil {
 		return fmt.Errorf("create the library file: %w", err)
@@ -335,7 +340,7 @@ func writeLibrary(ctx context.Context, name string, in io.Reader, size int64, m 
 		var n int64
 		n, err = io.CopyN(out, in, 8<<20)
 		written += n
-		m.set("unpacking ClickHouse library", written, size)
+		m.Set("unpacking ClickHouse library", written, size)
 	}
 	if errors.Is(err, io.EOF) {
 		err = out.Sync()

@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/sha512"
 	"encoding/base64"
-	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -168,22 +167,5 @@ func TestEveryPlatformHasItsPackageOrARemedy(t *testing.T) {
 	}
 	if _, err := packageFor(runtime.GOOS, runtime.GOARCH); err != nil {
 		t.Errorf("here: %v", err)
-	}
-}
-
-func TestProgressIsOneLinePerTenthOffATerminal(t *testing.T) {
-	var out bytes.Buffer
-	m := newMeter(&out)
-	for n := range int64(101) {
-		m.set("fetching", n<<20, 100<<20)
-	}
-	m.set("fetching", 1<<40, 100<<20)
-	m.say("ready")
-	want := ""
-	for tenth := range 11 {
-		want += fmt.Sprintf("fetching: %d%% of 100 MB\n", tenth*10)
-	}
-	if got := out.String(); got != want+"ready\n" {
-		t.Errorf("got\n%s", got)
 	}
 }
