@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -87,6 +88,10 @@ func explain(ctx context.Context, cfg Config, err error) error {
 	}
 	var refused *clickhouse.Exception
 	if !errors.As(err, &refused) {
+		var request *url.Error // whose address is half a page of settings
+		if errors.As(err, &request) {
+			err = request.Err
+		}
 		return fmt.Errorf("ClickHouse does not answer at %s: start it, or correct clickhouse.addresses (and clickhouse.protocol, now %s): %w", where, cfg.Protocol, err)
 	}
 	switch refused.Code {

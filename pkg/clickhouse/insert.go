@@ -94,13 +94,13 @@ func appendTo(c driver.BatchColumn, values any) error {
 	case [][]time.Time:
 		return appendArrays(c, v)
 	}
-	return c.Append(values)
+	return c.Append(values) //nolint:wrapcheck // Insert says what and where
 }
 
 func appendArrays[T any](c driver.BatchColumn, rows [][]T) error {
 	for _, row := range rows {
 		if err := c.AppendRow(row); err != nil {
-			return err
+			return err //nolint:wrapcheck // Insert says what and where
 		}
 	}
 	return nil

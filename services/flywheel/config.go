@@ -10,6 +10,7 @@ import (
 	"flywheel/pkg/kafka"
 	"flywheel/pkg/setup"
 	"flywheel/pkg/telemetry"
+	"flywheel/services/sink"
 
 	"github.com/spf13/cobra"
 )
@@ -22,6 +23,7 @@ type Config struct {
 	Registry   codec.Config      `yaml:"registry" doc:"The schema registry that holds the contracts."`
 	ClickHouse clickhouse.Config `yaml:"clickhouse" doc:"The ClickHouse that holds the answers."`
 	Embedded   embedded.Config   `yaml:"embedded" doc:"The engines that run in the process itself, for trying out and for tests."`
+	Sink       sink.Config       `yaml:"sink" doc:"The service that carries records into ClickHouse."`
 }
 
 // DefaultConfig returns the defaults of every component.
@@ -32,6 +34,7 @@ func DefaultConfig() Config {
 		Registry:   codec.DefaultConfig(),
 		ClickHouse: clickhouse.DefaultConfig(),
 		Embedded:   embedded.DefaultConfig(),
+		Sink:       sink.DefaultConfig(),
 	}
 }
 

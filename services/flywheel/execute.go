@@ -64,6 +64,8 @@ func newRoot(env *environment) (*cobra.Command, error) {
 		newConfig(env),
 		newEmbedded(env),
 		newFetch(env),
+		newMigrate(env),
+		newSink(env),
 		newTopics(env),
 		newVersion(),
 	)

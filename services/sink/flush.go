@@ -29,7 +29,7 @@ type span struct{ from, to int }
 
 // writing is the part of a table's rows that is not written yet.
 type writing struct {
-	*table
+	table   *table
 	left    []span
 	refused []refusal
 	err     error // of the last attempt; nil when nothing is left
@@ -149,9 +149,9 @@ func (s *session) write(ctx context.Context) error {
 	}
 	s.report(nil)
 	for _, w := range all {
-		s.metrics.written(ctx, w.name, len(w.records)-len(w.refused))
+		s.metrics.written(ctx, w.table.name, len(w.table.records)-len(w.refused))
 		for _, r := range w.refused {
-			s.park(ctx, w.name, w.records[r.row], r.why)
+			s.park(ctx, w.table.name, w.table.records[r.row], r.why)
 		}
 	}
 	return nil

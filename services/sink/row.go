@@ -66,7 +66,7 @@ func (s *session) decode(ctx context.Context, r *kgo.Record) (any, error) {
 // judge returns why a record of the processor's input is none, by the rules by
 // which the processor refuses it.
 func judge(value any, r *kgo.Record) event.Reason {
-	brandID := ""
+	var brandID string
 	switch v := value.(type) {
 	case event.Record:
 		if v.Validate() != nil {

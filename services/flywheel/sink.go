@@ -1,0 +1,35 @@
+package main
+
+import (
+	"flywheel/pkg/codec"
+	"flywheel/pkg/run"
+	"flywheel/pkg/telemetry"
+	"flywheel/services/sink"
+
+	"github.com/spf13/cobra"
+)
+
+func newSink(env *environment) *cobra.Command {
+	return &cobra.Command{
+		Use:   "sink",
+		Short: "Carry every record of Kafka's topics into its ClickHouse table",
+		Long: "Carry every record of Kafka's topics into its ClickHouse table: in batches, each offset\n" +
+			"committed only once ClickHouse has acknowledged the row. It waits for ClickHouse, at start\n" +
+			"and later; /readyz says so. Several sinks share the work. Ctrl-C stops it after the last rows.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return env.serve(cmd.Context(), "sink", func(cfg Config, t *telemetry.Telemetry) ([]run.Unit, error) {
+				registry, err := codec.NewClient(cfg.Registry)
+				if err != nil {
+					return nil, usageError{err}
+				}
+				s, err := sink.New(cfg.Sink, cfg.Kafka, cfg.ClickHouse, registry, t.Logger(), t.MeterProvider(), t.TracerProvider())
+				if err != nil {
+					return nil, usageError{err}
+				}
+				t.AddCheck("sink", s.Check)
+				return []run.Unit{{Name: "sink", Run: s.Run, Ready: s.Ready()}}, nil
+			})
+		},
+	}
+}
