@@ -10,6 +10,7 @@ import (
 	"flywheel/pkg/kafka"
 	"flywheel/pkg/setup"
 	"flywheel/pkg/telemetry"
+	"flywheel/services/simulator"
 	"flywheel/services/sink"
 
 	"github.com/spf13/cobra"
@@ -23,6 +24,7 @@ type Config struct {
 	Registry   codec.Config      `yaml:"registry" doc:"The schema registry that holds the contracts."`
 	ClickHouse clickhouse.Config `yaml:"clickhouse" doc:"The ClickHouse that holds the answers."`
 	Embedded   embedded.Config   `yaml:"embedded" doc:"The engines that run in the process itself, for trying out and for tests."`
+	Simulator  simulator.Config  `yaml:"simulator" doc:"The play of brands with planted truth."`
 	Sink       sink.Config       `yaml:"sink" doc:"The service that carries records into ClickHouse."`
 }
 
@@ -34,6 +36,7 @@ func DefaultConfig() Config {
 		Registry:   codec.DefaultConfig(),
 		ClickHouse: clickhouse.DefaultConfig(),
 		Embedded:   embedded.DefaultConfig(),
+		Simulator:  simulator.DefaultConfig(),
 		Sink:       sink.DefaultConfig(),
 	}
 }

@@ -65,6 +65,8 @@ func newRoot(env *environment) (*cobra.Command, error) {
 		newEmbedded(env),
 		newFetch(env),
 		newMigrate(env),
+		newReady(env),
+		newSimulate(env),
 		newSink(env),
 		newTopics(env),
 		newVersion(),

@@ -119,7 +119,9 @@ func (s *Simulator) setPhase(p Phase) { s.phase.Store(&p) }
 
 // Progress is how far the play has come.
 type Progress struct {
-	Phase     Phase
+	Phase            Phase
+	Start, Live, End time.Time // of event time; live play begins at Live
+
 	EventTime time.Time     // arrivals before it are sent
 	Share     float64       // of the play's event time, 0 to 1
 	Sent      int64         // channel records handed to Kafka
@@ -129,9 +131,10 @@ type Progress struct {
 
 // Progress returns how far the play has come. It may be called at any time.
 func (s *Simulator) Progress() Progress {
+	moment := func(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 	p := Progress{
-		Phase: *s.phase.Load(), EventTime: time.UnixMilli(s.eventMs.Load()).UTC(),
-		Sent: s.sent.Load(), Behind: time.Duration(s.behind.Load()), Share: 1,
+		Phase: *s.phase.Load(), Start: moment(s.world.start), Live: moment(s.world.live), End: moment(s.world.end),
+		EventTime: moment(s.eventMs.Load()), Sent: s.sent.Load(), Behind: time.Duration(s.behind.Load()), Share: 1,
 	}
 	if p.Phase != PhaseDone {
 		p.Share = float64(s.eventMs.Load()-s.world.start) / float64(s.world.end-s.world.start)

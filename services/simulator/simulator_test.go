@@ -372,7 +372,7 @@ func TestWhatIsMissingIsSaidInOneSentence(t *testing.T) {
 			s.cluster = testkit.Kafka(t)
 			s.kafka.Brokers = s.cluster.ListenAddrs()
 		}, "run 'flywheel topics apply'"},
-		"another number of partitions": {func(s *stage) { s.kafka.Topics.Partitions = 5 }, "want 5 as in kafka.topics.partitions"},
+		"another number of partitions":      {func(s *stage) { s.kafka.Topics.Partitions = 5 }, "want 5 as in kafka.topics.partitions"},
 		"contracts that are not registered": {func(s *stage) { s.static = new(codec.Static) }, "run `flywheel topics apply`"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -86,6 +86,7 @@ func (w *worker) publish(ctx context.Context) error {
 func (w *worker) play(ctx context.Context) error {
 	pace := newPace(w.cfg, w.world.live, time.Now())
 	w.setPhase(PhaseBackfill)
+	complete := true
 	for it := range w.world.items() {
 		now := time.Now()
 		if it.observedMs >= w.world.live && pace.live.IsZero() {
@@ -94,6 +95,7 @@ func (w *worker) play(ctx context.Context) error {
 		}
 		due := pace.due(it.observedMs, now)
 		if !sleep(ctx, due.Sub(now)) || w.failed.Load() {
+			complete = false
 			break
 		}
 		behind := max(0, now.Sub(due))
@@ -101,6 +103,9 @@ func (w *worker) play(ctx context.Context) error {
 			return errors.Join(err, w.flush(ctx))
 		}
 		w.behind.Store(int64(behind))
+	}
+	if complete {
+		w.eventMs.Store(w.world.end)
 	}
 	w.metrics.flush(ctx, time.Duration(w.behind.Load()))
 	return w.flush(ctx)

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"flywheel/pkg/codec"
+	"flywheel/pkg/progress"
+	"flywheel/pkg/run"
+	"flywheel/services/simulator"
+
+	"github.com/spf13/cobra"
+)
+
+func newSimulate(env *environment) *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "simulate",
+		Short: "Play all five nodes of a number of brands with planted truth into Kafka",
+		Long: "Play all five nodes of a number of brands with planted truth into Kafka: first the past at a\n" +
+			"set rate, then live in accelerated event time that ends at the present. Records come by\n" +
+			"schedule, whether or not anybody keeps up; some are late, sent twice, corrected or poisonous.\n" +
+			"The ledger says what was sent and what has to come of each record, and what was planted. The\n" +
+			"topics and contracts must be there ('flywheel topics apply'). Ctrl-C ends the play early, with\n" +
+			"an exact ledger. Every flag stands for the key simulator.* of the configuration.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return env.simulate(cmd.Context(), file) },
+	}
+	for _, a := range [...]struct{ name, value, usage string }{
+		{"brands", "N", "number of brands"},
+		{"rate", "R", "records per second while backfilling"},
+		{"speed", "S", "seconds of event time in a second of live play"},
+		{"backfill", "D", "event time played before live play begins"},
+		{"for", "D", "how long live play lasts, in real time"},
+		{"seed", "K", "seed of the play"},
+	} {
+		cmd.Flags().Var(&alias{cmd: cmd, name: a.name, key: "simulator." + a.name, value: a.value}, a.name, a.usage)
+	}
+	cmd.Flags().StringVar(&file, "ledger", "", "write the ledger to this file, as JSON")
+	return cmd
+}
+
+// alias is a short name of a key of the configuration.
+type alias struct {
+	cmd              *cobra.Command
+	name, key, value string
+}
+
+func (a *alias) Set(text string) error {
+	if err := a.cmd.Root().PersistentFlags().Set(a.key, text); err != nil {
+		return fmt.Errorf("--%s: %w", a.key, err)
+	}
+	return nil
+}
+func (a *alias) String() string { return "" }
+func (a *alias) Type() string   { return a.value }
+
+// simulate plays once and writes the ledger, also of a play that was cut short.
+func (e *environment) simulate(ctx context.Context, file string) error {
+	cfg, err := e.config()
+	if err != nil {
+		return err
+	}
+	t, err := e.tool(cfg, "simulate")
+	if err != nil {
+		return err
+	}
+	registry, err := codec.NewClient(cfg.Registry)
+	if err != nil {
+		return usageError{err}
+	}
+	defer registry.Close()
+	out, err := newLedgerFile(file)
+	if err != nil {
+		return err
+	}
+	defer out.discard()
+	sim, err := simulator.New(cfg.Simulator, cfg.Kafka, registry, t.Logger(), t.MeterProvider(), t.TracerProvider())
+	if err != nil {
+		return usageError{err}
+	}
+
+	var g run.Group
+	g.Add(
+		run.Unit{Name: "progress", Run: func(ctx context.Context) error { return showProgress(ctx, e.stderr, sim) }},
+		run.Unit{Name: "simulator", Run: func(ctx context.Context) error {
+			if err := sim.Run(ctx); err != nil || ctx.Err() != nil {
+				return err
+			}
+			return run.ErrDone
+		}},
+	)
+	played := g.Run(ctx)
+	detail := sim.Ledger().Detail()
+	if detail.Sent == 0 && played != nil {
+		return played
+	}
+	e.printLedger(detail)
+	return errors.Join(played, out.write(detail, e.stdout))
+}
+
+// printLedger sums a play up.
+func (e *environment) printLedger(d simulator.Detail) {
+	say := func(name string, n int64, what string) { fmt.Fprintf(e.stdout, "%-11s%10d  %s\n", name, n, what) }
+	fmt.Fprintf(e.stdout, "Played %d brands from %s to %s of event time.\n\n", len(d.Brands), d.Start.Format(time.RFC3339), d.EventTime.Format(time.RFC3339))
+	say("sent", d.Sent, "records acknowledged by Kafka, and so many of them")
+	say("valid", d.Valid, fmt.Sprintf("to be taken, %d of them superseded by something newer", d.Superseded))
+	say("late", d.Late, "more than 72 h behind their source")
+	say("duplicate", d.Duplicate, "sent before")
+	say("poison", d.Poison, "wrong in themselves")
+	say("spikes", int64(len(d.Spikes)), "planted: viral posts whose response has begun")
+}
+
+// ledgerFile is where the ledger goes; the zero one is nowhere.
+type ledgerFile struct {
+	path string
+	temp *os.File
+}
+
+// newLedgerFile makes sure, before the play, that the ledger can be written. An
+// existing file stays as it is until then.
+func newLedgerFile(path string) (*ledgerFile, error) {
+	if path == "" {
+		return &ledgerFile{}, nil
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), ".ledger-*")
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--ledger: cannot write to the folder of %q: %w: name a file in a folder that exists and that you may write", path, err)}
+	}
+	return &ledgerFile{path, temp}, nil
+}
+
+func (f *ledgerFile) write(d simulator.Detail, say io.Writer) error {
+	if f.temp == nil {
+		return nil
+	}
+	enc := json.NewEncoder(f.temp)
+	enc.SetIndent("", " ")
+	err := errors.Join(enc.Encode(d), f.temp.Chmod(0o644), f.temp.Close())
+	if err == nil {
+		err = os.Rename(f.temp.Name(), f.path)
+	}
+	if err != nil {
+		return fmt.Errorf("write the ledger to %q: %w", f.path, err)
+	}
+	fmt.Fprintf(say, "\nThe ledger is in %s.\n", f.path)
+	return nil
+}
+
+// discard removes what was not written.
+func (f *ledgerFile) discard() {
+	if f.temp != nil {
+		f.temp.Close()           //nolint:errcheck // closed already, or not wanted
+		os.Remove(f.temp.Name()) //nolint:errcheck // renamed already, or not wanted
+	}
+}
+
+// showProgress shows how far the play is until ctx ends.
+func showProgress(ctx context.Context, w io.Writer, sim *simulator.Simulator) error {
+	const redraw, patience = 200 * time.Millisecond, 5 * time.Second
+	meter := progress.New(w, "hours of event time", int64(time.Hour))
+	defer meter.End()
+	tick := time.NewTicker(redraw)
+	defer tick.Stop()
+	backfilled, warned := false, false
+	for ended := false; !ended; {
+		select {
+		case <-ctx.Done():
+			ended = true
+		case <-tick.C:
+		}
+		p := sim.Progress()
+		if !backfilled {
+			meter.Set("backfill", int64(p.EventTime.Sub(p.Start)), int64(p.Live.Sub(p.Start)))
+		}
+		if backfilled = !p.EventTime.Before(p.Live); backfilled && p.End.After(p.Live) {
+			meter.Set("live", int64(p.EventTime.Sub(p.Live)), int64(p.End.Sub(p.Live)))
+		}
+		if p.Behind > patience && !warned {
+			warned = true
+			meter.Say(fmt.Sprintf("sending is %s behind its schedule, at %.0f/s: Kafka or this machine cannot keep up with simulator.rate", p.Behind.Round(time.Second), p.PerSecond))
+		}
+	}
+	return nil
+}
