@@ -61,6 +61,7 @@ func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 // newRoot returns the whole tree of commands; each has a file of its own.
 func newRoot(env *environment) (*cobra.Command, error) {
 	root := group("flywheel", "Know within seconds which TikTok post is moving your Amazon branded search, and what it was worth",
+		newBrands(env),
 		newConfig(env),
 		newEmbedded(env),
 		newFetch(env),
