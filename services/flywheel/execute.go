@@ -84,11 +84,15 @@ func newRoot(env *environment) (*cobra.Command, error) {
 	return root, err
 }
 
+// onlyHolds marks a command that does nothing itself.
+const onlyHolds = "only-holds"
+
 // group is a command that only holds others.
 func group(use, short string, children ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   use,
-		Short: short,
+		Use:         use,
+		Short:       short,
+		Annotations: map[string]string{onlyHolds: ""},
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
