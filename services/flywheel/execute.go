@@ -65,6 +65,7 @@ func newRoot(env *environment) (*cobra.Command, error) {
 		newConfig(env),
 		newEmbedded(env),
 		newFetch(env),
+		newIngest(env),
 		newMigrate(env),
 		newReady(env),
 		newSimulate(env),
