@@ -7,6 +7,8 @@ type Contribution struct {
 	Value  int64 // for a counter the cumulative count, otherwise the addend
 	// Content is the piece of content the value belongs to, empty when none.
 	Content string
+	// SinceMs of a counter is when it was 0.
+	SinceMs int64
 	// Currency of a money signal. A value in another currency than the brand's
 	// reporting currency is kept apart, never summed.
 	Currency string
@@ -86,9 +88,10 @@ func (r *TikTokContentStatistics) Validate() error {
 	return c.err
 }
 
-// Contribute implements Record: the cumulative views of the content.
+// Contribute implements Record: the cumulative views of the content since it
+// was published.
 func (r *TikTokContentStatistics) Contribute(c []Contribution) []Contribution {
-	return append(c, Contribution{Signal: TikTokViews, AtMs: r.OccurredAtMs, Value: r.Views, Content: r.ContentID})
+	return append(c, Contribution{Signal: TikTokViews, AtMs: r.OccurredAtMs, Value: r.Views, Content: r.ContentID, SinceMs: r.PublishedAtMs})
 }
 
 // Type implements Record.

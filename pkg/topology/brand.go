@@ -1,0 +1,342 @@
+package topology
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"flywheel/pkg/correlate"
+	"flywheel/pkg/event"
+	"flywheel/pkg/spike"
+	"flywheel/pkg/window"
+)
+
+const forcesMax = 10
+
+// Steps of the two kinds of windows, and the windows in steps.
+const (
+	shortLags = event.ShortWindowHours * window.QuartersPerHour
+	longStep  = 2 // hours
+	longLags  = event.LongWindowHours / longStep
+)
+
+// hoursKept is how long hours are kept behind a brand's newest event: the
+// longest history, for every window that may still be restated.
+const hoursKept = correlate.HistoryHoursMax + event.LatenessHours
+
+// brand is the state of one brand.
+type brand struct {
+	id           string
+	entry        entry
+	entryTouched bool
+
+	clockMs   int64     // highest time of an event accepted from any source
+	sources   []*source // by name
+	series    []*series // by signal and currency
+	facts     facts
+	snapshots map[event.ID]*snapshot
+	changed   []event.ID // snapshots changed since Changes
+	contents  map[string]*content
+	moved     []slot // content slots changed since Changes
+	periods   []*snapshot
+	hours     window.Set // hours whose slot changed since Changes
+
+	// What was published, and is to be published again.
+	revision int64
+	forces   [forcesMax]force
+	days     days
+	episodes []spike.Episode
+
+	oldestQuarter int64 // quarters before it are gone
+	oldestHour    int64 // and hours
+	sweptHour     int64 // when what is forgotten by source was looked for last
+
+	expired []*factHour // since Changes
+
+	touched, queued, restating, restored bool
+	dirtySinceMs, refreshedMs            int64
+	bytes                                int64
+}
+
+// source is one feed of a brand.
+type source struct {
+	name        string
+	watermarkMs int64 // highest time of an event accepted from it
+}
+
+// series is one signal of a brand; one currency of it where it is money.
+type series struct {
+	signal   event.Signal
+	currency [3]byte
+	quarters window.Series // empty for signals of a coarser grain
+	hours    window.Series
+	fit      fit
+}
+
+// fit is the baseline of a series by the history that ends with a UTC day.
+type fit struct {
+	day   int64 // that ends the history; it is not part of it
+	valid bool
+	base  correlate.Baseline
+}
+
+// force is what was published of one force.
+type force struct {
+	published, due window.Set // window ends, in steps
+	dirty          bool       // a signal of it has moved
+	lastDue        bool       // the newest published end is due
+	effect         effect     // on the response
+	revenue        effect     // on the revenue
+	relation       relation   // at the newest published end
+}
+
+// effect is a cached estimate.
+type effect struct {
+	hour  int64 // end of the history, in hours
+	valid bool
+	from  *series // stimulus and response
+	to    *series
+	k     correlate.Kernel
+	correlate.Effect
+}
+
+// relation is what a window's evaluation means for the credit.
+type relation struct {
+	end      int64 // in steps
+	valid    bool
+	stimulus *series
+	kernel   correlate.Kernel // in hours
+	verdict  correlate.Verdict
+}
+
+// days is what was published of the credits, by local day.
+type days struct {
+	published, due window.Set
+}
+
+// entry is what the processor needs of a brand's entry.
+type entry struct {
+	known    bool
+	version  int64
+	currency [3]byte
+	offsets  []window.Offset
+	holidays []int64
+	zone     window.Zone
+}
+
+// Bounds on an entry; what is beyond is cut off.
+const (
+	offsetsMax  = 1000
+	holidaysMax = 10_000
+)
+
+func newEntry(b *event.Brand) entry {
+	e := entry{known: true, version: b.Version, currency: code(b.Currency)}
+	for _, o := range b.UTCOffsets[:min(len(b.UTCOffsets), offsetsMax)] {
+		e.offsets = append(e.offsets, window.Offset{FromMs: o.FromMs, OffsetMs: int64(o.OffsetMinutes) * 60_000})
+	}
+	for _, day := range b.Holidays[:min(len(b.Holidays), holidaysMax)] {
+		e.holidays = append(e.holidays, int64(day))
+	}
+	e.zone = window.NewZone(e.offsets, e.holidays)
+	return e
+}
+
+// code is a currency as the state keeps it.
+func code(currency string) (c [3]byte) {
+	copy(c[:], currency)
+	return c
+}
+
+func newBrand(id string) *brand {
+	b := &brand{
+		id: id, oldestQuarter: window.Before, oldestHour: window.Before, sweptHour: window.Before,
+		snapshots: make(map[event.ID]*snapshot), contents: make(map[string]*content),
+	}
+	b.facts.ids = make(map[event.ID]struct{})
+	return b
+}
+
+// source returns a source, nil when it is new.
+func (b *brand) source(name string) *source {
+	for _, s := range b.sources {
+		if s.name == name {
+			return s
+		}
+	}
+	if len(b.sources) >= sourcesMax { // they share one watermark
+		return b.source(otherSources)
+	}
+	return nil
+}
+
+// otherSources stands for the sources beyond sourcesMax; its place is the last.
+const otherSources = "(other sources)"
+
+// accept moves the clocks to an event that is applied, and returns its source.
+func (b *brand) accept(h *event.Header, src *source, takenMs int64) *source {
+	if src == nil {
+		src = b.addSource(h.Source)
+	}
+	at := min(h.OccurredAtMs, takenMs) // never into the future
+	src.watermarkMs = max(src.watermarkMs, at)
+	b.clockMs = max(b.clockMs, at)
+	return src
+}
+
+func (b *brand) addSource(name string) *source {
+	name = strings.Clone(name)
+	if len(b.sources) == sourcesMax-1 {
+		name = otherSources
+	}
+	i, found := slices.BinarySearchFunc(b.sources, name, func(s *source, name string) int { return cmp.Compare(s.name, name) })
+	if !found {
+		b.sources = slices.Insert(b.sources, i, &source{name: name})
+	}
+	return b.sources[i]
+}
+
+// find returns the series of a signal and currency, nil when nothing was ever
+// added to it.
+func (b *brand) find(s event.Signal, currency [3]byte) *series {
+	for _, ser := range b.series {
+		if ser.signal == s && ser.currency == currency {
+			return ser
+		}
+	}
+	return nil
+}
+
+func (b *brand) obtain(s event.Signal, currency [3]byte) *series {
+	if ser := b.find(s, currency); ser != nil {
+		return ser
+	}
+	ser := &series{signal: s, currency: currency}
+	i, _ := slices.BinarySearchFunc(b.series, ser, func(a, b *series) int {
+		return cmp.Or(cmp.Compare(a.signal, b.signal), slices.Compare(a.currency[:], b.currency[:]))
+	})
+	b.series = slices.Insert(b.series, i, ser)
+	return ser
+}
+
+// currency is the one results are reported in: the entry's, and without an
+// entry the first by name that money came in.
+func (b *brand) currency() [3]byte {
+	if b.entry.known {
+		return b.entry.currency
+	}
+	var least [3]byte
+	for _, ser := range b.series {
+		if ser.signal.Info().Money && (least == [3]byte{} || slices.Compare(ser.currency[:], least[:]) < 0) {
+			least = ser.currency
+		}
+	}
+	return least
+}
+
+// contrib is what an event adds to a series at a moment.
+type contrib struct {
+	signal   event.Signal
+	currency [3]byte
+	atMs     int64
+	value    int64
+}
+
+// add adds a contribution to the buckets and notes which results it moves.
+func (p *Partition) add(b *brand, c contrib) {
+	if c.value == 0 {
+		return
+	}
+	hour := window.Floor(c.atMs, window.HourMs)
+	if hour < window.Floor(b.clockMs, window.HourMs)-hoursKept || hour < b.oldestHour {
+		return // no result looks there any more
+	}
+	ser := b.obtain(c.signal, c.currency)
+	ser.hours.Add(hour, c.value)
+	quarter := window.Floor(c.atMs, window.QuarterMs)
+	if quarter >= b.oldestQuarter && c.signal.Info().Grain == event.QuarterHour {
+		ser.quarters.Add(quarter, c.value)
+	}
+	b.hours.Add(hour, hour+1)
+	p.moves(b, ser, c.atMs)
+}
+
+// moves notes which results change with a series from a moment on.
+func (p *Partition) moves(b *brand, ser *series, atMs int64) {
+	hour := window.Floor(atMs, window.HourMs)
+	if hour < ser.fit.day*24 {
+		ser.fit.valid = false
+	}
+	for mask, i := p.plan.touches[ser.signal], 0; mask != 0; mask, i = mask>>1, i+1 {
+		if mask&1 == 0 {
+			continue
+		}
+		f := &b.forces[i]
+		f.dirty = true
+		if hour < f.effect.hour {
+			f.effect.valid = false
+		}
+		if hour < f.revenue.hour {
+			f.revenue.valid = false
+		}
+		f.moved(window.Floor(atMs, stepMs(p.plan.forces[i])) + 1)
+	}
+	d := &b.days
+	if d.published.Empty() {
+		return
+	}
+	day := b.entry.zone.Day(atMs)
+	if day > d.published.Last() {
+		return
+	}
+	if ser.signal.Info().Money && atMs >= b.oldestDayMs() { // maybe the first of its day
+		d.published.Add(day, day+1)
+	}
+	d.due.AddCommon(&d.published, day, window.After)
+}
+
+// moved notes that windows that end at a step or later have changed.
+func (f *force) moved(end int64) {
+	if f.published.Empty() {
+		return
+	}
+	switch last := f.published.Last(); {
+	case end == last:
+		f.lastDue = true
+	case end < last:
+		f.lastDue = true
+		f.due.AddCommon(&f.published, end, last)
+	}
+}
+
+// forget drops what is derived from the brand's entry: everything is to be
+// evaluated anew.
+func (b *brand) forget() {
+	for _, ser := range b.series {
+		ser.fit.valid = false
+	}
+	for i := range b.forces {
+		f := &b.forces[i]
+		f.effect.valid, f.revenue.valid, f.relation.valid = false, false, false
+		f.dirty = true
+		f.moved(window.Before)
+	}
+	b.days.due.AddCommon(&b.days.published, window.Before, window.After)
+}
+
+// stepMs is the width of a lag step of a force.
+func stepMs(f event.Force) int64 { return int64(f.StepMinutes()) * 60_000 }
+
+// measure returns roughly the memory the brand takes.
+func (b *brand) measure() int64 {
+	const header, perSeries, perSnapshot, perContrib, perFact = 1400, 760, 120, 32, 56
+	n := header + len(b.id) + perSnapshot*len(b.snapshots) + perFact*len(b.facts.ids)
+	for _, ser := range b.series {
+		n += perSeries + ser.quarters.Bytes() + ser.hours.Bytes()
+	}
+	for _, c := range b.contents {
+		n += perSnapshot + len(c.id) + 24*cap(c.nodes) + c.gains.Bytes()
+	}
+	n += 2 * perContrib * len(b.snapshots)
+	return int64(n)
+}

@@ -1,0 +1,557 @@
+package topology
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	"flywheel/pkg/event"
+	"flywheel/pkg/spike"
+	"flywheel/pkg/window"
+)
+
+// The changelog is the state as a compacted map. A key is the brand's id, the
+// kind of slot and what it holds:
+//
+//	m                           clocks, sources, what was published
+//	b                           what the processor needs of the brand's entry
+//	h hour                      every signal of one hour, by quarter-hours
+//	f hour seq source           ids of facts that one transaction added
+//	s id                        one snapshot
+//	c number content            observations of a content over six hours
+//
+// Values begin with the version of the format; an empty one is a tombstone.
+const (
+	kindMeta     = 'm'
+	kindEntry    = 'b'
+	kindHour     = 'h'
+	kindFacts    = 'f'
+	kindSnapshot = 's'
+	kindContent  = 'c'
+
+	format = 1
+)
+
+// Changes hands out the changelog of everything that changed since the last
+// call, a nil value being a tombstone. Key and value are valid until f returns.
+func (p *Partition) Changes(f func(key, value []byte)) {
+	p.settle()
+	l := changelog{f: f}
+	for _, b := range p.touched {
+		l.changes(b)
+		b.touched = false
+	}
+	p.touched = p.touched[:0]
+}
+
+// State hands out the whole state in the form of its changelog, each slot once
+// and in one order: two partitions in the same state give the same.
+func (p *Partition) State(f func(key, value []byte)) {
+	p.settle()
+	l := changelog{f: f}
+	for _, id := range slices.Sorted(maps.Keys(p.brands)) {
+		l.state(p.brands[id])
+	}
+}
+
+// changelog builds slots.
+type changelog struct {
+	f          func(key, value []byte)
+	key, value writer
+}
+
+func (l *changelog) begin(b *brand, kind byte) {
+	l.key = l.key[:0]
+	l.key.text(b.id)
+	l.key.byte(kind)
+	l.value = append(l.value[:0], format)
+}
+
+func (l *changelog) put()    { l.f(l.key, l.value) }
+func (l *changelog) delete() { l.f(l.key, nil) }
+
+func (l *changelog) changes(b *brand) {
+	if b.entryTouched {
+		l.entry(b)
+		b.entryTouched = false
+	}
+	for _, r := range b.hours.Spans() {
+		for hour := r.From; hour < r.To; hour++ {
+			l.hour(b, hour)
+		}
+	}
+	b.hours = window.Set{}
+	for _, h := range b.facts.hours {
+		if h.logged < len(h.ids) {
+			h.chunks = append(h.chunks, b.facts.seq)
+			l.factChunk(b, h, b.facts.seq, h.ids[h.logged:])
+			h.logged = len(h.ids)
+			b.facts.seq++
+		}
+	}
+	for _, h := range b.expired {
+		for _, seq := range h.chunks {
+			l.factKey(b, h, seq)
+			l.delete()
+		}
+	}
+	b.expired = nil
+	slices.SortFunc(b.changed, func(x, y event.ID) int { return bytes.Compare(x[:], y[:]) })
+	for i, id := range b.changed {
+		if i == 0 || id != b.changed[i-1] {
+			l.snapshot(b, id)
+		}
+	}
+	b.changed = b.changed[:0]
+	slices.SortFunc(b.moved, func(x, y slot) int {
+		return cmp.Or(cmp.Compare(x.content.id, y.content.id), cmp.Compare(x.number, y.number))
+	})
+	for i, s := range b.moved {
+		if i == 0 || s != b.moved[i-1] {
+			l.content(b, s)
+		}
+	}
+	b.moved = b.moved[:0]
+	l.meta(b)
+}
+
+func (l *changelog) state(b *brand) {
+	if b.entry.known {
+		l.entry(b)
+	}
+	var hours window.Set
+	for _, ser := range b.series {
+		for hour, more := ser.hours.First(b.oldestHour, window.After); more; hour, more = ser.hours.First(hour+1, window.After) {
+			hours.Add(hour, hour+1)
+		}
+	}
+	for _, r := range hours.Spans() {
+		for hour := r.From; hour < r.To; hour++ {
+			l.hour(b, hour)
+		}
+	}
+	for _, h := range b.facts.hours {
+		l.factChunk(b, h, 0, sorted(h.ids))
+	}
+	for _, id := range sorted(slices.Collect(maps.Keys(b.snapshots))) {
+		l.snapshot(b, id)
+	}
+	for _, id := range slices.Sorted(maps.Keys(b.contents)) {
+		c := b.contents[id]
+		for i, n := range c.nodes {
+			if s := slotOf(n.atMs); i == 0 || s != slotOf(c.nodes[i-1].atMs) {
+				l.content(b, slot{c, s})
+			}
+		}
+	}
+	l.meta(b)
+}
+
+func (l *changelog) entry(b *brand) {
+	l.begin(b, kindEntry)
+	l.value.int(b.entry.version)
+	l.value.bytes(b.entry.currency[:])
+	l.value.uint(uint64(len(b.entry.offsets)))
+	for _, o := range b.entry.offsets {
+		l.value.int(o.FromMs)
+		l.value.int(o.OffsetMs)
+	}
+	l.value.uint(uint64(len(b.entry.holidays)))
+	for _, day := range b.entry.holidays {
+		l.value.int(day)
+	}
+	l.put()
+}
+
+func (b *brand) restoreEntry(r *reader) {
+	e := entry{known: true, version: r.int(), currency: r.currency()}
+	for range r.count(2) {
+		e.offsets = append(e.offsets, window.Offset{FromMs: r.int(), OffsetMs: r.int()})
+	}
+	for range r.count(1) {
+		e.holidays = append(e.holidays, r.int())
+	}
+	e.zone = window.NewZone(e.offsets, e.holidays)
+	b.entry = e
+}
+
+// hour writes one hour: for each signal that holds anything its number, a mask
+// of the quarters that do, and their values. The mask 0 says that only the hour
+// is known.
+func (l *changelog) hour(b *brand, hour int64) {
+	l.begin(b, kindHour)
+	l.key.int(hour)
+	if hour < b.oldestHour {
+		l.delete()
+		return
+	}
+	empty := true
+	for _, ser := range b.series {
+		total := ser.hours.Get(hour)
+		var quarters [window.QuartersPerHour]int64
+		fine := ser.signal.Info().Grain == event.QuarterHour && hour*window.QuartersPerHour >= b.oldestQuarter
+		mask := byte(0)
+		if fine {
+			ser.quarters.Read(quarters[:], hour*window.QuartersPerHour)
+			for q, v := range quarters {
+				if v != 0 {
+					mask |= 1 << q
+				}
+			}
+		}
+		if total == 0 && mask == 0 {
+			continue
+		}
+		empty = false
+		l.value.uint(uint64(ser.signal))
+		if ser.signal.Info().Money {
+			l.value.bytes(ser.currency[:])
+		}
+		l.value.byte(mask)
+		if mask == 0 {
+			l.value.int(total)
+			continue
+		}
+		for q, v := range quarters {
+			if mask>>q&1 == 1 {
+				l.value.int(v)
+			}
+		}
+	}
+	if empty {
+		l.delete()
+		return
+	}
+	l.put()
+}
+
+func (b *brand) restoreHour(hour int64, r *reader) {
+	for _, ser := range b.series { // what is not mentioned is 0
+		ser.hours.Set(hour, 0)
+		for q := range int64(window.QuartersPerHour) {
+			ser.quarters.Set(hour*window.QuartersPerHour+q, 0)
+		}
+	}
+	for len(r.left) > 0 {
+		signal := event.Signal(min(r.uint(), uint64(event.SignalsMax)))
+		info := signal.Info()
+		if info.Name == "" {
+			r.fault = fmt.Errorf("signal %d is not known: a newer program wrote it", signal)
+			return
+		}
+		var currency [3]byte
+		if info.Money {
+			currency = r.currency()
+		}
+		ser := b.obtain(signal, currency)
+		mask := r.byte()
+		if mask == 0 {
+			ser.hours.Set(hour, r.int())
+		}
+		var total int64
+		for q := range int64(window.QuartersPerHour) {
+			if mask>>q&1 == 1 {
+				v := r.int()
+				total += v
+				ser.quarters.Set(hour*window.QuartersPerHour+q, v)
+			}
+		}
+		if mask != 0 {
+			ser.hours.Set(hour, total)
+		}
+	}
+}
+
+func (l *changelog) factKey(b *brand, h *factHour, seq uint64) {
+	l.begin(b, kindFacts)
+	l.key.int(h.hour)
+	l.key.uint(seq)
+	l.key.text(h.src.name)
+}
+
+func (l *changelog) factChunk(b *brand, h *factHour, seq uint64, ids []event.ID) {
+	l.factKey(b, h, seq)
+	for _, id := range ids {
+		l.value.bytes(id[:])
+	}
+	l.put()
+}
+
+func (b *brand) restoreFacts(key, value *reader, tombstone bool) {
+	hour, seq, src := key.int(), key.uint(), b.restoredSource(key.text())
+	b.facts.seq = max(b.facts.seq, seq+1)
+	h := b.facts.at(src, hour)
+	if tombstone {
+		// Chunks of one source and hour expire together.
+		for _, id := range h.ids {
+			delete(b.facts.ids, id)
+		}
+		i, _ := slices.BinarySearchFunc(b.facts.hours, h, compareFactHours)
+		b.facts.hours = slices.Delete(b.facts.hours, i, i+1)
+		return
+	}
+	for len(value.left) > 0 {
+		var id event.ID
+		copy(id[:], value.bytes(len(id)))
+		if _, seen := b.facts.ids[id]; !seen {
+			b.facts.ids[id] = struct{}{}
+			h.ids = append(h.ids, id)
+		}
+	}
+	h.logged = len(h.ids)
+	if !slices.Contains(h.chunks, seq) {
+		h.chunks = append(h.chunks, seq)
+	}
+}
+
+func (l *changelog) snapshot(b *brand, id event.ID) {
+	l.begin(b, kindSnapshot)
+	l.key.bytes(id[:])
+	s := b.snapshots[id]
+	if s == nil {
+		l.delete()
+		return
+	}
+	w := &l.value
+	w.text(s.src.name)
+	w.int(s.version)
+	w.int(s.atMs)
+	w.int(s.lateMs)
+	w.uint(uint64(len(s.contribs)))
+	for _, c := range s.contribs {
+		w.uint(uint64(c.signal))
+		w.bytes(c.currency[:])
+		w.int(c.atMs - s.atMs)
+		w.int(c.value)
+	}
+	w.bool(s.period != nil)
+	if s.period != nil {
+		w.text(string(s.period.kind))
+		w.text(string(s.period.node))
+		w.int(s.period.fromMs)
+		w.int(s.period.toMs)
+	}
+	l.put()
+}
+
+func (b *brand) restoreSnapshot(key, r *reader, tombstone bool) {
+	var id event.ID
+	copy(id[:], key.bytes(len(id)))
+	if old := b.snapshots[id]; old != nil {
+		b.periods = slices.DeleteFunc(b.periods, func(s *snapshot) bool { return s == old })
+	}
+	if tombstone {
+		delete(b.snapshots, id)
+		return
+	}
+	s := &snapshot{src: b.restoredSource(r.text()), version: r.int(), atMs: r.int(), lateMs: r.int()}
+	for range r.count(6) {
+		c := contrib{signal: event.Signal(min(r.uint(), uint64(event.SignalsMax))), currency: r.currency()}
+		c.atMs, c.value = s.atMs+r.int(), r.int()
+		s.contribs = append(s.contribs, c)
+	}
+	if r.bool() {
+		s.period = &period{kind: event.CalendarKind(r.text()), node: event.NodeName(r.text()), fromMs: r.int(), toMs: r.int()}
+		b.addPeriod(s)
+	}
+	b.snapshots[id] = s
+}
+
+func (l *changelog) content(b *brand, s slot) {
+	l.begin(b, kindContent)
+	l.key.int(s.number)
+	l.key.text(s.content.id)
+	nodes := s.content.nodes
+	if b.contents[s.content.id] != s.content {
+		nodes = nil // forgotten
+	}
+	in := func(n node) bool { return slotOf(n.atMs) == s.number }
+	from := slices.IndexFunc(nodes, in)
+	if from < 0 {
+		l.delete()
+		return
+	}
+	w := &l.value
+	w.text(s.content.src.name)
+	w.bool(from == 0)
+	if from == 0 {
+		w.bool(s.content.pruned)
+		w.int(s.content.sinceMs)
+	}
+	last := node{atMs: s.number * slotQuarters * window.QuarterMs}
+	for _, n := range nodes[from:] {
+		if !in(n) {
+			break
+		}
+		w.int(n.atMs - last.atMs)
+		w.int(n.version - last.version)
+		w.int(n.count - last.count)
+		last = n
+	}
+	l.put()
+}
+
+func (b *brand) restoreContent(key, r *reader, tombstone bool) {
+	number, id := key.int(), key.text()
+	c := b.contents[id]
+	if c == nil {
+		c = &content{id: id}
+		b.contents[id] = c
+	}
+	c.nodes = slices.DeleteFunc(c.nodes, func(n node) bool { return slotOf(n.atMs) == number })
+	if tombstone {
+		return
+	}
+	c.src = b.restoredSource(r.text())
+	if r.bool() {
+		c.pruned, c.sinceMs = r.bool(), r.int()
+	}
+	last := node{atMs: number * slotQuarters * window.QuarterMs}
+	i, _ := slices.BinarySearchFunc(c.nodes, last.atMs, func(m node, at int64) int { return cmp.Compare(m.atMs, at) })
+	for len(r.left) > 0 {
+		last = node{last.atMs + r.int(), last.version + r.int(), last.count + r.int()}
+		c.nodes = slices.Insert(c.nodes, i, last)
+		i++
+	}
+}
+
+func (l *changelog) meta(b *brand) {
+	l.begin(b, kindMeta)
+	w := &l.value
+	w.int(b.clockMs)
+	w.int(b.oldestQuarter)
+	w.int(b.oldestHour)
+	w.int(b.revision)
+	w.uint(uint64(len(b.sources)))
+	for _, s := range b.sources {
+		w.text(s.name)
+		w.int(s.watermarkMs)
+	}
+	for i := range b.forces {
+		f := &b.forces[i]
+		w.bool(f.dirty)
+		w.bool(f.lastDue)
+		w.set(&f.published)
+		w.set(&f.due)
+	}
+	w.set(&b.days.published)
+	w.set(&b.days.due)
+	w.uint(uint64(len(b.episodes)))
+	for _, e := range b.episodes {
+		w.byte(byte(e.Status))
+		for _, v := range [...]int64{e.Start, e.Peak, e.End, e.Excess, e.Revision, e.Evidence.From, e.Evidence.Peak, e.Evidence.Excess} {
+			w.int(v)
+		}
+		w.float(e.PeakZ)
+		w.float(e.Evidence.PeakZ)
+		w.bool(e.Evidence.Attributed)
+	}
+	l.put()
+}
+
+func (b *brand) restoreMeta(r *reader) {
+	b.clockMs, b.oldestQuarter, b.oldestHour, b.revision = r.int(), r.int(), r.int(), r.int()
+	for range r.count(2) {
+		b.restoredSource(r.text()).watermarkMs = r.int()
+	}
+	for i := range b.forces {
+		f := &b.forces[i]
+		f.dirty, f.lastDue = r.bool(), r.bool()
+		f.published, f.due = r.set(), r.set()
+	}
+	b.days.published, b.days.due = r.set(), r.set()
+	b.episodes = b.episodes[:0]
+	for range r.count(26) {
+		e := spike.Episode{Status: spike.Status(r.byte())}
+		for _, v := range [...]*int64{&e.Start, &e.Peak, &e.End, &e.Excess, &e.Revision, &e.Evidence.From, &e.Evidence.Peak, &e.Evidence.Excess} {
+			*v = r.int()
+		}
+		e.PeakZ, e.Evidence.PeakZ, e.Evidence.Attributed = r.float(), r.float(), r.bool()
+		b.episodes = append(b.episodes, e)
+	}
+}
+
+// restoredSource returns a source, made where the changelog names it first.
+func (b *brand) restoredSource(name string) *source {
+	if s := b.source(name); s != nil {
+		return s
+	}
+	return b.addSource(name)
+}
+
+// Restore applies one record of the changelog, in the order of the log; a nil
+// value is a tombstone. An error says that the changelog is damaged or was
+// written by a newer program.
+func (p *Partition) Restore(key, value []byte) error {
+	k := reader{left: key}
+	id, kind := k.text(), k.byte()
+	if k.fault != nil {
+		return fmt.Errorf("read the changelog's key %x: %w", key, k.fault)
+	}
+	b := p.brands[id]
+	if b == nil {
+		b = newBrand(id)
+		p.brands[id] = b
+	}
+	tombstone := len(value) == 0
+	v := reader{left: value}
+	if !tombstone {
+		if f := v.byte(); f != format {
+			return fmt.Errorf("read the changelog of brand %q: format %d is not known: a newer program wrote it", id, f)
+		}
+	}
+	switch kind {
+	case kindMeta:
+		b.restoreMeta(&v)
+	case kindEntry:
+		b.restoreEntry(&v)
+	case kindHour:
+		b.restoreHour(k.int(), &v)
+	case kindFacts:
+		b.restoreFacts(&k, &v, tombstone)
+	case kindSnapshot:
+		b.restoreSnapshot(&k, &v, tombstone)
+	case kindContent:
+		b.restoreContent(&k, &v, tombstone)
+	default:
+		return fmt.Errorf("read the changelog of brand %q: kind %q is not known: a newer program wrote it", id, kind)
+	}
+	if err := cmp.Or(k.end(), v.end()); err != nil {
+		return fmt.Errorf("read the changelog of brand %q, kind %q: %w", id, kind, err)
+	}
+	if !b.restored {
+		b.restored = true
+		p.restored = append(p.restored, b)
+	}
+	return nil
+}
+
+// settle derives, once the changelog was read, what is not in it.
+func (p *Partition) settle() {
+	for _, b := range p.restored {
+		b.restored = false
+		for _, ser := range b.series {
+			ser.quarters.Drop(b.oldestQuarter)
+			ser.hours.Drop(b.oldestHour)
+		}
+		if b.due() || b.dirty() {
+			p.enqueue(b, unknownMs)
+		}
+		for id, c := range b.contents {
+			if len(c.nodes) == 0 {
+				delete(b.contents, id)
+				continue
+			}
+			c.gains = window.Series{}
+			for i := range c.nodes {
+				c.between(i, func(quarter, views int64) {
+					c.gains.Add(window.Floor(quarter, window.QuartersPerHour), views)
+				})
+			}
+		}
+		p.measure(b)
+	}
+	p.restored = p.restored[:0]
+}

@@ -1,0 +1,199 @@
+package topology
+
+import (
+	"cmp"
+	"math"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"flywheel/pkg/event"
+	"flywheel/pkg/window"
+)
+
+func clone(s string) string { return strings.Clone(s) }
+
+// content is the views of one post as they were observed: a cumulative count
+// that is 0 when the post is published, linear between two observations, and
+// flat after the last. The views gained in a bucket are the difference of the
+// count, rounded down, at its two ends: whole numbers that add up to what was
+// observed, and the same in whatever order the observations come.
+type content struct {
+	id      string
+	src     *source
+	sinceMs int64         // when it was published, as nodes[0] has it
+	nodes   []node        // by time, at most one a quarter-hour
+	pruned  bool          // what came before nodes[0] was forgotten, and is in the buckets
+	gains   window.Series // by hour; derived from the nodes
+}
+
+// node is an observation.
+type node struct {
+	atMs, version, count int64
+}
+
+// slotQuarters is how many quarter-hours of a content one slot of the changelog
+// holds.
+const slotQuarters = 24
+
+// slot is a part of a content in the changelog.
+type slot struct {
+	content *content
+	number  int64
+}
+
+func slotOf(atMs int64) int64 { return window.Floor(atMs, slotQuarters*window.QuarterMs) }
+
+// anchored says that nodes[0] only says where the count stood. So it is once
+// what came before was pruned, and with a post that was first observed later
+// than hours are kept: its past is not guessed.
+func (c *content) anchored() bool {
+	return c.pruned || c.nodes[0].atMs-c.sinceMs > hoursKept*window.HourMs
+}
+
+func (p *Partition) applyCounter(b *brand, h *event.Header, src *source, takenMs int64) Outcome {
+	obs := &p.contributions[0]
+	n := node{h.OccurredAtMs, h.Version, obs.Value}
+	c := b.contents[obs.Content]
+	if c == nil {
+		c = &content{id: clone(obs.Content), src: b.accept(h, src, takenMs)}
+		b.contents[c.id] = c
+		p.insert(b, c, 0, n, obs.SinceMs, false)
+		return Applied
+	}
+	i, _ := slices.BinarySearchFunc(c.nodes, n.atMs, func(m node, at int64) int { return cmp.Compare(m.atMs, at) })
+	quarter := window.Floor(n.atMs, window.QuarterMs)
+	replace := false
+	for _, k := range [...]int{i - 1, i} {
+		if k < 0 || k >= len(c.nodes) || window.Floor(c.nodes[k].atMs, window.QuarterMs) != quarter {
+			continue
+		}
+		old := c.nodes[k]
+		switch d := cmp.Or(cmp.Compare(n.atMs, old.atMs), cmp.Compare(n.version, old.version)); {
+		case d == 0:
+			return Duplicate
+		case d < 0:
+			return Superseded
+		}
+		i, replace = k, true
+	}
+	if i == 0 && c.pruned && !replace {
+		return Superseded // before all that is known of it
+	}
+	b.accept(h, src, takenMs)
+	p.insert(b, c, i, n, obs.SinceMs, replace)
+	return Applied
+}
+
+// insert puts an observation at place i, and moves the views gained around it.
+func (p *Partition) insert(b *brand, c *content, i int, n node, sinceMs int64, replace bool) {
+	p.gain(b, c, i, -1)
+	if replace {
+		p.gain(b, c, i+1, -1)
+		b.move(c, c.nodes[i].atMs)
+		c.nodes[i] = n
+	} else {
+		c.nodes = slices.Insert(c.nodes, i, n)
+	}
+	if i == 0 {
+		c.sinceMs = sinceMs
+		if len(c.nodes) > 1 {
+			b.move(c, c.nodes[1].atMs) // it held the time of publication until now
+		}
+	}
+	p.gain(b, c, i, 1)
+	p.gain(b, c, i+1, 1)
+	b.move(c, n.atMs)
+}
+
+// move notes that a slot of a content has changed.
+func (b *brand) move(c *content, atMs int64) {
+	s := slot{c, slotOf(atMs)}
+	if !slices.Contains(b.moved, s) {
+		b.moved = append(b.moved, s)
+	}
+}
+
+// gain adds sign times the views gained between observation i−1 and i.
+func (p *Partition) gain(b *brand, c *content, i int, sign int64) {
+	c.between(i, func(quarter, views int64) {
+		atMs := quarter * window.QuarterMs
+		c.gains.Add(window.Floor(atMs, window.HourMs), sign*views)
+		p.add(b, contrib{signal: event.TikTokViews, atMs: atMs, value: sign * views})
+	})
+}
+
+// between calls f for each quarter-hour in which views were gained between
+// observation i−1, or the publication, and i. Quarters further back than hours
+// are kept are left out.
+func (c *content) between(i int, f func(quarter, views int64)) {
+	if i >= len(c.nodes) || i == 0 && c.anchored() {
+		return
+	}
+	to := c.nodes[i]
+	from := node{atMs: min(c.sinceMs, to.atMs)}
+	if i > 0 {
+		from = c.nodes[i-1]
+	}
+	last := window.Floor(to.atMs, window.QuarterMs)
+	if to.atMs > from.atMs && to.atMs%window.QuarterMs == 0 {
+		last-- // the moment itself gains nothing
+	}
+	first := max(window.Floor(from.atMs, window.QuarterMs), last-hoursKept*window.QuartersPerHour)
+	before := from.at(to, first*window.QuarterMs)
+	for q := first; q <= last; q++ {
+		after := from.at(to, (q+1)*window.QuarterMs)
+		if after != before {
+			f(q, after-before)
+		}
+		before = after
+	}
+}
+
+// at returns the count at a moment between two observations, rounded down.
+func (n node) at(to node, atMs int64) int64 {
+	switch {
+	case atMs <= n.atMs && n.atMs < to.atMs:
+		return n.count
+	case atMs >= to.atMs:
+		return to.count
+	}
+	rise := to.count - n.count // counts are below 2^41
+	size, down := uint64(rise), false
+	if rise < 0 {
+		size, down = uint64(-rise), true
+	}
+	hi, lo := bits.Mul64(size, uint64(atMs-n.atMs))
+	quotient, rest := bits.Div64(hi, lo, uint64(to.atMs-n.atMs))
+	step := int64(quotient)
+	if down {
+		step = -step
+		if rest > 0 {
+			step--
+		}
+	}
+	return n.count + step
+}
+
+// prune forgets the observations that no later one and no window needs, but
+// for the newest of them; it reports the slots that became empty.
+func (b *brand) prune(c *content, beforeMs int64, emptied func(slot int64)) {
+	beforeMs = min(beforeMs, c.src.watermarkMs-event.LatenessHours*window.HourMs)
+	keep, _ := slices.BinarySearchFunc(c.nodes, beforeMs, func(m node, at int64) int { return cmp.Compare(m.atMs, at) })
+	keep-- // the one before
+	c.gains.Drop(window.Floor(beforeMs, window.HourMs))
+	if keep <= 0 {
+		return
+	}
+	first := slotOf(c.nodes[keep].atMs)
+	last := int64(math.MinInt64)
+	for _, n := range c.nodes[:keep] {
+		if s := slotOf(n.atMs); s != last && s != first {
+			emptied(s)
+			last = s
+		}
+	}
+	c.nodes = slices.Clone(c.nodes[keep:])
+	c.pruned = true
+	b.move(c, c.nodes[0].atMs)
+}

@@ -1,0 +1,308 @@
+package topology
+
+import (
+	"cmp"
+	"slices"
+
+	"flywheel/pkg/correlate"
+	"flywheel/pkg/event"
+	"flywheel/pkg/window"
+)
+
+// creditWork is memory for attributing revenue.
+type creditWork struct {
+	money, hours []int64
+	base         []float64
+	expected     []float64
+	convolved    []float64
+	claims       []claim
+	posts        []post
+	stimuli      []correlate.Stimulus
+	labels       []label
+	pulses       []correlate.Pulse
+	shares       []event.CreditShare
+}
+
+// claim is a force that a window has shown to move the revenue of a node.
+type claim struct {
+	force    int // from 0
+	stimulus *series
+	kernel   correlate.Kernel // in hours
+	correlate.Effect
+}
+
+// post is a content with views in a time, to choose the most viewed.
+type post struct {
+	content *content
+	views   int64
+}
+
+// label says whose a stimulus of an attribution is.
+type label struct {
+	force   int
+	content string
+	from    int // of its pulses
+}
+
+// refreshDays publishes the credits of the running day, and those of days that
+// have ended since the last time.
+func (p *Partition) refreshDays(b *brand, emit func(any)) (spent Budget) {
+	if !slices.ContainsFunc(b.series, func(s *series) bool { return s.signal.Info().Money }) {
+		return 0
+	}
+	today := b.entry.zone.Day(b.clockMs)
+	first := today
+	if published := &b.days.published; !published.Empty() {
+		first = min(today, published.Last())
+	} else {
+		for _, ser := range b.series {
+			if hour, any := ser.hours.First(b.oldestHour, window.After); any && ser.signal.Info().Money {
+				first = min(first, b.entry.zone.Day(hour*window.HourMs))
+			}
+		}
+	}
+	if first < today {
+		b.days.due.Add(first, today)
+	}
+	b.days.published.Add(first, today+1)
+	b.days.due.Remove(today, window.After)
+	return p.publishDay(b, today, emit)
+}
+
+// publishDay publishes the credits of a local day: one record for each node
+// and currency that money came in.
+func (p *Partition) publishDay(b *brand, day int64, emit func(any)) (spent Budget) {
+	startMs, endMs := b.entry.zone.DayStart(day), b.entry.zone.DayStart(day+1)
+	running := day >= b.entry.zone.Day(b.clockMs)
+	untilMs := endMs
+	if running {
+		untilMs = min(endMs, startMs+window.Ceil(b.clockMs+1-startMs, window.HourMs)*window.HourMs)
+	}
+	reporting := b.currency()
+	for _, revenue := range [...]event.Signal{event.BrandedRevenue, event.ShopifyRevenue, event.TikTokGMV} {
+		spent += p.claims(b, revenue, untilMs, running)
+		for _, ser := range b.series {
+			if ser.signal != revenue {
+				continue
+			}
+			if _, any := ser.hours.First(b.oldestHour, window.Ceil(endMs, window.HourMs)); !any {
+				continue
+			}
+			claims := p.work.credit.claims
+			if ser.currency != reporting {
+				claims = nil // effects are estimated in the reporting currency only
+			}
+			emit(p.publishCredit(b, revenue.Info().Node, ser, startMs, untilMs, endMs, claims))
+			spent++
+		}
+	}
+	return spent
+}
+
+// claims finds the forces with evidence at a moment for moving a revenue, and
+// how much a unit of each stimulus moves it.
+func (p *Partition) claims(b *brand, revenue event.Signal, untilMs int64, running bool) (spent Budget) {
+	claims := p.work.credit.claims[:0]
+	money := b.find(revenue, b.currency())
+	for i := range p.plan.forces {
+		f := &p.plan.forces[i]
+		if f.Revenue != revenue || money == nil {
+			continue
+		}
+		state := &b.forces[i]
+		end := window.Ceil(untilMs, window.HourMs) * window.HourMs / stepMs(*f)
+		if running {
+			if state.published.Empty() {
+				continue
+			}
+			end = state.published.Last()
+		}
+		rel := state.relation
+		if !rel.valid || rel.end != end {
+			if end < p.oldestEnd(b, i) {
+				continue
+			}
+			rel = p.evaluate(b, i, end, running, func(any) {})
+			spent++
+			if running {
+				state.relation = rel
+			}
+		}
+		if rel.verdict != correlate.Significant {
+			continue
+		}
+		e := p.effect(b, &state.revenue, rel.stimulus, money, rel.kernel, end*stepMs(*f), running)
+		if e.Beta > 0 {
+			claims = append(claims, claim{i, rel.stimulus, rel.kernel, e})
+		}
+	}
+	p.work.credit.claims = claims
+	return spent
+}
+
+// publishCredit splits one day's revenue of a node and currency.
+func (p *Partition) publishCredit(b *brand, node event.NodeName, ser *series, startMs, untilMs, endMs int64, claims []claim) *event.Credit {
+	w := &p.work.credit
+	out := &event.Credit{
+		BrandID: b.id, DayMs: startMs, Node: node, Currency: string(ser.currency[:]),
+		Revision: b.revision, Tier: event.TierSettled, Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
+	}
+	for _, c := range claims {
+		f := &p.plan.forces[c.force]
+		if t := p.tier(b, f, p.response(b, f, window.Ceil(untilMs, window.HourMs)*window.HourMs/stepMs(*f)), untilMs); t != event.TierSettled {
+			out.Tier = t
+		}
+	}
+	a := p.attribute(b, ser, startMs, int((endMs-startMs)/window.HourMs), claims, func(c claim) float64 { return c.Beta }, true)
+	for _, m := range w.money {
+		out.RevenueMicros += m
+	}
+	out.BaselineMicros = a.Baseline
+	shares := w.shares[:0]
+	for i, credit := range a.Credits {
+		if credit != 0 {
+			f := &p.plan.forces[w.labels[i].force]
+			shares = append(shares, event.CreditShare{Force: int32(f.Number), Node: f.From, ContentID: w.labels[i].content, CreditMicros: credit})
+		}
+	}
+	slices.SortFunc(shares, func(a, b event.CreditShare) int {
+		return cmp.Or(cmp.Compare(a.Force, b.Force), cmp.Compare(a.ContentID, b.ContentID))
+	})
+	w.shares, out.Credits = shares, shares
+	if gmv := b.find(event.TikTokGMV, ser.currency); gmv != nil {
+		out.DirectGMVMicros = quarterSum(gmv, startMs, endMs)
+		if node == event.NodeAmazon {
+			p.multiply(b, ser, gmv, untilMs, claims, out)
+		}
+	}
+	return out
+}
+
+func quarterSum(ser *series, fromMs, toMs int64) int64 {
+	return ser.quarters.Sum(fromMs/window.QuarterMs, toMs/window.QuarterMs)
+}
+
+// multiply fills in the multiplier over the window that ends at untilMs: the
+// revenue credited to force 1 over the direct revenue. Its interval is what the
+// ends of the effect's nominal interval give; the other forces stay at their
+// estimates.
+func (p *Partition) multiply(b *brand, ser, gmv *series, untilMs int64, claims []claim, out *event.Credit) {
+	fromMs := untilMs - event.ShortWindowHours*window.HourMs
+	direct := quarterSum(gmv, fromMs, untilMs)
+	if direct <= 0 || !slices.ContainsFunc(claims, func(c claim) bool { return c.force == spikeForce }) {
+		return
+	}
+	for _, side := range [...]struct {
+		to   *float64
+		beta func(claim) float64
+	}{
+		{&out.Multiplier, func(c claim) float64 { return c.Beta }},
+		{&out.MultiplierLow, func(c claim) float64 { return c.Low }},
+		{&out.MultiplierHigh, func(c claim) float64 { return c.High }},
+	} {
+		a := p.attribute(b, ser, fromMs, event.ShortWindowHours, claims, func(c claim) float64 {
+			if c.force == spikeForce {
+				return side.beta(c)
+			}
+			return c.Beta
+		}, false)
+		for i, credit := range a.Credits {
+			if p.work.credit.labels[i].force == spikeForce {
+				*side.to += float64(credit) / float64(direct)
+			}
+		}
+	}
+}
+
+// attribute splits the revenue of consecutive hours from fromMs on. With
+// perPost the views of each of the most viewed posts make a claim of their own.
+func (p *Partition) attribute(b *brand, ser *series, fromMs int64, hours int, claims []claim, beta func(claim) float64, perPost bool) correlate.Attribution {
+	w := &p.work.credit
+	money := grow(&w.money, hours)
+	for t := range money {
+		at := fromMs + int64(t)*window.HourMs
+		money[t] = quarterSum(ser, at, at+window.HourMs)
+	}
+	endMs := fromMs + int64(hours)*window.HourMs
+	base := grow(&w.base, hours)
+	clear(base)
+	w.pulses, w.labels, w.stimuli = w.pulses[:0], w.labels[:0], w.stimuli[:0]
+	if len(claims) > 0 {
+		day := window.Floor(min(endMs, b.clockMs), window.DayMs)
+		p.expect(b, p.fit(b, ser, day), base, day, endMs, window.HourMs)
+		for _, c := range claims {
+			p.subtract(b, c, beta(c), base, day, endMs)
+			p.stimuli(b, c, fromMs, endMs, perPost)
+		}
+		for t := range base {
+			base[t] = max(0, base[t])
+		}
+	}
+	for i, l := range w.labels {
+		to := len(w.pulses)
+		if i+1 < len(w.labels) {
+			to = w.labels[i+1].from
+		}
+		c := claims[slices.IndexFunc(claims, func(c claim) bool { return c.force == l.force })]
+		w.stimuli = append(w.stimuli, correlate.Stimulus{Pulses: w.pulses[l.from:to], Kernel: c.kernel, Beta: beta(c)})
+	}
+	return correlate.Attribute(money, base, w.stimuli, &p.work.scratch)
+}
+
+// subtract takes out of the revenue's baseline what the stimulus's own baseline
+// has put into it.
+func (p *Partition) subtract(b *brand, c claim, beta float64, base []float64, day, endMs int64) {
+	w := &p.work.credit
+	n := len(base) + c.kernel.Lags
+	expected, convolved := grow(&w.expected, n), grow(&w.convolved, n)
+	p.expect(b, p.fit(b, c.stimulus, day), expected, day, endMs, window.HourMs)
+	c.kernel.Convolve(convolved, expected)
+	for t := range base {
+		base[t] -= beta * convolved[c.kernel.Lags+t]
+	}
+}
+
+// stimuli appends the pulses of a claim that act between two moments: one
+// stimulus for each of the most viewed posts where it is of views and they are
+// asked for, and one for the rest.
+func (p *Partition) stimuli(b *brand, c claim, fromMs, endMs int64, perPost bool) {
+	w := &p.work.credit
+	from := window.Floor(fromMs, window.HourMs) - int64(c.kernel.Lags) - 1
+	to := window.Ceil(endMs, window.HourMs)
+	rest := grow(&w.hours, int(to-from))
+	c.stimulus.hours.Read(rest, from)
+	bucket := func(hour int64) int { return int(window.Floor(hour*window.HourMs-fromMs, window.HourMs)) }
+	if perPost && c.stimulus.signal == event.TikTokViews {
+		for _, post := range p.posts(b, from, to) {
+			gains := &post.content.gains
+			w.labels = append(w.labels, label{c.force, post.content.id, len(w.pulses)})
+			for hour, more := gains.First(from, to); more; hour, more = gains.First(hour+1, to) {
+				v := gains.Get(hour)
+				w.pulses = append(w.pulses, correlate.Pulse{Bucket: bucket(hour), Amount: v})
+				rest[hour-from] -= v
+			}
+		}
+	}
+	w.labels = append(w.labels, label{c.force, "", len(w.pulses)})
+	for i, v := range rest {
+		if v > 0 {
+			w.pulses = append(w.pulses, correlate.Pulse{Bucket: bucket(from + int64(i)), Amount: v})
+		}
+	}
+}
+
+// posts returns the posts that gained most views from ≤ hour < to, by their id.
+func (p *Partition) posts(b *brand, from, to int64) []post {
+	w := &p.work.credit
+	posts := w.posts[:0]
+	for _, c := range b.contents {
+		if views := c.gains.Sum(from, to); views > 0 {
+			posts = append(posts, post{c, views})
+		}
+	}
+	w.posts = posts
+	slices.SortFunc(posts, func(a, b post) int {
+		return cmp.Or(cmp.Compare(b.views, a.views), cmp.Compare(a.content.id, b.content.id))
+	})
+	return posts[:min(len(posts), p.cfg.CreditPosts)]
+}

@@ -1,0 +1,344 @@
+package topology
+
+import (
+	"math"
+	"slices"
+
+	"flywheel/pkg/correlate"
+	"flywheel/pkg/event"
+	"flywheel/pkg/window"
+)
+
+// responseLagMs is how long a response may still come in: a window does not
+// wait longer for buckets that stay empty.
+const responseLagMs = 2 * window.HourMs
+
+// newest returns the end of the newest window of a force, in steps: behind the
+// last bucket of its response, or two hours behind the brand's clock where the
+// response has been silent. There is none before both sides have shown up.
+func (p *Partition) newest(b *brand, i int) (end int64, ok bool) {
+	f := &p.plan.forces[i]
+	step := stepMs(*f)
+	if !slices.ContainsFunc(f.Stimuli, func(s event.Signal) bool {
+		ser := b.find(s, [3]byte{})
+		return ser != nil && ser.hours.Any(b.oldestHour, window.After)
+	}) {
+		return 0, false
+	}
+	atMs, found := b.clockMs-responseLagMs, false
+	for _, s := range f.Responses {
+		ser := b.find(s, [3]byte{})
+		if ser == nil {
+			continue
+		}
+		last, holds := ser.hours.Last(b.oldestHour, window.After)
+		if !holds {
+			continue
+		}
+		found = true
+		ms := (last + 1) * window.HourMs
+		if q, holds := ser.quarters.Last(last*window.QuartersPerHour, window.After); holds {
+			ms = (q + 1) * window.QuarterMs
+		}
+		atMs = max(atMs, ms)
+	}
+	if !found {
+		return 0, false
+	}
+	atMs = min(atMs, window.Ceil(b.clockMs+1, window.HourMs)*window.HourMs)
+	end = window.Ceil(atMs, step)
+	if published := &b.forces[i].published; !published.Empty() {
+		end = max(end, published.Last())
+	}
+	// A response that comes by the hour needs an end on the hour.
+	if per := window.HourMs / step; per > 1 {
+		if r := p.response(b, f, end); r != nil && r.signal.Info().Grain != event.QuarterHour || r == nil {
+			end = window.Ceil(end, per) * per
+		}
+	}
+	return end, end >= p.oldestEnd(b, i)
+}
+
+// response returns the series correlated as response: the first that holds
+// anything in the window, of those whose buckets end where it does.
+func (p *Partition) response(b *brand, f *event.Force, end int64) *series {
+	perHour := window.HourMs / stepMs(*f)
+	for _, s := range f.Responses {
+		ser := b.find(s, [3]byte{})
+		switch {
+		case ser == nil:
+		case perHour == 0: // steps of several hours
+			hours := int64(f.WindowHours)
+			if e := end * longStep; ser.hours.Any(e-hours, e) {
+				return ser
+			}
+		case s.Info().Grain == event.QuarterHour:
+			if ser.quarters.Any(end-shortLags, end) {
+				return ser
+			}
+		case end%perHour == 0:
+			if e := end / perHour; ser.hours.Any(e-event.ShortWindowHours, e) {
+				return ser
+			}
+		}
+	}
+	return nil
+}
+
+// stimulus returns the series correlated as stimulus: the first that holds
+// anything in the window or the one before, which reaches into it.
+func (p *Partition) stimulus(b *brand, f *event.Force, end int64) *series {
+	toMs := end * stepMs(*f)
+	to := window.Ceil(toMs, window.HourMs)
+	for _, s := range f.Stimuli {
+		if ser := b.find(s, [3]byte{}); ser != nil && ser.hours.Any(to-2*int64(f.WindowHours), to) {
+			return ser
+		}
+	}
+	return nil
+}
+
+func grow[T any](buf *[]T, n int) []T {
+	if cap(*buf) < n {
+		*buf = make([]T, n)
+	}
+	*buf = (*buf)[:n]
+	return *buf
+}
+
+// evaluate publishes the window of a force that ends at a step, and returns
+// what it means for the credit. live says that it is the newest one, whose
+// intermediate results are kept for the next time.
+func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(any)) relation {
+	f := &p.plan.forces[i]
+	w := &p.work
+	step := stepMs(*f)
+	endMs := end * step
+	stimulus, response := p.stimulus(b, f, end), p.response(b, f, end)
+	rel := relation{end: end, valid: true, stimulus: stimulus}
+	out := event.Correlation{
+		BrandID: b.id, Force: int32(f.Number),
+		WindowStartMs: endMs - int64(f.WindowHours)*window.HourMs, WindowEndMs: endMs,
+		StepMinutes: int32(f.StepMinutes()), BestLagMinutes: -1, PValue: 1,
+		StimulusSignal: f.Stimuli[0].String(), ResponseSignal: f.Responses[0].String(),
+		Verdict: event.VerdictInsufficient, Revision: b.revision, Tier: p.tier(b, f, response, endMs),
+		Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
+	}
+	switch {
+	case stimulus == nil:
+		out.Reason = correlate.FlatStimulus.String()
+	case response == nil:
+		out.Reason = correlate.FlatResponse.String()
+	}
+	if stimulus != nil {
+		out.StimulusSignal = stimulus.signal.String()
+	}
+	if response != nil {
+		out.ResponseSignal = response.signal.String()
+	}
+	if out.Reason != "" {
+		p.totals(b, f, end, stimulus, response, &out)
+		emit(&out)
+		return rel
+	}
+
+	lags := f.WindowHours * 60 / f.StepMinutes()
+	in := correlate.Input{StepMinutes: f.StepMinutes(), Stride: 1, X: grow(&w.x, 2*lags), ExpectedX: grow(&w.ex, 2*lags)}
+	if step < window.HourMs && response.signal.Info().Grain != event.QuarterHour {
+		in.Stride = int(window.HourMs / step)
+	}
+	in.Y, in.ExpectedY = grow(&w.y, lags/in.Stride), grow(&w.ey, lags/in.Stride)
+	in.End = window.Floor(endMs, int64(in.Stride)*step)
+	read(in.X, stimulus, end*step, step)
+	read(in.Y, response, end*step, step*int64(in.Stride))
+	day := window.Floor(endMs, window.DayMs)
+	baseX, baseY := p.fit(b, stimulus, day), p.fit(b, response, day)
+	p.expect(b, baseX, in.ExpectedX, day, endMs, step)
+	p.expect(b, baseY, in.ExpectedY, day, endMs, step*int64(in.Stride))
+	in.HistoryHours = min(baseX.Hours(), baseY.Hours())
+	for _, v := range in.X[lags:] {
+		out.StimulusTotal += v
+	}
+	for _, v := range in.Y {
+		out.ResponseTotal += v
+	}
+
+	res := correlate.Profile(&in, &w.scratch)
+	out.LagProfile = res.Lags
+	if res.BestLag >= 0 {
+		out.BestLagMinutes, out.BestLagCorrelation = int32(res.BestLag*f.StepMinutes()), res.BestCorrelation
+	}
+	out.DelayMinutes, out.HalfLifeMinutes = int32(res.Kernel.Delay*f.StepMinutes()), int32(res.Kernel.HalfLife*f.StepMinutes())
+	out.DecayedCorrelation, out.EffectiveN, out.PValue = res.Decayed, res.EffectiveN, res.P
+	out.Verdict, out.Reason = event.Verdict(res.Verdict.String()), res.Reason.String()
+	rel.verdict, rel.kernel = res.Verdict, res.Kernel.Rescale(f.StepMinutes(), 60)
+	if res.Verdict != correlate.Insufficient {
+		e := p.effect(b, &b.forces[i].effect, stimulus, response, rel.kernel, endMs, live)
+		out.Effect, out.EffectLow, out.EffectHigh = e.Beta, e.Low, e.High
+	}
+	emit(&out)
+	return rel
+}
+
+// totals fills in the sums of a window that cannot be correlated.
+func (p *Partition) totals(b *brand, f *event.Force, end int64, stimulus, response *series, out *event.Correlation) {
+	step := stepMs(*f)
+	n := f.WindowHours * 60 / f.StepMinutes()
+	v := grow(&p.work.x, n)
+	for _, side := range [...]struct {
+		ser   *series
+		total *int64
+	}{{stimulus, &out.StimulusTotal}, {response, &out.ResponseTotal}} {
+		if side.ser == nil {
+			continue
+		}
+		read(v, side.ser, end*step, step)
+		for _, x := range v {
+			*side.total += x
+		}
+	}
+}
+
+// read sets dst to the buckets of a width that end at endMs. An hour that is
+// all that is known is spread over its quarters, the rest to the first.
+func read(dst []int64, ser *series, endMs, width int64) {
+	n := int64(len(dst))
+	switch per := width / window.HourMs; {
+	case width < window.HourMs && ser.signal.Info().Grain == event.QuarterHour:
+		ser.quarters.Read(dst, endMs/width-n)
+	case width < window.HourMs:
+		const quarters = window.QuartersPerHour
+		first := endMs/width - n
+		for k := range dst {
+			q := first + int64(k)
+			hour := window.Floor(q, quarters)
+			v := ser.hours.Get(hour)
+			part := window.Floor(v, quarters)
+			if q-hour*quarters < v-part*quarters {
+				part++
+			}
+			dst[k] = part
+		}
+	case per == 1:
+		ser.hours.Read(dst, endMs/width-n)
+	default:
+		first := endMs/window.HourMs - n*per
+		for k := range dst {
+			dst[k] = ser.hours.Sum(first+int64(k)*per, first+int64(k+1)*per)
+		}
+	}
+}
+
+// expect sets dst to what the baseline expects of the buckets that end at endMs.
+func (p *Partition) expect(b *brand, base *correlate.Baseline, dst []float64, day, endMs, width int64) {
+	bins := p.bins(b, len(dst), endMs, width)
+	base.Fill(dst, bins, int(width/60_000), float64(day*window.DayMs-endMs)/window.HourMs)
+}
+
+// bins returns the kinds of hour of n buckets of a width that end at endMs.
+func (p *Partition) bins(b *brand, n int, endMs, width int64) []uint8 {
+	bins := grow(&p.work.bins, n)
+	var bin uint8
+	for k := range bins {
+		at := endMs - int64(n-k)*width
+		if k == 0 || width >= window.HourMs || at%window.HourMs == 0 || at%window.HourMs == window.HourMs/2 {
+			bin = b.entry.zone.Bin(at)
+		}
+		bins[k] = bin
+	}
+	return bins
+}
+
+// fit returns the baseline of a series by the history that ends with the start
+// of a UTC day, and begins with its first data.
+func (p *Partition) fit(b *brand, ser *series, day int64) *correlate.Baseline {
+	if ser.fit.day == day && ser.fit.valid {
+		return &ser.fit.base
+	}
+	key := pastFit{ser, day}
+	if base, ok := p.work.fits[key]; ok {
+		return &base
+	}
+	to := day * 24
+	from, any := ser.hours.First(max(b.oldestHour, to-int64(p.cfg.HistoryHours)), to)
+	if !any {
+		from = to
+	}
+	counts := make([]int64, to-from)
+	ser.hours.Read(counts, from)
+	bins := p.bins(b, len(counts), to*window.HourMs, window.HourMs)
+	base := correlate.Fit(correlate.History{Counts: counts, Bins: bins}, &p.work.scratch)
+	if day >= ser.fit.day {
+		ser.fit = fit{day: day, valid: true, base: base}
+		return &ser.fit.base
+	}
+	if p.work.fits == nil {
+		p.work.fits = make(map[pastFit]correlate.Baseline)
+	}
+	p.work.fits[key] = base
+	return &base
+}
+
+// effect returns the effect of a stimulus on a response, by the whole hours of
+// history before endMs.
+func (p *Partition) effect(b *brand, cache *effect, stimulus, response *series, k correlate.Kernel, endMs int64, live bool) correlate.Effect {
+	hour := window.Floor(endMs, window.HourMs)
+	if cache.valid && cache.hour == hour && cache.from == stimulus && cache.to == response && cache.k == k {
+		return cache.Effect
+	}
+	from := hour - int64(p.cfg.HistoryHours)
+	for _, ser := range [...]*series{stimulus, response} {
+		first, any := ser.hours.First(max(from, b.oldestHour), hour)
+		if !any {
+			first = hour
+		}
+		from = max(from, first)
+	}
+	n := int(hour - from)
+	w := &p.work
+	in := correlate.EffectInput{
+		X: grow(&w.x, n), ExpectedX: grow(&w.ex, n), Y: grow(&w.y, n), ExpectedY: grow(&w.ey, n), Kernel: k,
+	}
+	stimulus.hours.Read(in.X, from)
+	response.hours.Read(in.Y, from)
+	day := window.Floor(endMs, window.DayMs)
+	p.expect(b, p.fit(b, stimulus, day), in.ExpectedX, day, hour*window.HourMs, window.HourMs)
+	p.expect(b, p.fit(b, response, day), in.ExpectedY, day, hour*window.HourMs, window.HourMs)
+	e := correlate.Estimate(&in, &w.scratch)
+	if live {
+		*cache = effect{hour, true, stimulus, response, k, e}
+	}
+	return e
+}
+
+// tier says whether a window rests on a proxy that the platform's own report
+// has not settled yet.
+func (p *Partition) tier(b *brand, f *event.Force, response *series, endMs int64) event.Tier {
+	if f.To != event.NodeAmazon || response == nil {
+		return event.TierSettled
+	}
+	if s := response.signal; s != event.GlanceViews && s != event.BrandedAdImpressions {
+		return event.TierSettled
+	}
+	reported := int64(math.MinInt64)
+	for _, s := range [...]event.Signal{event.BrandedSearchesDay, event.BrandedSearchesWeek} {
+		if ser := b.find(s, [3]byte{}); ser != nil {
+			if last, any := ser.hours.Last(b.oldestHour, window.After); any {
+				reported = max(reported, last*window.HourMs+s.Info().Grain.Minutes()*60_000)
+			}
+		}
+	}
+	if reported >= endMs {
+		return event.TierSettled
+	}
+	return event.TierProvisional
+}
+
+// watermarks returns how far each source has come, by its name.
+func (p *Partition) watermarks(b *brand) []event.SourceWatermark {
+	w := grow(&p.work.marks, len(b.sources))
+	for i, s := range b.sources {
+		w[i] = event.SourceWatermark{Source: s.name, WatermarkMs: s.watermarkMs}
+	}
+	return w
+}

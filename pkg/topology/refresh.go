@@ -1,0 +1,238 @@
+package topology
+
+import (
+	"flywheel/pkg/correlate"
+	"flywheel/pkg/event"
+	"flywheel/pkg/spike"
+	"flywheel/pkg/window"
+)
+
+// Budget is an amount of work, in evaluations of one force over one window.
+type Budget int
+
+// Refresh derives the results of brands with new input, the longest waiting
+// first and none more often than Config.RefreshInterval, and hands each to
+// emit: *event.Correlation, *event.Credit or *event.Spike, valid until emit
+// returns. What is left of the budget goes to restated windows. It returns the
+// work done, which exceeds the budget by at most one brand.
+//
+// A window is published when it is the newest at a refresh. From then on
+// whatever changes its input has it published again, with a higher revision, as
+// long as its buckets are kept.
+func (p *Partition) Refresh(nowMs int64, budget Budget, emit func(result any)) (spent Budget) {
+	p.settle()
+	clear(p.work.fits)
+	intervalMs := p.cfg.RefreshInterval.Milliseconds()
+	waiting := p.queue[:0]
+	for _, b := range p.queue {
+		if spent >= budget || nowMs < b.refreshedMs+intervalMs && b.refreshedMs <= nowMs {
+			waiting = append(waiting, b)
+			continue
+		}
+		b.queued, b.refreshedMs = false, nowMs
+		spent += p.refresh(b, emit)
+		if b.due() && !b.restating {
+			b.restating = true
+			p.past = append(p.past, b)
+		} else if !b.restating {
+			p.tidy(b)
+		}
+	}
+	clear(p.queue[len(waiting):])
+	p.queue = waiting
+
+	done := 0
+	for _, b := range p.past {
+		if spent >= budget {
+			break
+		}
+		spent += p.restate(b, budget-spent, emit)
+		if b.due() {
+			break
+		}
+		b.restating = false
+		p.tidy(b)
+		done++
+	}
+	p.past = append(p.past[:0], p.past[done:]...)
+
+	p.staleMs = 0
+	for _, b := range p.queue {
+		if b.dirtySinceMs == unknownMs {
+			b.dirtySinceMs = nowMs
+		}
+		p.staleMs = max(p.staleMs, nowMs-b.dirtySinceMs)
+	}
+	return spent
+}
+
+// due says whether a result published before is out of date, but for the newest
+// of each force.
+func (b *brand) due() bool {
+	for i := range b.forces {
+		if !b.forces[i].due.Empty() {
+			return true
+		}
+	}
+	return !b.days.due.Empty()
+}
+
+// dirty says whether the newest result of a force is out of date.
+func (b *brand) dirty() bool {
+	for i := range b.forces {
+		if b.forces[i].dirty {
+			return true
+		}
+	}
+	return false
+}
+
+// refresh publishes the newest window of every force that moved, the credits
+// of the day, and what has become of the spikes.
+func (p *Partition) refresh(b *brand, emit func(any)) (spent Budget) {
+	b.revision++
+	p.touch(b)
+	for i := range b.forces {
+		f := &b.forces[i]
+		if !f.dirty {
+			continue
+		}
+		f.dirty = false
+		end, ok := p.newest(b, i)
+		if last := f.lastDue; last && (!ok || end > f.published.Last()) {
+			f.due.Add(f.published.Last(), f.published.Last()+1)
+		}
+		f.lastDue = false
+		if !ok {
+			continue
+		}
+		f.due.Remove(end, end+1)
+		f.published.Add(end, end+1)
+		f.relation = p.evaluate(b, i, end, true, emit)
+		spent++
+	}
+	spent += p.refreshDays(b, emit)
+	p.refreshSpikes(b, emit)
+	return spent + 1
+}
+
+// restate publishes windows again that were published before and have changed,
+// the newest first, for as long as the budget lasts.
+func (p *Partition) restate(b *brand, budget Budget, emit func(any)) (spent Budget) {
+	b.revision++
+	p.touch(b)
+	for i := range b.forces {
+		f := &b.forces[i]
+		for spent < budget && !f.due.Empty() {
+			end := f.due.Last()
+			f.due.Remove(end, end+1)
+			p.evaluate(b, i, end, false, emit)
+			spent++
+		}
+	}
+	for spent < budget && !b.days.due.Empty() {
+		day := b.days.due.Last()
+		b.days.due.Remove(day, day+1)
+		spent += p.publishDay(b, day, emit)
+	}
+	return spent
+}
+
+// tidy forgets what no result and no late event needs any more.
+func (p *Partition) tidy(b *brand) {
+	hour := window.Floor(b.clockMs, window.HourMs)
+	if hour >= b.sweptHour+sweepHours || b.sweptHour == window.Before {
+		b.sweptHour = hour
+		p.sweep(b, hour)
+	}
+	p.measure(b)
+}
+
+// sweepHours of event time lie between two looks for what can be forgotten.
+const sweepHours = 6
+
+func (p *Partition) sweep(b *brand, hour int64) {
+	p.touch(b)
+	quarter := (hour+1)*window.QuartersPerHour - 2*shortLags - int64(p.cfg.RestateHours)*window.QuartersPerHour
+	b.oldestQuarter = max(b.oldestQuarter, quarter)
+	oldest := hour - hoursKept
+	for _, ser := range b.series {
+		ser.quarters.Drop(b.oldestQuarter)
+		for h, more := ser.hours.First(b.oldestHour, oldest); more; h, more = ser.hours.First(h+1, oldest) {
+			b.hours.Add(h, h+1)
+		}
+		ser.hours.Drop(oldest)
+	}
+	b.oldestHour = max(b.oldestHour, oldest)
+	for i := range b.forces {
+		f := &b.forces[i]
+		f.published.Remove(window.Before, p.oldestEnd(b, i))
+		f.due.Remove(window.Before, p.oldestEnd(b, i))
+	}
+	firstDay := b.entry.zone.Day(b.oldestDayMs())
+	b.days.published.Remove(window.Before, firstDay)
+	b.days.due.Remove(window.Before, firstDay)
+	b.expired = append(b.expired, b.facts.expired()...)
+	for id, s := range b.snapshots {
+		if s.expired(b.clockMs) {
+			delete(b.snapshots, id)
+			b.changed = append(b.changed, id) // Changes sorts them
+		}
+	}
+	for id, c := range b.contents {
+		b.prune(c, b.oldestQuarter*window.QuarterMs, func(number int64) { b.moved = append(b.moved, slot{c, number}) })
+		if c.nodes[len(c.nodes)-1].atMs < oldest*window.HourMs {
+			for _, n := range c.nodes {
+				b.move(c, n.atMs)
+			}
+			delete(b.contents, id) // Changes sorts the slots
+		}
+	}
+	live := b.periods[:0]
+	for _, s := range b.periods {
+		if s.period.toMs > oldest*window.HourMs {
+			live = append(live, s)
+		}
+	}
+	clear(b.periods[len(live):])
+	b.periods = live
+}
+
+// oldestEnd is the first end of a force's window whose buckets are all kept.
+func (p *Partition) oldestEnd(b *brand, i int) int64 {
+	if p.plan.forces[i].WindowHours == event.ShortWindowHours {
+		return max(b.oldestQuarter, window.Before/2) + 2*shortLags
+	}
+	return window.Floor(max(b.oldestHour, window.Before/2), longStep) + 1 + 2*longLags
+}
+
+// oldestDayMs is the start of the first day whose credits can be derived: the
+// forces' windows at its end are kept.
+func (b *brand) oldestDayMs() int64 {
+	return (max(b.oldestQuarter, window.Before/(2*window.QuarterMs)) + 2*shortLags) * window.QuarterMs
+}
+
+func (p *Partition) measure(b *brand) {
+	now := b.measure()
+	p.bytes += now - b.bytes
+	b.bytes = now
+}
+
+// workspace is memory that one evaluation after the other uses.
+type workspace struct {
+	scratch  correlate.Scratch
+	x, y     []int64
+	ex, ey   []float64
+	bins     []uint8
+	fits     map[pastFit]correlate.Baseline // of days before the newest, within a Refresh
+	marks    []event.SourceWatermark
+	credit   creditWork
+	series   spike.Series
+	episodes []spike.Episode
+	steps    []spike.Transition
+}
+
+type pastFit struct {
+	ser *series
+	day int64
+}

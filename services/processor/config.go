@@ -1,0 +1,78 @@
+package processor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"flywheel/pkg/event"
+	"flywheel/pkg/topology"
+)
+
+// Config of the processor.
+type Config struct {
+	Group              string          `yaml:"group" doc:"Consumer group; processors of one group share the partitions."`
+	InstanceID         string          `yaml:"instance_id" doc:"Name of this processor within the group, the same after a restart and different from every other; empty takes the host's name."`
+	CommitInterval     time.Duration   `yaml:"commit_interval" doc:"Time between two commits; what is computed becomes visible with them."`
+	CommitRecords      int             `yaml:"commit_records" doc:"Records after which a commit comes early."`
+	TransactionTimeout time.Duration   `yaml:"transaction_timeout" doc:"The broker aborts a transaction that is open for longer."`
+	SessionTimeout     time.Duration   `yaml:"session_timeout" doc:"A processor that is silent for longer loses its partitions to the others."`
+	RebalanceTimeout   time.Duration   `yaml:"rebalance_timeout" doc:"Longest time a processor may take to hand over its partitions."`
+	RefreshCPUShare    float64         `yaml:"refresh_cpu_share" doc:"Part of each commit interval that refreshing results may take, above 0 to 1, so that reading events never starves."`
+	Workers            int             `yaml:"workers" doc:"Partitions worked on at the same time; 0 takes the number of processors."`
+	Topology           topology.Config `yaml:"topology" doc:"The statistics and their bounds."`
+}
+
+// DefaultConfig commits ten times a second.
+func DefaultConfig() Config {
+	return Config{
+		Group:              "flywheel-processor",
+		CommitInterval:     100 * time.Millisecond,
+		CommitRecords:      50_000,
+		TransactionTimeout: 15 * time.Second,
+		SessionTimeout:     15 * time.Second,
+		RebalanceTimeout:   time.Minute,
+		RefreshCPUShare:    0.5,
+		Topology:           topology.DefaultConfig(),
+	}
+}
+
+// Bounds of the configuration.
+const (
+	commitRecordsMax = 1_000_000
+	workersMax       = 1024
+)
+
+// Validate reports every setting that cannot work.
+func (c Config) Validate() error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Group == "" || len(c.Group) > event.TextBytesMax {
+		fail("group: is %d bytes long, want 1 to %d", len(c.Group), event.TextBytesMax)
+	}
+	if len(c.InstanceID) > event.TextBytesMax {
+		fail("instance_id: is %d bytes long, want at most %d", len(c.InstanceID), event.TextBytesMax)
+	}
+	if c.CommitInterval < time.Millisecond || c.CommitInterval > c.TransactionTimeout/2 {
+		fail("commit_interval: %s is not between 1ms and half of transaction_timeout, %s", c.CommitInterval, c.TransactionTimeout/2)
+	}
+	if c.CommitRecords < 1 || c.CommitRecords > commitRecordsMax {
+		fail("commit_records: %d is not between 1 and %d", c.CommitRecords, commitRecordsMax)
+	}
+	if c.TransactionTimeout < time.Second || c.TransactionTimeout > 15*time.Minute {
+		fail("transaction_timeout: %s is not between 1s and 15m", c.TransactionTimeout)
+	}
+	if c.SessionTimeout < time.Second || c.SessionTimeout > 30*time.Minute {
+		fail("session_timeout: %s is not between 1s and 30m", c.SessionTimeout)
+	}
+	if c.RebalanceTimeout < time.Second || c.RebalanceTimeout > 30*time.Minute {
+		fail("rebalance_timeout: %s is not between 1s and 30m", c.RebalanceTimeout)
+	}
+	if !(c.RefreshCPUShare > 0 && c.RefreshCPUShare <= 1) {
+		fail("refresh_cpu_share: %v is not above 0 and at most 1", c.RefreshCPUShare)
+	}
+	if c.Workers < 0 || c.Workers > workersMax {
+		fail("workers: %d is not between 0 and %d", c.Workers, workersMax)
+	}
+	return errors.Join(errs...)
+}

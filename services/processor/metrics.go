@@ -1,0 +1,112 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"flywheel/pkg/event"
+)
+
+// metrics are the processor's instruments. Their attributes have few values.
+type metrics struct {
+	records     metric.Int64Counter
+	commitS     metric.Float64Histogram
+	commitN     metric.Int64Histogram
+	aborts      metric.Int64Counter
+	restarts    metric.Int64Counter
+	restoreS    metric.Float64Histogram
+	brands      metric.Int64Gauge
+	stateBytes  metric.Int64Gauge
+	dirty       metric.Int64Gauge
+	stalenessS  metric.Float64Gauge
+	evaluations metric.Int64Counter
+}
+
+func newMetrics(provider metric.MeterProvider) (*metrics, error) {
+	meter := provider.Meter("flywheel/services/processor")
+	var (
+		m    metrics
+		errs []error
+	)
+	counter := func(to *metric.Int64Counter, name, unit, doc string) {
+		var err error
+		*to, err = meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(doc))
+		errs = append(errs, err)
+	}
+	gauge := func(to *metric.Int64Gauge, name, unit, doc string) {
+		var err error
+		*to, err = meter.Int64Gauge(name, metric.WithUnit(unit), metric.WithDescription(doc))
+		errs = append(errs, err)
+	}
+	seconds := func(to *metric.Float64Histogram, name, doc string, bounds ...float64) {
+		var err error
+		*to, err = meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(doc), metric.WithExplicitBucketBoundaries(bounds...))
+		errs = append(errs, err)
+	}
+	counter(&m.records, "flywheel.processor.records", "{record}", "Input records by topic and outcome: applied, superseded, or the reason of the refusal.")
+	counter(&m.aborts, "flywheel.processor.aborts", "{transaction}", "Transactions that did not commit.")
+	counter(&m.restarts, "flywheel.processor.restarts", "{restart}", "Times the processor started over from the last commit.")
+	counter(&m.evaluations, "flywheel.processor.evaluations", "{evaluation}", "Evaluations of one force of one brand.")
+	seconds(&m.commitS, "flywheel.processor.commit.duration", "Time a commit takes.", .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10)
+	seconds(&m.restoreS, "flywheel.processor.restore.duration", "Time it takes to restore the partitions of an assignment.", .01, .03, .1, .3, 1, 3, 10, 30, 100, 300)
+	var err error
+	m.commitN, err = meter.Int64Histogram("flywheel.processor.commit.records", metric.WithUnit("{record}"),
+		metric.WithDescription("Input records of a transaction."), metric.WithExplicitBucketBoundaries(0, 1, 10, 100, 1_000, 10_000, 100_000))
+	errs = append(errs, err)
+	gauge(&m.brands, "flywheel.processor.brands", "{brand}", "Brands in memory.")
+	gauge(&m.stateBytes, "flywheel.processor.state.size", "By", "Estimated memory of the state.")
+	gauge(&m.dirty, "flywheel.processor.brands.dirty", "{brand}", "Brands with input that no result shows yet.")
+	m.stalenessS, err = meter.Float64Gauge("flywheel.processor.staleness", metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest input that no result shows yet."))
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, fmt.Errorf("create the processor's instruments: %w", err)
+	}
+	return &m, nil
+}
+
+// tally counts records by topic and outcome, so that the instruments are
+// touched once a batch.
+type tally map[tallyKey]int64
+
+type tallyKey struct {
+	topic   string
+	outcome event.Reason
+}
+
+func (c tally) add(topic string, outcome event.Reason) { c[tallyKey{topic, outcome}]++ }
+
+func (m *metrics) restored(ctx context.Context, took time.Duration) {
+	m.restoreS.Record(ctx, took.Seconds())
+}
+
+func (m *metrics) restarted(ctx context.Context) { m.restarts.Add(ctx, 1) }
+
+func (m *metrics) count(ctx context.Context, counts tally) {
+	for k, n := range counts {
+		m.records.Add(ctx, n, metric.WithAttributes(
+			attribute.String("messaging.destination.name", k.topic),
+			attribute.String("flywheel.outcome", string(k.outcome))))
+	}
+}
+
+func (m *metrics) committed(ctx context.Context, t *transaction, took time.Duration) {
+	m.commitS.Record(ctx, took.Seconds())
+	m.commitN.Record(ctx, int64(t.records))
+	var brands, bytes, dirty, staleMs int64
+	for _, w := range t.workers {
+		s := w.state.Stats()
+		brands += int64(s.Brands)
+		bytes += s.Bytes
+		dirty += int64(s.Dirty)
+		staleMs = max(staleMs, s.StalenessMs)
+	}
+	m.brands.Record(ctx, brands)
+	m.stateBytes.Record(ctx, bytes)
+	m.dirty.Record(ctx, dirty)
+	m.stalenessS.Record(ctx, float64(staleMs)/1000)
+}

@@ -1,0 +1,54 @@
+package processor
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"flywheel/pkg/topology"
+)
+
+// pace keeps refreshing within its share of the time: it learns what a unit of
+// work costs and says how many fit.
+type pace struct {
+	unitNs float64 // smoothed
+	spent  atomic.Int64
+	tookNs atomic.Int64
+}
+
+// unitNsDefault is roughly one evaluation, before any was measured.
+const unitNsDefault = 150_000
+
+// budget returns how much work each of n workers may do in one commit interval.
+func (p *pace) budget(cfg Config, n int) topology.Budget {
+	parallel := runtime.GOMAXPROCS(0)
+	if cfg.Workers > 0 {
+		parallel = min(parallel, cfg.Workers)
+	}
+	unitNs := p.unitNs
+	if unitNs == 0 {
+		unitNs = unitNsDefault
+	}
+	mayNs := cfg.RefreshCPUShare * float64(cfg.CommitInterval.Nanoseconds()) * float64(parallel)
+	return max(1, topology.Budget(mayNs/unitNs/float64(max(1, n))))
+}
+
+// worked notes what one worker has done.
+func (p *pace) worked(spent topology.Budget, took time.Duration) {
+	p.spent.Add(int64(spent))
+	p.tookNs.Add(took.Nanoseconds())
+}
+
+// learn takes what was noted since the last time into account.
+func (p *pace) learn() {
+	const weight = 0.2
+	spent, took := p.spent.Swap(0), p.tookNs.Swap(0)
+	if spent == 0 {
+		return
+	}
+	cost := float64(took) / float64(spent)
+	if p.unitNs == 0 {
+		p.unitNs = cost
+	}
+	p.unitNs += weight * (cost - p.unitNs)
+}

@@ -1,0 +1,186 @@
+// Package processor turns channel events into answers, exactly once: it reads
+// the co-partitioned topics of a partition, keeps the state of its brands in
+// memory, and publishes results, refused records, the changelog of the state
+// and the input's offsets in one Kafka transaction. DESIGN.md beside this file
+// says why it is built the way it is.
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"flywheel/pkg/codec"
+	"flywheel/pkg/kafka"
+	"flywheel/pkg/topology"
+	"flywheel/schemas"
+)
+
+// Processor is one member of the group of processors.
+type Processor struct {
+	cfg      Config
+	kafka    kafka.Config
+	registry codec.Registry
+	logger   *slog.Logger
+	meters   metric.MeterProvider
+	tracer   trace.Tracer
+	metrics  *metrics
+	options  []kgo.Opt
+	inputs   []string // the co-partitioned topics that are read
+
+	ready     chan struct{}
+	readyOnce sync.Once
+
+	// workers outlive a session: a partition that comes back unchanged is not
+	// restored again. Only the session that runs touches them.
+	workers map[int32]*worker
+	encoder *codec.Encoder
+}
+
+// New checks the configuration and starts nothing. The options are appended to
+// those of the Kafka client.
+func New(cfg Config, kafkaConfig kafka.Config, registry codec.Registry,
+	logger *slog.Logger, meters metric.MeterProvider, tracers trace.TracerProvider, options ...kgo.Opt,
+) (*Processor, error) {
+	if cfg.InstanceID == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("name the processor after its host (or set processor.instance_id): %w", err)
+		}
+		cfg.InstanceID = host
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("check the processor's configuration: %w", err)
+	}
+	if _, err := topology.New(cfg.Topology); err != nil {
+		return nil, fmt.Errorf("check the processor's topology: %w", err)
+	}
+	if _, err := kafka.Options(kafkaConfig, logger, meters); err != nil {
+		return nil, err
+	}
+	topics, err := schemas.LoadTopics()
+	if err != nil {
+		return nil, err
+	}
+	p := &Processor{
+		cfg:      cfg,
+		kafka:    kafkaConfig,
+		registry: registry,
+		logger:   logger,
+		meters:   meters,
+		tracer:   tracers.Tracer("flywheel/services/processor"),
+		options:  options,
+		ready:    make(chan struct{}),
+		workers:  make(map[int32]*worker),
+	}
+	for _, t := range topics.Topics {
+		if t.Copartitioned && len(t.Records) > 0 {
+			p.inputs = append(p.inputs, t.Name)
+		}
+	}
+	if p.metrics, err = newMetrics(meters); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Ready is closed once the processor has its partitions restored for the first
+// time and consumes.
+func (p *Processor) Ready() <-chan struct{} { return p.ready }
+
+// Pauses before another session, doubled from one to the other.
+const (
+	pauseMin = 100 * time.Millisecond
+	pauseMax = 10 * time.Second
+)
+
+// errFatal marks what another session would run into as well.
+var errFatal = errors.New("the processor cannot go on")
+
+// Run processes until ctx ends; then it commits what it has taken and returns
+// nil. It returns an error when Kafka or the registry cannot be reached at
+// start, when the topics are not as they must be, and when another processor
+// has taken this one's name. Whatever else goes wrong, it starts over from what
+// was committed last.
+func (p *Processor) Run(ctx context.Context) error {
+	if err := p.prepare(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	pause := pauseMin
+	for {
+		s := &session{Processor: p}
+		err := s.run(ctx)
+		switch {
+		case ctx.Err() != nil && !errors.Is(err, errFatal):
+			if err != nil {
+				p.logger.WarnContext(ctx, "the last transaction was not committed; its input will be read again", slog.Any("error.message", err))
+			}
+			return nil
+		case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.FencedInstanceID):
+			return fmt.Errorf("another processor runs as %q: give each its own processor.instance_id, or restart this one if the other has taken over: %w", p.cfg.InstanceID, err)
+		case errors.Is(err, errFatal):
+			return err
+		}
+		if s.commits > 0 {
+			pause = pauseMin
+		}
+		p.metrics.restarted(ctx)
+		p.logger.WarnContext(ctx, "starting over from the last commit; nothing is lost or applied twice",
+			slog.Any("error.message", err), slog.Duration("flywheel.pause", pause))
+		// State that a transaction has touched without committing it is wrong.
+		p.dropTouched()
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, pauseMax)
+	}
+}
+
+// prepare checks, before anything is consumed, what would fail later.
+func (p *Processor) prepare(ctx context.Context) error {
+	client, err := kafka.Connect(ctx, p.kafka, p.logger, p.meters, p.options...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	topics, err := kafka.NewTopics(p.kafka, client)
+	if err != nil {
+		return err
+	}
+	if _, err := topics.Check(ctx); err != nil {
+		return err
+	}
+	warning, err := topics.TransactionWarning(ctx)
+	if err != nil {
+		return err
+	}
+	if warning != "" {
+		p.logger.WarnContext(ctx, "transactions of the Kafka cluster are old", slog.String("flywheel.advice", warning))
+	}
+	p.encoder, err = codec.NewEncoder(ctx, p.registry, outputs()...)
+	return err
+}
+
+// dropTouched forgets the partitions whose memory is ahead of what is
+// committed; they will be restored from the changelog.
+func (p *Processor) dropTouched() {
+	for n, w := range p.workers {
+		if w.touched {
+			delete(p.workers, n)
+		}
+	}
+}

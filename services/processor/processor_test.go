@@ -1,0 +1,735 @@
+package processor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"flywheel/pkg/codec"
+	"flywheel/pkg/event"
+	"flywheel/pkg/kafka"
+	"flywheel/pkg/topology"
+	"flywheel/schemas"
+	"flywheel/services/processor"
+)
+
+const partitions = 4
+
+// world is a broker with topics, a registry, and the ledger of what was sent.
+type world struct {
+	t       testing.TB
+	cluster *kfake.Cluster
+	kafka   kafka.Config
+	static  *codec.Static
+	encoder *codec.Encoder
+	client  *kgo.Client
+	sent    []*kgo.Record // what was acknowledged
+	seq     int
+}
+
+func newWorld(t testing.TB, opts ...kfake.Opt) *world {
+	t.Helper()
+	cluster, err := kfake.NewCluster(append([]kfake.Opt{
+		kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(time.Second),
+		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}),
+	}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	w := &world{t: t, cluster: cluster, kafka: kafka.DefaultConfig()}
+	w.kafka.Brokers, w.kafka.Topics.Partitions = cluster.ListenAddrs(), partitions
+	topics, err := kafka.NewTopics(w.kafka, w.connect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := topics.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.client = w.connect() // which has not looked before they were there
+	if w.static, err = codec.NewStatic(); err != nil {
+		t.Fatal(err)
+	}
+	if w.encoder, err = codec.NewEncoder(t.Context(), w.static); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func (w *world) connect(opts ...kgo.Opt) *kgo.Client {
+	w.t.Helper()
+	client, err := kafka.Connect(w.t.Context(), w.kafka, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider(), opts...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(client.Close)
+	return client
+}
+
+func (w *world) config() processor.Config {
+	cfg := processor.DefaultConfig()
+	cfg.InstanceID = "one"
+	cfg.CommitInterval = 20 * time.Millisecond
+	return cfg
+}
+
+// member is a processor that runs.
+type member struct {
+	*processor.Processor
+	stop context.CancelFunc
+	done chan error
+}
+
+// start runs a processor until the test ends or stop is called.
+func (w *world) start(change func(*processor.Config)) *member {
+	w.t.Helper()
+	cfg := w.config()
+	if change != nil {
+		change(&cfg)
+	}
+	p, err := processor.New(cfg, w.kafka, w.static, logger(w.t, cfg.InstanceID), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	m := &member{p, stop, make(chan error, 1)}
+	go func() { m.done <- p.Run(ctx) }()
+	w.t.Cleanup(func() { m.stop() })
+	return m
+}
+
+// end stops a processor and waits for it.
+func (w *world) end(m *member) {
+	w.t.Helper()
+	m.stop()
+	select {
+	case err := <-m.done:
+		if err != nil {
+			w.t.Errorf("a stopped processor returned %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		w.t.Fatal("a stopped processor does not return")
+	}
+}
+
+// logger writes to the test's log, which shows when the test fails.
+func logger(t testing.TB, name string) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo})).With("member", name)
+}
+
+// send publishes encoded values as they are.
+func (w *world) send(records ...*kgo.Record) {
+	w.t.Helper()
+	if err := w.client.ProduceSync(w.t.Context(), records...).FirstErr(); err != nil {
+		w.t.Fatal(err)
+	}
+	w.sent = append(w.sent, records...)
+}
+
+// record returns the Kafka record of an event.
+func (w *world) record(v any) *kgo.Record {
+	w.t.Helper()
+	value, err := w.encoder.Encode(nil, v)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r := &kgo.Record{Value: value}
+	switch v := v.(type) {
+	case event.Record:
+		r.Topic, r.Key = v.Type().Info().Topic, []byte(v.Head().BrandID)
+	case *event.Brand:
+		r.Topic, r.Key = event.TopicBrand, []byte(v.BrandID)
+	}
+	return r
+}
+
+// review returns a fact that nobody has sent before.
+func (w *world) review(brand string) *event.AmazonReview {
+	w.seq++
+	id := fmt.Sprintf("review-%d", w.seq)
+	now := time.Now().UnixMilli()
+	return &event.AmazonReview{
+		Header: event.Header{
+			EventID: event.NewID("amazon_review", brand, "amazon", id, 0), BrandID: brand,
+			OccurredAtMs: now, ObservedAtMs: now, Source: "amazon",
+		},
+		ReviewID: id, ASIN: "B0001", Stars: 5,
+	}
+}
+
+// views returns a counter's next observation.
+func (w *world) views(brand string) *event.TikTokContentStatistics {
+	w.seq++
+	now := time.Now().UnixMilli()
+	return &event.TikTokContentStatistics{
+		Header: event.Header{
+			EventID: event.NewID("tiktok_content_statistics", brand, "tiktok", "video", int64(w.seq)), BrandID: brand,
+			OccurredAtMs: now, ObservedAtMs: now, Source: "tiktok", NaturalKey: "video", Version: int64(w.seq),
+		},
+		ContentID: "video", PublishedAtMs: now - 1000, Views: int64(w.seq),
+	}
+}
+
+func brand(i int) string { return fmt.Sprintf("brand-%02d", i) }
+
+// order returns an order that nobody has sent before.
+func (w *world) order(brand string) *event.AmazonOrder {
+	w.seq++
+	id := fmt.Sprintf("order-%d", w.seq)
+	now := time.Now().UnixMilli()
+	return &event.AmazonOrder{
+		Header: event.Header{
+			EventID: event.NewID("amazon_order", brand, "orders", id, 1), BrandID: brand,
+			OccurredAtMs: now, ObservedAtMs: now, Source: "orders", NaturalKey: id, Version: 1,
+		},
+		OrderID: id, Status: event.OrderStatusPlaced, ASIN: "B0001", Units: 1, GrossMicros: 25_000_000, Branded: true, Currency: "USD",
+	}
+}
+
+// load sends n valid events over 16 brands, three types and two topics.
+func (w *world) load(n int) {
+	w.t.Helper()
+	records := make([]*kgo.Record, 0, n)
+	for i := range n {
+		b := brand(i / 3 % 16)
+		var v event.Record
+		switch i % 3 {
+		case 0:
+			v = w.review(b)
+		case 1:
+			v = w.views(b)
+		default:
+			v = w.order(b)
+		}
+		records = append(records, w.record(v))
+	}
+	w.send(records...)
+}
+
+// offsets returns the ends of the input topics and what the group committed,
+// summed, and so equal once everything was processed.
+func (w *world) offsets() (end, committed int64) {
+	w.t.Helper()
+	admin := kadm.NewClient(w.client)
+	file, err := schemas.LoadTopics()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var inputs []string
+	for _, t := range file.Topics {
+		if t.Copartitioned && len(t.Records) > 0 {
+			inputs = append(inputs, t.Name)
+		}
+	}
+	ends, err := admin.ListEndOffsets(w.t.Context(), inputs...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ends.Each(func(o kadm.ListedOffset) { end += o.Offset })
+	// Only stable offsets: those of an open transaction are not committed yet.
+	req := kmsg.NewPtrOffsetFetchRequest()
+	group := kmsg.NewOffsetFetchRequestGroup()
+	group.Group, req.Group, req.RequireStable = w.config().Group, w.config().Group, true
+	req.Groups = append(req.Groups, group)
+	resp, err := req.RequestWith(w.t.Context(), w.client)
+	if err != nil || len(resp.Groups) != 1 {
+		return end, 0
+	}
+	for _, t := range resp.Groups[0].Topics {
+		for _, p := range t.Partitions {
+			committed += max(0, p.Offset)
+		}
+	}
+	return end, committed
+}
+
+// drained waits until the group has committed all input.
+func (w *world) drained() {
+	w.t.Helper()
+	w.eventually("all input is committed", func() bool {
+		end, committed := w.offsets()
+		return end == committed
+	})
+}
+
+func (w *world) eventually(what string, cond func() bool) {
+	w.t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !cond() {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("after 20 s it does not hold that %s", what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// committed returns every committed record of a topic.
+func (w *world) committed(topic string) []*kgo.Record {
+	w.t.Helper()
+	admin := kadm.NewClient(w.client)
+	ends, err := admin.ListEndOffsets(w.t.Context(), topic)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	left := 0
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left++
+		}
+	})
+	client := w.connect(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	var records []*kgo.Record
+	for left > 0 {
+		fetches := client.PollFetches(w.t.Context())
+		if err := fetches.Err(); err != nil {
+			w.t.Fatal(err)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			if end, _ := ends.Lookup(topic, r.Partition); r.Offset == end.Offset-1 {
+				left--
+			}
+			if !r.Attrs.IsControl() {
+				records = append(records, r)
+			}
+		})
+	}
+	return records
+}
+
+// letters returns the reasons of all dead letters by "topic/partition/offset".
+func (w *world) letters() map[string][]event.Reason {
+	w.t.Helper()
+	decoder, err := codec.NewDecoder(w.static)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	letters := make(map[string][]event.Reason)
+	for _, r := range w.committed(event.TopicDeadLetter) {
+		v, err := decoder.Decode(w.t.Context(), r.Topic, r.Value)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		l := v.(*event.DeadLetter)
+		if l.Detail == "" || strings.Contains(l.Detail, "\n") {
+			w.t.Errorf("a dead letter says %q", l.Detail)
+		}
+		at := fmt.Sprintf("%s/%d/%d", l.Topic, l.Partition, l.Offset)
+		letters[at] = append(letters[at], l.Reason)
+	}
+	return letters
+}
+
+// state returns the state that the changelog holds, less what was published.
+func (w *world) state() map[string]string {
+	w.t.Helper()
+	parts := w.parts()
+	for _, r := range w.committed(event.TopicState) {
+		if err := parts[r.Partition].Restore(r.Key, r.Value); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return dump(parts)
+}
+
+func (w *world) parts() []*topology.Partition {
+	w.t.Helper()
+	parts := make([]*topology.Partition, partitions)
+	for p := range parts {
+		var err error
+		if parts[p], err = topology.New(topology.DefaultConfig()); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return parts
+}
+
+// dump returns the states without their meta slots, whose revisions count the
+// refreshes there were.
+func dump(parts []*topology.Partition) map[string]string {
+	state := make(map[string]string)
+	for p, part := range parts {
+		part.State(func(key, value []byte) {
+			if id := int(key[0]); key[1+id] != 'm' {
+				state[fmt.Sprintf("%d/%q", p, key)] = string(value)
+			}
+		})
+	}
+	return state
+}
+
+// oracle returns what the changelog must be: the same events applied by one
+// hand, in the order of the log, without Kafka, transactions or restarts.
+func (w *world) oracle() map[string]string {
+	w.t.Helper()
+	decoder, err := codec.NewDecoder(w.static)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	sent := slices.SortedFunc(slices.Values(w.sent), func(a, b *kgo.Record) int { return int(a.Offset - b.Offset) })
+	parts := w.parts()
+	for _, r := range sent {
+		v, err := decoder.Decode(w.t.Context(), r.Topic, r.Value)
+		if err != nil {
+			continue
+		}
+		switch v := v.(type) {
+		case event.Record:
+			if v.Validate() == nil && v.Head().BrandID == string(r.Key) {
+				parts[r.Partition].Apply(v, r.Timestamp.UnixMilli())
+			}
+		case *event.Brand:
+			parts[r.Partition].ApplyBrand(v)
+		}
+	}
+	return dump(parts)
+}
+
+// exact compares the committed state with the ledger's.
+func (w *world) exact() {
+	w.t.Helper()
+	if diff := cmp.Diff(w.oracle(), w.state()); diff != "" {
+		w.t.Errorf("state (-ledger +changelog):\n%s", diff)
+	}
+}
+
+func TestEventsBecomeStateAndResults(t *testing.T) {
+	w := newWorld(t)
+	m := w.start(nil)
+	w.load(400)
+	w.drained()
+	w.exact()
+	w.eventually("every brand has results", func() bool {
+		seen := make(map[string]bool)
+		for _, topic := range []string{event.TopicCorrelation, event.TopicCredit, event.TopicSpike} {
+			for _, r := range w.committed(topic) {
+				seen[string(r.Key)] = true
+			}
+		}
+		return len(seen) == 16
+	})
+	if letters := w.letters(); len(letters) > 0 {
+		t.Errorf("valid events were refused: %v", letters)
+	}
+	w.end(m)
+	w.exact()
+}
+
+func TestEveryRefusedRecordHasOneDeadLetter(t *testing.T) {
+	w := newWorld(t)
+	valid := w.record(w.review("acme"))
+	change := func(f func(*event.AmazonReview)) *kgo.Record {
+		v := w.review("acme")
+		f(v)
+		return w.record(v)
+	}
+	unknown := w.record(w.review("acme"))
+	unknown.Value = append([]byte{0, 0, 1, 0, 0}, unknown.Value[5:]...)
+	cutOff := w.record(w.review("acme"))
+	cutOff.Value = cutOff.Value[:len(cutOff.Value)-3]
+	wrongTopic := w.record(w.review("acme"))
+	wrongTopic.Topic = event.TopicTikTok
+	wrongKey := w.record(w.review("acme"))
+	wrongKey.Key = []byte("other")
+	oversized := change(func(v *event.AmazonReview) { v.ASIN = strings.Repeat("x", event.RecordBytesMax-200) })
+	oversized.Value = append(oversized.Value, make([]byte, 200)...)
+	duplicate := *valid
+	poison := []struct {
+		record *kgo.Record
+		want   event.Reason
+	}{
+		{&duplicate, event.ReasonDuplicate},
+		{change(func(v *event.AmazonReview) { v.OccurredAtMs -= 90 * 24 * 3_600_000 }), event.ReasonLate},
+		{change(func(v *event.AmazonReview) { v.OccurredAtMs += 3_600_000 }), event.ReasonFuture},
+		{change(func(v *event.AmazonReview) { v.Stars = 6 }), event.ReasonInvalid},
+		{unknown, event.ReasonUnknownSchema},
+		{cutOff, event.ReasonMalformed},
+		{&kgo.Record{Topic: event.TopicAmazon, Key: []byte("acme")}, event.ReasonMalformed},
+		{&kgo.Record{Topic: event.TopicShopify, Key: []byte{0xff, 0xfe}, Value: []byte("{}")}, event.ReasonMalformed},
+		{&kgo.Record{Topic: event.TopicShopify, Value: make([]byte, 900_000)}, event.ReasonUnknownSchema}, // of the id 0
+		{wrongTopic, event.ReasonWrongTopic},
+		{wrongKey, event.ReasonWrongKey},
+		{oversized, event.ReasonOversized},
+	}
+	m := w.start(nil)
+	w.send(valid)
+	want := make(map[string][]event.Reason)
+	for _, p := range poison {
+		w.send(p.record)
+		want[fmt.Sprintf("%s/%d/%d", p.record.Topic, p.record.Partition, p.record.Offset)] = []event.Reason{p.want}
+	}
+	w.load(32) // behind the poison, in the same partitions
+	w.drained()
+	if diff := cmp.Diff(want, w.letters()); diff != "" {
+		t.Errorf("dead letters (-want +got):\n%s", diff)
+	}
+	w.exact()
+	w.end(m)
+}
+
+func TestRestartContinuesFromTheChangelog(t *testing.T) {
+	w := newWorld(t)
+	var resent []*kgo.Record
+	for range 3 {
+		w.load(100)
+		m := w.start(nil)
+		w.send(w.record(w.review(brand(0))))
+		w.drained()
+		resent = append(resent, w.sent[len(w.sent)-1])
+		w.end(m)
+		w.exact()
+	}
+	m := w.start(nil)
+	for _, r := range resent {
+		again := *r
+		w.send(&again)
+	}
+	w.drained()
+	refused := 0
+	for _, reasons := range w.letters() {
+		refused += len(reasons)
+	}
+	if refused != len(resent) {
+		t.Errorf("%d of %d events sent again after a restart were recognised", refused, len(resent))
+	}
+	w.exact()
+	w.end(m)
+}
+
+// fault makes the broker refuse the n-th request of a kind, counted from 1.
+func (w *world) fault(key kmsg.Key, n int64, answer func(kmsg.Request) kmsg.Response) *atomic.Int64 {
+	var seen atomic.Int64
+	w.cluster.ControlKey(int16(key), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if seen.Add(1) != n {
+			return nil, nil, false
+		}
+		return answer(req), nil, true
+	})
+	return &seen
+}
+
+func TestAnAbortUndoesMemory(t *testing.T) {
+	for name, tc := range map[string]struct {
+		key    kmsg.Key
+		answer func(kmsg.Request) kmsg.Response
+	}{
+		"the end of the transaction fails": {kmsg.EndTxn, func(req kmsg.Request) kmsg.Response {
+			resp := req.ResponseKind().(*kmsg.EndTxnResponse)
+			resp.ErrorCode = kerr.TransactionAbortable.Code
+			return resp
+		}},
+		"the end of the transaction has an unknown outcome": {kmsg.EndTxn, func(req kmsg.Request) kmsg.Response {
+			resp := req.ResponseKind().(*kmsg.EndTxnResponse)
+			resp.ErrorCode = kerr.UnknownServerError.Code
+			return resp
+		}},
+		"the offsets are refused": {kmsg.TxnOffsetCommit, func(req kmsg.Request) kmsg.Response {
+			r := req.(*kmsg.TxnOffsetCommitRequest)
+			resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+			for _, topic := range r.Topics {
+				rt := kmsg.NewTxnOffsetCommitResponseTopic()
+				rt.Topic, rt.TopicID = topic.Topic, topic.TopicID
+				for _, p := range topic.Partitions {
+					rp := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+					rp.Partition, rp.ErrorCode = p.Partition, kerr.IllegalGeneration.Code
+					rt.Partitions = append(rt.Partitions, rp)
+				}
+				resp.Topics = append(resp.Topics, rt)
+			}
+			return resp
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			seen := w.fault(tc.key, 3, tc.answer)
+			m := w.start(nil)
+			for range 6 {
+				w.load(60)
+				w.drained()
+			}
+			if seen.Load() < 4 {
+				t.Fatalf("only %d requests: the fault was not met", seen.Load())
+			}
+			w.exact()
+			if letters := w.letters(); len(letters) > 0 {
+				t.Errorf("events read again after the abort were taken for others: %v", letters)
+			}
+			w.end(m)
+		})
+	}
+}
+
+func TestACommitWhoseAnswerIsLostCountsOnce(t *testing.T) {
+	w := newWorld(t)
+	var ends atomic.Int64
+	w.cluster.ControlKey(int16(kmsg.EndTxn), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if ends.Add(1) == 3 {
+			return nil, errors.New("the connection breaks"), true
+		}
+		return nil, nil, false
+	})
+	m := w.start(nil)
+	for range 6 {
+		w.load(60)
+		w.drained()
+	}
+	w.exact()
+	if letters := w.letters(); len(letters) > 0 {
+		t.Errorf("committed events were processed again: %v", letters)
+	}
+	w.end(m)
+}
+
+func TestMembersShareAndHandOverPartitions(t *testing.T) {
+	w := newWorld(t)
+	short := func(id string) func(*processor.Config) {
+		return func(c *processor.Config) { c.InstanceID, c.SessionTimeout = id, 2*time.Second }
+	}
+	one := w.start(short("one"))
+	w.load(200)
+	w.drained()
+	two := w.start(short("two"))
+	for range 10 {
+		w.load(60)
+	}
+	<-two.Ready()
+	w.drained()
+	w.end(one) // its partitions go to the other once its session has timed out
+	w.load(200)
+	w.drained()
+	w.exact()
+	if letters := w.letters(); len(letters) > 0 {
+		t.Errorf("events were taken twice across the hand-over: %v", letters)
+	}
+	w.end(two)
+	w.exact()
+}
+
+func TestASecondProcessorOfTheSameNameIsNamed(t *testing.T) {
+	w := newWorld(t)
+	one := w.start(nil)
+	<-one.Ready()
+	two := w.start(nil)
+	select {
+	case err := <-one.done:
+		if err == nil || !strings.Contains(err.Error(), "instance_id") {
+			t.Errorf("the older one returned %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("two processors of one name run side by side")
+	}
+	w.load(60)
+	w.drained()
+	w.exact()
+	w.end(two)
+}
+
+func TestWhatCannotWorkIsRefusedAtStart(t *testing.T) {
+	for name, tc := range map[string]struct {
+		prepare func(*world)
+		want    string
+	}{
+		"a topic with another partition count": {func(w *world) {
+			w.kafka.Topics.Partitions = partitions + 1
+		}, "have 4 partitions on "},
+		"a wrong broker address": {func(w *world) {
+			w.kafka.Brokers, w.kafka.ConnectTimeout = []string{"127.0.0.1:1"}, 50*time.Millisecond
+		}, "kafka.brokers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			tc.prepare(w)
+			m := w.start(nil)
+			select {
+			case err := <-m.done:
+				if err == nil || !strings.Contains(err.Error(), tc.want) {
+					t.Errorf("got %v, want %q", err, tc.want)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatal("it does not return")
+			}
+		})
+	}
+}
+
+// outage is a registry that can be down.
+type outage struct {
+	codec.Registry
+	down atomic.Bool
+}
+
+func (o *outage) Schema(ctx context.Context, id uint32) (string, error) {
+	if o.down.Load() {
+		return "", io.ErrUnexpectedEOF
+	}
+	return o.Registry.Schema(ctx, id)
+}
+
+func TestAnUnreachableRegistryDelaysAndLosesNothing(t *testing.T) {
+	w := newWorld(t)
+	registry := &outage{Registry: w.static}
+	registry.down.Store(true)
+	p, err := processor.New(w.config(), w.kafka, registry, logger(t, "one"), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	m := &member{p, stop, make(chan error, 1)}
+	go func() { m.done <- p.Run(ctx) }()
+	w.load(50)
+	<-p.Ready()
+	time.Sleep(150 * time.Millisecond) // time to do it wrong
+	if _, committed := w.offsets(); committed != 0 {
+		t.Errorf("%d records were passed over while they could not be read", committed)
+	}
+	registry.down.Store(false)
+	w.drained()
+	w.exact()
+	if letters := w.letters(); len(letters) > 0 {
+		t.Errorf("records were refused for the registry's fault: %v", letters)
+	}
+	w.end(m)
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*processor.Config)
+		want   string
+	}{
+		"no group":                     {func(c *processor.Config) { c.Group = "" }, "group:"},
+		"a commit interval too long":   {func(c *processor.Config) { c.CommitInterval = time.Minute }, "commit_interval: 1m0s"},
+		"no records in a transaction":  {func(c *processor.Config) { c.CommitRecords = 0 }, "commit_records"},
+		"no time for refreshing":       {func(c *processor.Config) { c.RefreshCPUShare = 0 }, "refresh_cpu_share"},
+		"a session of no length":       {func(c *processor.Config) { c.SessionTimeout = 0 }, "session_timeout"},
+		"a transaction of no length":   {func(c *processor.Config) { c.TransactionTimeout = 0 }, "transaction_timeout"},
+		"a rebalance of no length":     {func(c *processor.Config) { c.RebalanceTimeout = 0 }, "rebalance_timeout"},
+		"a negative number of workers": {func(c *processor.Config) { c.Workers = -1 }, "workers"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := processor.DefaultConfig()
+			tc.change(&cfg)
+			_, err := processor.New(cfg, kafka.DefaultConfig(), nil, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,282 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"flywheel/pkg/event"
+	"flywheel/pkg/kafka"
+)
+
+// session is one life of the Kafka client. It ends with the first transaction
+// that does not commit: what then is true is only what the broker says to a new
+// client, so one road leads back from a crash, an abort, a lost membership and
+// an outage.
+//
+// Two goroutines meet here: the loop, and franz-go's, which calls assigned,
+// revoked and excluded. A rebalance is held back from a poll with records until the
+// end of its transaction. It is not held back around an empty poll; a
+// transaction it overtakes is refused, and that ends the session.
+type session struct {
+	*Processor
+
+	txn     *kgo.GroupTransactSession
+	pace    pace
+	commits int         // transactions committed
+	dirty   atomic.Bool // results may be due without any input
+
+	mu         sync.Mutex // held by a transaction and by assigned
+	owned      []*worker  // by partition, ascending
+	assignedAt int64      // value of revocations when owned was assigned
+	settledAt  int64      // value of revocations when franz-go was settled; the loop's own
+
+	revocations atomic.Int64
+	wake        atomic.Pointer[context.CancelFunc] // ends the poll that waits
+	failure     atomic.Pointer[error]              // what another goroutine ran into
+}
+
+// fetchWait bounds how long a broker holds back a fetch without records. A
+// partition that is added meanwhile waits for it.
+const fetchWait = 250 * time.Millisecond
+
+// outputs are the topics of the processor's results.
+func outputs() []string {
+	return []string{event.TopicCorrelation, event.TopicCredit, event.TopicSpike, event.TopicDeadLetter}
+}
+
+func (s *session) run(ctx context.Context) error {
+	opts, err := kafka.Options(s.kafka, s.logger, s.meters)
+	if err != nil {
+		return err
+	}
+	opts = append(opts,
+		kgo.ConsumerGroup(s.cfg.Group),
+		kgo.InstanceID(s.cfg.InstanceID),
+		kgo.ConsumeTopics(s.inputs...),
+		kgo.Balancers(kgo.RangeBalancer()), // keeps partition p of all topics together
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.SessionTimeout(s.cfg.SessionTimeout),
+		kgo.HeartbeatInterval(s.cfg.SessionTimeout/5),
+		kgo.RebalanceTimeout(s.cfg.RebalanceTimeout),
+		kgo.FetchMaxWait(fetchWait),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.AdjustFetchOffsetsFn(s.assigned),
+		kgo.OnPartitionsRevoked(s.revoked),
+		kgo.OnPartitionsLost(s.revoked),
+		kgo.WithHooks(excluded{s}),
+		kgo.TransactionalID(s.cfg.Group+"-"+s.cfg.InstanceID),
+		kgo.TransactionTimeout(s.cfg.TransactionTimeout),
+		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+	)
+	s.txn, err = kgo.NewGroupTransactSession(append(opts, s.options...)...)
+	if err != nil {
+		return fmt.Errorf("configure the Kafka client: %w: %w", err, errFatal)
+	}
+	// A static member does not leave its group when it closes, so nobody else is
+	// disturbed if it is back before its session times out.
+	defer s.txn.CloseAllowingRebalance()
+	// Asking early aborts at once what a former life left open, instead of
+	// letting everybody wait for its timeout.
+	wait, cancel := context.WithTimeout(ctx, s.cfg.TransactionTimeout)
+	defer cancel()
+	if _, _, err := s.txn.Client().ProducerID(wait); err != nil {
+		return fmt.Errorf("begin as transactional producer: %w", err)
+	}
+	for ctx.Err() == nil {
+		if err := s.cycle(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fail ends the session with what another goroutine ran into.
+func (s *session) fail(err error) {
+	s.failure.CompareAndSwap(nil, &err)
+	s.interrupt()
+}
+
+func (s *session) failed() error {
+	if err := s.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (s *session) interrupt() {
+	if wake := s.wake.Load(); wake != nil {
+		(*wake)()
+	}
+}
+
+// assigned takes over the partitions of a new assignment: it restores those
+// whose state is not in memory, before anything of them is consumed. franz-go
+// calls it with the committed offsets, having waited for them to be stable.
+func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	at := s.revocations.Load()
+	s.mu.Lock() // waits for a transaction that began before the rebalance
+	defer s.mu.Unlock()
+	partitions, err := copartitioned(offsets, s.inputs)
+	if err == nil {
+		err = s.restore(ctx, partitions)
+	}
+	if err != nil {
+		if ctx.Err() == nil { // otherwise the next rebalance is there already
+			s.fail(err)
+		}
+		return nil, err
+	}
+	maps.DeleteFunc(s.workers, func(p int32, _ *worker) bool { return !slices.Contains(partitions, p) })
+	s.owned, s.assignedAt = s.owned[:0], at
+	for _, p := range partitions {
+		s.owned = append(s.owned, s.workers[p])
+	}
+	s.dirty.Store(true)
+	s.logger.InfoContext(ctx, "consuming", slog.Any("flywheel.partitions", partitions))
+	s.readyOnce.Do(func() { close(s.ready) })
+	return offsets, nil
+}
+
+// copartitioned returns the partitions assigned, ascending, having made sure
+// that each is assigned of every topic.
+func copartitioned(offsets map[string]map[int32]kgo.Offset, topics []string) ([]int32, error) {
+	all := make(map[int32]bool)
+	for _, partitions := range offsets {
+		for p := range partitions {
+			all[p] = true
+		}
+	}
+	sorted := slices.Sorted(maps.Keys(all))
+	for _, p := range sorted {
+		for _, t := range topics {
+			if _, ok := offsets[t][p]; !ok {
+				return nil, fmt.Errorf("the group assigned partition %d without that of topic %q: run the same version as every processor of the group, and give every input topic equally many partitions (see 'flywheel topics check')", p, t)
+			}
+		}
+	}
+	return sorted, nil
+}
+
+func (s *session) revoked(context.Context, *kgo.Client, map[string][]int32) {
+	s.revocations.Add(1)
+	s.interrupt()
+}
+
+// excluded hears why the group does not want this processor any more.
+type excluded struct{ *session }
+
+// OnGroupManageError implements kgo.HookGroupManageError.
+func (s excluded) OnGroupManageError(err error) {
+	s.fail(fmt.Errorf("the group has excluded this processor: it was silent for longer than processor.session_timeout, or the group was reset: %w", err))
+}
+
+// settle, after a revocation, clears franz-go's memory of it, which would abort
+// the next transaction although that one began later.
+func (s *session) settle(ctx context.Context) error {
+	at := s.revocations.Load()
+	if s.settledAt == at {
+		return nil
+	}
+	if err := s.txn.Begin(); err != nil {
+		return fmt.Errorf("settle after a rebalance: %w", err)
+	}
+	if _, err := s.txn.End(ctx, kgo.TryAbort); err != nil {
+		return fmt.Errorf("settle after a rebalance: %w", err)
+	}
+	s.settledAt = at
+	return nil
+}
+
+// current returns the workers that may take part in a transaction: none while
+// a rebalance is under way.
+func (s *session) current() []*worker {
+	if at := s.revocations.Load(); s.assignedAt != at || s.settledAt != at {
+		return nil
+	}
+	return s.owned
+}
+
+// pollRecordsMax bounds what one poll returns, and so how far a cycle overruns.
+const pollRecordsMax = 20_000
+
+// poll returns records, or none once the time is over, ctx has ended, or a
+// rebalance or failure wants attention.
+func (s *session) poll(ctx context.Context, until time.Time, recordsMax int) (kgo.Fetches, error) {
+	wait, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	s.wake.Store(&cancel)
+	if s.settledAt != s.revocations.Load() || s.failure.Load() != nil {
+		cancel() // it came before there was a poll to end
+	}
+	fetches := s.txn.PollRecords(wait, min(recordsMax, pollRecordsMax))
+	if err := s.failed(); err != nil {
+		return nil, err
+	}
+	for _, e := range fetches.Errors() {
+		if !errors.Is(e.Err, context.Canceled) && !errors.Is(e.Err, context.DeadlineExceeded) {
+			return nil, fmt.Errorf("consume partition %d of topic %q: %w", e.Partition, e.Topic, e.Err)
+		}
+	}
+	return fetches, nil
+}
+
+// idle bounds how long a poll waits while nothing is to be refreshed.
+const idle = time.Second
+
+// cycle gathers records for one commit interval, refreshes results and commits.
+// Without records and without anything to refresh it only waits.
+func (s *session) cycle(ctx context.Context) error {
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	started := time.Now()
+	wait := idle
+	if s.dirty.Load() {
+		wait = s.cfg.CommitInterval
+	}
+	defer s.txn.AllowRebalance()
+	fetches, err := s.poll(ctx, started.Add(wait), s.cfg.CommitRecords)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	workers := s.current()
+	records := fetches.NumRecords()
+	switch {
+	case len(workers) == 0 && records > 0:
+		return errors.New("a rebalance overtook the poll")
+	case len(workers) == 0, records == 0 && !s.dirty.Load():
+		return nil
+	}
+
+	t := s.newTransaction(ctx, workers)
+	defer t.close()
+	until := time.Now().Add(s.cfg.CommitInterval)
+	for records > 0 {
+		if err := t.process(fetches); err != nil {
+			return t.abort(err)
+		}
+		if t.records >= s.cfg.CommitRecords {
+			break
+		}
+		if fetches, err = s.poll(ctx, until, s.cfg.CommitRecords-t.records); err != nil {
+			return t.abort(err)
+		}
+		records = fetches.NumRecords()
+	}
+	if err := t.refresh(); err != nil {
+		return t.abort(err)
+	}
+	return t.commit()
+}

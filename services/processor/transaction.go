@@ -1,0 +1,249 @@
+package processor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sourcegraph/conc/iter"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/plugin/kotel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// transaction is what is committed together: refused records, results, the
+// changelog, and the offsets of the input they stem from.
+type transaction struct {
+	*session
+
+	ctx     context.Context // outlives a request to stop, but not the broker's patience
+	cancel  context.CancelFunc
+	span    trace.Span
+	header  []kgo.RecordHeader // the trace, for what is produced
+	workers []*worker
+	started time.Time
+	records int
+
+	once     sync.Once
+	began    error
+	produced atomic.Int64
+	lost     atomic.Pointer[error] // the first record that was not delivered
+}
+
+func (s *session) newTransaction(ctx context.Context, workers []*worker) *transaction {
+	t := &transaction{session: s, workers: workers, started: time.Now()}
+	t.ctx, t.cancel = context.WithTimeout(context.WithoutCancel(ctx), s.cfg.TransactionTimeout)
+	t.ctx, t.span = s.tracer.Start(t.ctx, "process transaction", trace.WithSpanKind(trace.SpanKindConsumer))
+	if t.span.SpanContext().IsSampled() {
+		r := new(kgo.Record)
+		propagation.TraceContext{}.Inject(t.ctx, kotel.NewRecordCarrier(r))
+		t.header = r.Headers
+	}
+	return t
+}
+
+func (t *transaction) close() {
+	t.span.SetAttributes(attribute.Int("messaging.batch.message_count", t.records), attribute.Int64("flywheel.records.produced", t.produced.Load()))
+	t.span.End()
+	t.cancel()
+}
+
+// batch is what one poll returned for one partition number, by topic.
+type batch struct {
+	worker *worker
+	topics []kgo.FetchTopicPartition
+	err    error
+}
+
+// linksMax bounds how many of the traces that led to a transaction it links to.
+const linksMax = 16
+
+// process applies the records of one poll: partitions in parallel, and within
+// a partition one topic after the other, each in its order.
+func (t *transaction) process(fetches kgo.Fetches) error {
+	batches := make([]batch, len(t.workers))
+	byPartition := make(map[int32]*batch, len(t.workers))
+	for i, w := range t.workers {
+		batches[i].worker = w
+		byPartition[w.partition] = &batches[i]
+	}
+	links := 0
+	var stray error
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if len(p.Records) == 0 {
+			return
+		}
+		b := byPartition[p.Partition]
+		if b == nil {
+			stray = fmt.Errorf("partition %d of topic %q was consumed without being assigned", p.Partition, p.Topic)
+			return
+		}
+		b.topics = append(b.topics, p)
+		t.records += len(p.Records)
+		if links < linksMax && len(p.Records[0].Headers) > 0 && t.span.IsRecording() {
+			if from := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), kotel.NewRecordCarrier(p.Records[0]))); from.IsValid() {
+				t.span.AddLink(trace.Link{SpanContext: from})
+				links++
+			}
+		}
+	})
+	if stray != nil {
+		return stray
+	}
+	batches = slices.DeleteFunc(batches, func(b batch) bool { return len(b.topics) == 0 })
+	t.parallel(len(batches), func(i int) {
+		b := &batches[i]
+		slices.SortFunc(b.topics, func(x, y kgo.FetchTopicPartition) int { return cmp.Compare(x.Topic, y.Topic) })
+		b.err = b.worker.process(t, b.topics)
+	})
+	for _, b := range batches {
+		if b.err != nil {
+			return fmt.Errorf("process partition %d: %w", b.worker.partition, b.err)
+		}
+	}
+	return nil
+}
+
+// parallel calls f for 0 to n−1 on as many goroutines as the configuration
+// allows, and waits.
+func (t *transaction) parallel(n int, f func(i int)) {
+	indices := make([]int, n)
+	for i := range indices {
+		indices[i] = i
+	}
+	iter.Iterator[int]{MaxGoroutines: t.cfg.Workers}.ForEach(indices, func(i *int) { f(*i) })
+}
+
+// refresh publishes the results that are due, within the time that refreshing
+// may take, and then the changes of every state touched.
+func (t *transaction) refresh() error {
+	now := time.Now().UnixMilli()
+	busy := 0
+	for _, w := range t.workers {
+		if w.state.Stats().Dirty > 0 {
+			busy++
+		}
+	}
+	budget := t.pace.budget(t.cfg, busy)
+	errs := make([]error, len(t.workers))
+	t.parallel(len(t.workers), func(i int) { errs[i] = t.workers[i].refresh(t, now, budget) })
+	t.pace.learn()
+	return errors.Join(errs...)
+}
+
+// produce adds one record to the transaction, which begins with the first. The
+// record and what it points to must not change until the transaction has ended.
+func (t *transaction) produce(r *kgo.Record, promise func(*kgo.Record, error)) error {
+	if err := t.begin(); err != nil {
+		return err
+	}
+	t.produced.Add(1)
+	t.txn.Produce(t.ctx, r, promise)
+	return nil
+}
+
+func (t *transaction) delivered(r *kgo.Record, err error) {
+	if err != nil {
+		err = fmt.Errorf("produce to partition %d of topic %q: %w", r.Partition, r.Topic, err)
+		t.lost.CompareAndSwap(nil, &err)
+	}
+}
+
+func (t *transaction) begin() error {
+	t.once.Do(func() {
+		if err := t.txn.Begin(); err != nil {
+			t.began = fmt.Errorf("begin a transaction: %w", err)
+		}
+	})
+	return t.began
+}
+
+// abort ends the transaction without effect and returns why, which ends the
+// session as well.
+func (t *transaction) abort(why error) error {
+	t.span.SetStatus(codes.Error, why.Error())
+	t.metrics.aborts.Add(t.ctx, 1)
+	if t.begin() == nil {
+		if _, err := t.txn.End(t.ctx, kgo.TryAbort); err != nil {
+			return fmt.Errorf("%w (and the abort failed: %w)", why, err)
+		}
+	}
+	return why
+}
+
+// commit makes the transaction's effects visible, all of them or none. Any
+// error ends the session: only a new one learns what the broker has decided.
+func (t *transaction) commit() error {
+	if t.records == 0 && t.produced.Load() == 0 {
+		t.settleWorkers()
+		return nil
+	}
+	if err := t.begin(); err != nil {
+		return err
+	}
+	if err := t.txn.Client().Flush(t.ctx); err != nil {
+		return t.abort(fmt.Errorf("deliver the results: %w", err))
+	}
+	if err := t.lost.Load(); err != nil {
+		return t.abort(*err)
+	}
+	ending := time.Now()
+	committed, err := t.txn.End(kgo.PreTxnCommitFnContext(t.ctx, t.fence), kgo.TryCommit)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("commit a transaction: %w", err)
+	case !committed:
+		err = errors.New("the transaction was aborted: the group rebalanced, or its coordinator moved")
+	}
+	if err != nil {
+		t.span.SetStatus(codes.Error, err.Error())
+		t.metrics.aborts.Add(t.ctx, 1)
+		return err
+	}
+	t.commits++
+	t.settleWorkers()
+	t.metrics.committed(t.ctx, t, time.Since(ending))
+	return nil
+}
+
+// fence makes sure that the transaction commits at least one offset: with it
+// the coordinator checks that this processor still belongs to the group's
+// generation. A transaction of results alone would otherwise slip through when
+// its processor has been excluded meanwhile.
+func (t *transaction) fence(req *kmsg.TxnOffsetCommitRequest) error {
+	if len(req.Topics) > 0 {
+		return nil
+	}
+	for topic, partitions := range t.txn.Client().CommittedOffsets() {
+		for p, at := range partitions {
+			if at.Offset < 0 {
+				continue
+			}
+			again := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			again.Partition, again.Offset, again.LeaderEpoch, again.Metadata = p, at.Offset, at.Epoch, &req.MemberID
+			rt := kmsg.NewTxnOffsetCommitRequestTopic()
+			rt.Topic, rt.Partitions = topic, append(rt.Partitions, again)
+			req.Topics = append(req.Topics, rt)
+			return nil
+		}
+	}
+	return errors.New("no input was ever committed, so nothing can be due")
+}
+
+// settleWorkers notes that what is in memory is what is committed.
+func (t *transaction) settleWorkers() {
+	dirty := false
+	for _, w := range t.workers {
+		dirty = w.settled() || dirty
+	}
+	t.dirty.Store(dirty)
+}
