@@ -132,7 +132,7 @@ func (s *session) write(ctx context.Context) error {
 		}
 		for _, w := range left {
 			if clickhouse.FaultOf(w.err) == clickhouse.FaultSchema {
-				return fmt.Errorf("the tables of ClickHouse have changed under the sink: %w", w.err)
+				return fmt.Errorf("the tables of ClickHouse have changed under the sink: %w and start it again: %w", clickhouse.ErrMigrate, w.err)
 			}
 		}
 		if ctx.Err() != nil {

@@ -72,7 +72,7 @@ func (s *Sink) newSession(ctx context.Context, conn driver.Conn) (*session, erro
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.SessionTimeout(s.cfg.SessionTimeout),
-		kgo.HeartbeatInterval(s.cfg.SessionTimeout / 10),
+		kgo.HeartbeatInterval(s.cfg.SessionTimeout / 15),
 		kgo.RebalanceTimeout(s.cfg.RebalanceTimeout),
 		kgo.OnPartitionsAssigned(d.assigned),
 		kgo.OnPartitionsRevoked(d.released),

@@ -12,7 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"flywheel/pkg/clickhouse"
@@ -37,6 +38,8 @@ type world struct {
 	registry   codec.Registry
 	encoder    *codec.Encoder
 	client     *kgo.Client
+	meters     *metric.ManualReader
+	provider   *metric.MeterProvider
 	seq        int
 }
 
@@ -44,7 +47,8 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	cluster := testkit.Kafka(t, kfake.GroupMinSessionTimeout(time.Second),
 		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
-	w := &world{t: t, cluster: cluster, kafka: kafka.DefaultConfig()}
+	w := &world{t: t, cluster: cluster, kafka: kafka.DefaultConfig(), meters: metric.NewManualReader()}
+	w.provider = metric.NewMeterProvider(metric.WithReader(w.meters))
 	w.kafka.Brokers, w.kafka.Topics.Partitions = cluster.ListenAddrs(), partitions
 	w.client = testkit.KafkaClient(t, cluster)
 	topics, err := kafka.NewTopics(w.kafka, w.client)
@@ -86,7 +90,7 @@ func configOf(t testing.TB, dsn string) clickhouse.Config {
 
 func (w *world) config() sink.Config {
 	cfg := sink.DefaultConfig()
-	cfg.FlushInterval, cfg.RetryPause = 20*time.Millisecond, 100*time.Millisecond
+	cfg.FlushInterval, cfg.RetryPause, cfg.SessionTimeout = 20*time.Millisecond, 100*time.Millisecond, 1500*time.Millisecond
 	return cfg
 }
 
@@ -104,7 +108,7 @@ func (w *world) start(change func(*sink.Config), options ...kgo.Opt) *member {
 	if change != nil {
 		change(&cfg)
 	}
-	s, err := sink.New(cfg, w.kafka, w.clickhouse, w.registry, logger(w.t), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider(), options...)
+	s, err := sink.New(cfg, w.kafka, w.clickhouse, w.registry, logger(w.t), w.provider, tracenoop.NewTracerProvider(), options...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -192,6 +196,19 @@ func (w *world) review(brand string) *event.AmazonReview {
 	}
 }
 
+// views returns an observation that nobody has sent before.
+func (w *world) views(brand string) *event.TikTokContentStatistics {
+	w.seq++
+	now := time.Now().UnixMilli()
+	return &event.TikTokContentStatistics{
+		Header: event.Header{
+			EventID: event.NewID("tiktok_content_statistics", brand, "tiktok", "video", int64(w.seq)), BrandID: brand,
+			OccurredAtMs: now, ObservedAtMs: now, Source: "tiktok", NaturalKey: "video", Version: int64(w.seq),
+		},
+		ContentID: "video", PublishedAtMs: now - 1000, Views: int64(w.seq),
+	}
+}
+
 func brand(i int) string { return fmt.Sprintf("brand-%02d", i) }
 
 // load sends n valid events of many brands.
@@ -206,6 +223,11 @@ func (w *world) load(n int) {
 
 // drained waits until the group has committed all input.
 func (w *world) drained() {
+	w.t.Helper()
+	w.drainedBy(w.config().Group)
+}
+
+func (w *world) drainedBy(name string) {
 	w.t.Helper()
 	admin := kadm.NewClient(w.client)
 	file, err := schemas.LoadTopics()
@@ -223,7 +245,7 @@ func (w *world) drained() {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		group, err := admin.FetchOffsets(w.t.Context(), w.config().Group)
+		group, err := admin.FetchOffsets(w.t.Context(), name)
 		if err != nil {
 			return false
 		}
@@ -255,6 +277,24 @@ func (w *world) count(query string, args ...any) uint64 {
 		w.t.Fatal(err)
 	}
 	return n
+}
+
+// points returns what a counter of the sinks has counted.
+func (w *world) points(name string) []metricdata.DataPoint[int64] {
+	w.t.Helper()
+	var all metricdata.ResourceMetrics
+	if err := w.meters.Collect(w.t.Context(), &all); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if m.Name == name {
+				return m.Data.(metricdata.Sum[int64]).DataPoints
+			}
+		}
+	}
+	w.t.Fatalf("no metric is called %s", name)
+	return nil
 }
 
 // reviews expects all events of load to be there, each once.

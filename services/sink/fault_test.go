@@ -1,0 +1,521 @@
+package sink_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"flywheel/pkg/clickhouse"
+	"flywheel/pkg/codec"
+	"flywheel/pkg/event"
+	"flywheel/services/sink"
+)
+
+// gate passes connections on to ClickHouse, or breaks them while it is shut.
+type gate struct {
+	to   string
+	addr string
+
+	mu    sync.Mutex
+	shut  bool
+	conns map[net.Conn]bool
+	tried atomic.Int64 // connections that were refused
+}
+
+// throughGate puts a gate between the sinks and ClickHouse.
+func (w *world) throughGate() *gate {
+	w.t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	g := &gate{to: w.clickhouse.Addresses[0], addr: listener.Addr().String(), conns: make(map[net.Conn]bool)}
+	w.clickhouse.Addresses = []string{g.addr}
+	w.t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go g.pass(conn)
+		}
+	}()
+	return g
+}
+
+func (g *gate) pass(client net.Conn) {
+	defer client.Close()
+	server, err := net.Dial("tcp4", g.to)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	g.mu.Lock()
+	if g.shut {
+		g.mu.Unlock()
+		g.tried.Add(1)
+		return
+	}
+	g.conns[client], g.conns[server] = true, true
+	g.mu.Unlock()
+	done := make(chan struct{}, 2)
+	for _, p := range [][2]net.Conn{{client, server}, {server, client}} {
+		go func() {
+			_, _ = io.Copy(p[0], p[1])
+			done <- struct{}{}
+		}()
+	}
+	<-done
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.conns, client)
+	delete(g.conns, server)
+}
+
+// set shuts or opens the gate; what is under way when it shuts breaks.
+func (g *gate) set(shut bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.shut = shut
+	if shut {
+		for c := range g.conns {
+			_ = c.Close()
+		}
+	}
+}
+
+func TestReplaysCollapse(t *testing.T) {
+	w := newWorld(t)
+	w.load(300)
+	for _, group := range []string{"one", "two"} {
+		m := w.start(func(c *sink.Config) { c.Group = group })
+		w.drainedBy(group)
+		w.end(m)
+		w.reviews()
+	}
+}
+
+func TestARestartContinuesWhereItStopped(t *testing.T) {
+	w := newWorld(t)
+	for range 3 {
+		w.load(200)
+		m := w.start(nil)
+		<-m.Ready()
+		w.load(200)
+		w.end(m) // in the middle of it
+	}
+	m := w.start(nil)
+	w.drained()
+	w.reviews()
+	w.end(m)
+}
+
+func TestAnOutageOfClickHouseDelaysAndLosesNothing(t *testing.T) {
+	w := newWorld(t)
+	g := w.throughGate()
+	m := w.start(nil)
+	w.load(200)
+	w.drained()
+	g.set(true)
+	w.load(200)
+	w.eventually("the sink is not ready", func() bool { return m.Check(t.Context()) != nil })
+	refused := g.tried.Load()
+	w.eventually("the sink tries on", func() bool { return g.tried.Load() > refused+2 })
+	if n := w.count("SELECT uniqExact(event_id) FROM amazon_review"); n != 200 {
+		t.Errorf("%d reviews got through", n)
+	}
+	g.set(false)
+	w.drained()
+	w.reviews()
+	w.eventually("the sink is ready again", func() bool { return m.Check(t.Context()) == nil })
+	w.end(m)
+}
+
+func TestClickHouseIsWaitedForAtStart(t *testing.T) {
+	w := newWorld(t)
+	g := w.throughGate()
+	g.set(true)
+	w.load(100)
+	m := w.start(nil)
+	w.eventually("the sink tries on", func() bool { return g.tried.Load() > 2 })
+	if err := m.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "ClickHouse does not answer at "+g.addr) {
+		t.Errorf("a sink that waits is ready, or says %v", err)
+	}
+	g.set(false)
+	w.drained()
+	w.reviews()
+	w.end(m)
+}
+
+func TestASinkThatWaitsForClickHouseStopsWhenAsked(t *testing.T) {
+	w := newWorld(t)
+	g := w.throughGate()
+	g.set(true)
+	m := w.start(nil)
+	w.eventually("the sink tries", func() bool { return g.tried.Load() > 0 })
+	w.end(m)
+	g.set(false)
+
+	m = w.start(func(c *sink.Config) { c.DrainTimeout = 50 * time.Millisecond })
+	<-m.Ready()
+	g.set(true)
+	w.load(100)
+	w.eventually("the sink has rows it cannot write", func() bool { return m.Check(t.Context()) != nil })
+	w.end(m)
+	g.set(false)
+	m = w.start(nil)
+	w.drained()
+	w.reviews()
+	w.end(m)
+}
+
+// The rows are written and their offsets are not: what a kill between the two
+// leaves behind.
+func TestRowsWrittenWithoutACommitCountOnce(t *testing.T) {
+	w := newWorld(t)
+	var refused atomic.Bool
+	refused.Store(true)
+	w.cluster.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if refused.Load() {
+			return nil, errors.New("the connection breaks"), true
+		}
+		return nil, nil, false
+	})
+	w.load(300)
+	m := w.start(func(c *sink.Config) { c.DrainTimeout = 50 * time.Millisecond })
+	w.eventually("all rows are written", func() bool { return w.count("SELECT uniqExact(event_id) FROM amazon_review") == 300 })
+	w.end(m)
+	refused.Store(false)
+	m = w.start(nil)
+	w.drained()
+	w.reviews()
+	w.end(m)
+	if n := w.count("SELECT count() FROM (SELECT _part FROM amazon_review GROUP BY _part)"); n < 1 {
+		t.Errorf("%d parts", n)
+	}
+}
+
+func TestWhatTheProcessorRefusesIsPassedOver(t *testing.T) {
+	w := newWorld(t)
+	change := func(f func(*event.AmazonReview)) *kgo.Record {
+		v := w.review("acme")
+		w.seq--
+		f(v)
+		return w.record(v)
+	}
+	unchanged := func(*event.AmazonReview) {}
+	unknown := change(unchanged)
+	unknown.Value = append([]byte{0, 0, 1, 0, 0}, unknown.Value[5:]...)
+	cutOff := change(unchanged)
+	cutOff.Value = cutOff.Value[:len(cutOff.Value)-3]
+	wrongTopic := change(unchanged)
+	wrongTopic.Topic = event.TopicTikTok
+	wrongKey := change(unchanged)
+	wrongKey.Key = []byte("other")
+	w.send(
+		unknown, cutOff, wrongTopic, wrongKey,
+		change(func(v *event.AmazonReview) { v.Stars = 6 }),
+		&kgo.Record{Topic: event.TopicShopify, Value: make([]byte, 900_000)},
+		&kgo.Record{Topic: event.TopicBrand, Key: []byte("acme")},
+	)
+	w.load(32) // behind the poison, in the same partitions
+	late := w.review("acme")
+	late.OccurredAtMs -= 90 * 24 * 3_600_000
+	w.send(w.record(late))
+	m := w.start(nil)
+	w.drained()
+	w.end(m)
+	w.reviews()
+	if n := w.count("SELECT count() FROM dead_letter"); n != 0 {
+		t.Errorf("%d dead letters of records that are the processor's to refuse", n)
+	}
+	want := map[string]int64{
+		"channel.amazon unknown_schema": 1, "channel.amazon malformed": 1, "channel.tiktok wrong_topic": 1, "channel.amazon wrong_key": 1,
+		"channel.amazon invalid": 1, "channel.shopify unknown_schema": 1, "flywheel.brand malformed": 1,
+	}
+	if diff := cmp.Diff(want, w.skipped()); diff != "" {
+		t.Errorf("skipped (-want +counted):\n%s", diff)
+	}
+}
+
+// Nobody but the sink tells of results that cannot be read.
+func TestAnUnreadableResultBecomesADeadLetter(t *testing.T) {
+	w := newWorld(t)
+	w.send(
+		&kgo.Record{Topic: event.TopicCorrelation, Key: []byte("acme"), Value: []byte("{}")},
+		&kgo.Record{Topic: event.TopicDeadLetter, Key: []byte("acme"), Value: []byte("{}")}, // not told again
+	)
+	m := w.start(nil)
+	w.eventually("the dead letter has arrived", func() bool { return w.count("SELECT count() FROM dead_letter") > 0 })
+	w.drained()
+	w.end(m)
+	if n := w.count("SELECT count() FROM dead_letter FINAL WHERE topic = 'flywheel.correlation' AND reason = 'malformed' AND payload = '{}' AND brand_id = 'acme'"); n != 1 {
+		t.Errorf("%d dead letters of the correlation", n)
+	}
+	if n := w.count("SELECT count() FROM dead_letter FINAL"); n != 1 {
+		t.Errorf("%d dead letters in all", n)
+	}
+}
+
+func TestARowThatClickHouseRefusesGoesToTheDeadLettersAlone(t *testing.T) {
+	w := newWorld(t)
+	if err := w.conn.Exec(t.Context(), "ALTER TABLE amazon_review ADD CONSTRAINT not_b0666 CHECK asin != 'B0666'"); err != nil {
+		t.Fatal(err)
+	}
+	w.load(150)
+	refused := make([]*event.AmazonReview, 3)
+	for i := range refused {
+		refused[i] = w.review(brand(i))
+		refused[i].ASIN = "B0666"
+		w.seq--
+		w.send(w.record(refused[i]))
+		w.load(50)
+	}
+	m := w.start(nil)
+	w.eventually("the dead letters have arrived", func() bool { return w.count("SELECT uniqExact(event_id) FROM dead_letter") == 3 })
+	w.drained()
+	w.end(m)
+	w.reviews()
+	for _, r := range refused {
+		if n := w.count("SELECT count() FROM dead_letter FINAL WHERE event_id = $1 AND brand_id = $2 AND reason = 'invalid' AND record = 'amazon_review' AND detail LIKE '%not_b0666%'", r.EventID.String(), r.BrandID); n != 1 {
+			t.Errorf("%d dead letters of event %s", n, r.EventID)
+		}
+	}
+	if n := w.skipped()["channel.amazon parked"]; n != 3 {
+		t.Errorf("%d rows were counted as parked", n)
+	}
+}
+
+func TestAValueBeyondItsColumnGoesToTheDeadLetters(t *testing.T) {
+	w := newWorld(t)
+	w.send(
+		w.record(&event.Brand{BrandID: "far", Holidays: []int32{1, 70_000}}),
+		w.record(&event.Brand{BrandID: "near", Holidays: []int32{1, 2}}),
+		w.record(&event.Spike{BrandID: "far", Status: event.SpikeStatusActive, Tier: event.TierSettled, StartedAtMs: 1 << 60}),
+		w.record(&event.Spike{BrandID: "near", Status: event.SpikeStatusActive, Tier: event.TierSettled, StartedAtMs: 1}),
+	)
+	m := w.start(nil)
+	w.eventually("the dead letters have arrived", func() bool { return w.count("SELECT count() FROM dead_letter FINAL") == 2 })
+	w.drained()
+	w.end(m)
+	for _, table := range []string{"brand", "spike"} {
+		if n := w.count("SELECT count() FROM " + table + " WHERE brand_id = 'near'"); n != 1 {
+			t.Errorf("%d good rows in table %s", n, table)
+		}
+		if n := w.count("SELECT count() FROM " + table); n != 1 {
+			t.Errorf("%d rows in table %s", n, table)
+		}
+	}
+}
+
+func TestSinksShareAndHandOverPartitions(t *testing.T) {
+	w := newWorld(t)
+	one := w.start(nil)
+	w.load(300)
+	w.drained()
+	two := w.start(nil)
+	for range 10 {
+		w.load(60)
+	}
+	<-two.Ready()
+	w.load(300)
+	w.end(one)
+	w.load(300)
+	w.drained()
+	w.reviews()
+	w.end(two)
+}
+
+// While rows wait for ClickHouse the group may take their partitions away; what
+// was taken away is not committed by the one that lost it.
+func TestPartitionsAreHandedOverDuringAnOutage(t *testing.T) {
+	w := newWorld(t)
+	direct := w.clickhouse
+	g := w.throughGate()
+	one := w.start(nil)
+	w.load(200)
+	w.drained()
+	g.set(true)
+	w.load(200)
+	w.eventually("rows wait", func() bool { return one.Check(t.Context()) != nil })
+	w.clickhouse = direct
+	two := w.start(nil)
+	<-two.Ready()
+	w.load(200)
+	w.eventually("the other writes", func() bool { return w.count("SELECT uniqExact(event_id) FROM amazon_review") > 200 })
+	g.set(false)
+	w.drained()
+	w.reviews()
+	w.end(one)
+	w.end(two)
+	w.reviews()
+}
+
+func TestASecondSinkOfTheSameNameIsNamed(t *testing.T) {
+	w := newWorld(t)
+	named := func(c *sink.Config) { c.InstanceID = "one" }
+	one := w.start(named)
+	<-one.Ready()
+	w.load(100)
+	w.drained()
+	two := w.start(named)
+	if err := w.wait(one); err == nil || !strings.Contains(err.Error(), "sink.instance_id") {
+		t.Errorf("the older one returned %v", err)
+	}
+	w.load(100)
+	w.drained()
+	w.reviews()
+	w.end(two)
+}
+
+// outage is a registry that can be down.
+type outage struct {
+	codec.Registry
+	down atomic.Bool
+	seen atomic.Int64
+}
+
+func (o *outage) Schema(ctx context.Context, id uint32) (string, error) {
+	if o.down.Load() {
+		o.seen.Add(1)
+		return "", io.ErrUnexpectedEOF
+	}
+	return o.Registry.Schema(ctx, id)
+}
+
+func TestAnUnreachableRegistryDelaysAndLosesNothing(t *testing.T) {
+	w := newWorld(t)
+	registry := &outage{Registry: w.registry}
+	registry.down.Store(true)
+	w.registry = registry
+	m := w.start(nil)
+	w.load(50)
+	w.eventually("the registry was asked again", func() bool { return registry.seen.Load() > 2 })
+	if m.Check(t.Context()) == nil {
+		t.Error("a sink that can read nothing is ready")
+	}
+	w.end(m) // it stops when asked, all the same
+	m = w.start(nil)
+	seen := registry.seen.Load()
+	w.eventually("the registry was asked again", func() bool { return registry.seen.Load() > seen })
+	registry.down.Store(false)
+	w.drained()
+	w.reviews()
+	if err := m.Check(t.Context()); err != nil {
+		t.Errorf("a sink that delivers is not ready: %v", err)
+	}
+	w.end(m)
+}
+
+func TestTablesThatVanishEndTheSink(t *testing.T) {
+	w := newWorld(t)
+	m := w.start(nil)
+	w.load(10)
+	w.drained()
+	if err := w.conn.Exec(t.Context(), "DROP TABLE amazon_review SYNC"); err != nil {
+		t.Fatal(err)
+	}
+	w.load(10)
+	if err := w.wait(m); !errors.Is(err, clickhouse.ErrMigrate) || !strings.Contains(err.Error(), "amazon_review") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhatCannotWorkIsRefusedAtStart(t *testing.T) {
+	for name, tc := range map[string]struct {
+		prepare func(*world)
+		want    string
+	}{
+		"a topic with another partition count": {func(w *world) {
+			w.kafka.Topics.Partitions = partitions + 1
+		}, "have 4 partitions"},
+		"a wrong broker address": {func(w *world) {
+			w.kafka.Brokers, w.kafka.ConnectTimeout = []string{"127.0.0.1:1"}, 50*time.Millisecond
+		}, "correct kafka.brokers"},
+		"a wrong password": {func(w *world) {
+			w.clickhouse.Password = "guessed"
+		}, "correct clickhouse.user and clickhouse.password"},
+		"a database that is missing": {func(w *world) {
+			w.clickhouse.Database = "nowhere"
+		}, "run 'flywheel migrate'"},
+		"a migration that is missing": {func(w *world) {
+			w.exec("ALTER TABLE schema_migration DELETE WHERE number = 7 SETTINGS mutations_sync = 2")
+		}, "lacks migration 0007_amazon_traffic_hour: run 'flywheel migrate'"},
+		"a table that is missing": {func(w *world) {
+			w.exec("DROP TABLE spike SYNC")
+		}, `there is no table "spike": run 'flywheel migrate'`},
+		"a column of another type": {func(w *world) {
+			w.exec("ALTER TABLE spike MODIFY COLUMN peak_z String")
+		}, `table "spike" is not what this program needs, for column "peak_z" float64 does not fit type String: run 'flywheel migrate'`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			tc.prepare(w)
+			if err := w.wait(w.start(nil)); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func (w *world) exec(statement string) {
+	w.t.Helper()
+	if err := w.conn.Exec(w.t.Context(), statement); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*sink.Config)
+		want   string
+	}{
+		"no group":                        {func(c *sink.Config) { c.Group = "" }, "group:"},
+		"a name too long":                 {func(c *sink.Config) { c.InstanceID = strings.Repeat("x", 300) }, "instance_id:"},
+		"no rows in a batch":              {func(c *sink.Config) { c.FlushRows = 0 }, "flush_rows: 0"},
+		"a batch ClickHouse would split":  {func(c *sink.Config) { c.FlushRows = 1_000_000 }, "flush_rows: 1000000"},
+		"a batch smaller than one record": {func(c *sink.Config) { c.FlushBytes = 1000 }, "flush_bytes: 1000"},
+		"a flush that never comes":        {func(c *sink.Config) { c.FlushInterval = time.Hour }, "flush_interval: 1h0m0s"},
+		"no pause":                        {func(c *sink.Config) { c.RetryPause = 0 }, "retry_pause: 0s"},
+		"a negative wait":                 {func(c *sink.Config) { c.StartTimeout = -1 }, "start_timeout"},
+		"no time to drain":                {func(c *sink.Config) { c.DrainTimeout = 0 }, "drain_timeout: 0s"},
+		"a session of no length":          {func(c *sink.Config) { c.SessionTimeout = 0 }, "session_timeout: 0s"},
+		"a rebalance of no length":        {func(c *sink.Config) { c.RebalanceTimeout = 0 }, "rebalance_timeout: 0s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := sink.DefaultConfig()
+			tc.change(&cfg)
+			if err := cfg.Validate(); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+	if err := sink.DefaultConfig().Validate(); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
+}
+
+// skipped returns flywheel.sink.skipped by "topic reason".
+func (w *world) skipped() map[string]int64 {
+	w.t.Helper()
+	counts := make(map[string]int64)
+	for _, p := range w.points("flywheel.sink.skipped") {
+		topic, _ := p.Attributes.Value("messaging.destination.name")
+		reason, _ := p.Attributes.Value("flywheel.reason")
+		counts[fmt.Sprintf("%s %s", topic.AsString(), reason.AsString())] = p.Value
+	}
+	return counts
+}
