@@ -11,7 +11,7 @@ import (
 const (
 	ordersPerDay     = 45 // branded ones on Amazon
 	otherOrders      = 20
-	shopOrdersPerDay = 10 // through views, and shopDirect without
+	shopOrdersPerDay = 5 // through views, and shopDirect without
 	shopDirect       = 4
 	storeOrders      = 12
 	sessionsPerDay   = 60

@@ -22,7 +22,6 @@ type Ledger struct {
 	mu       sync.Mutex
 	summary  Summary
 	rows     map[event.Type]int64
-	ids      recent
 	letters  []DeadLetter
 	accounts []account
 }
@@ -128,6 +127,9 @@ type Spike struct {
 	EndMs     int64   `json:"end_ms"`
 	Views     int64   `json:"views"`  // the post will gain
 	Excess    float64 `json:"excess"` // expected extra searches
+	// Early says that it comes within the first ten days of the play: before
+	// anything can know the brand's usual level.
+	Early bool `json:"early"`
 }
 
 // Confounder is a declared event that moves Amazon's searches or sales.
@@ -140,7 +142,8 @@ type Confounder struct {
 
 // account is what the ledger holds of one brand.
 type account struct {
-	feeds   map[string]*feed // by source
+	feeds   map[string]*feed   // by source
+	ids     map[string]*recent // by topic: only of one topic acknowledgements come in order
 	revenue map[revenueKey]*money
 }
 
@@ -182,7 +185,7 @@ func newLedger(w *world) *Ledger {
 		summary: Summary{EventTime: time.UnixMilli(w.start).UTC(), Reasons: make(map[event.Reason]int64)},
 	}
 	for i := range l.accounts {
-		l.accounts[i] = account{make(map[string]*feed), make(map[revenueKey]*money)}
+		l.accounts[i] = account{make(map[string]*feed), make(map[string]*recent), make(map[revenueKey]*money)}
 	}
 	return l
 }
@@ -206,7 +209,11 @@ func (l *Ledger) acknowledge(it *item, r receipt) {
 	}
 	reason := it.poison.reason()
 	if it.poison == healthy || it.poison == fromFuture { // the raw tables hold it
-		if l.ids.add(it.record.Head().EventID, it.observedMs) {
+		ids := l.accounts[it.brand].ids
+		if ids[r.topic] == nil {
+			ids[r.topic] = new(recent)
+		}
+		if ids[r.topic].add(it.record.Head().EventID, it.observedMs) {
 			l.rows[it.record.Type()]++
 		}
 	}

@@ -57,7 +57,7 @@ type episode struct {
 	node     event.NodeName
 	from, to int64
 	name     string
-	lift     float64 // factor on searches of a promotion, on orders of a stock-out
+	lift     float64 // factor on searches of a promotion, on orders of a stock-out, on prices of a price change
 }
 
 // plan is what a brand will do.
@@ -66,6 +66,10 @@ type plan struct {
 	episodes []episode
 	spikes   []Spike
 }
+
+// warmUpMs is how much past a detector needs before it can know a brand's usual
+// level at each hour of working and free days.
+const warmUpMs = 10 * dayMs
 
 // newPlan draws the posts, promotions and stock-outs of a brand.
 func newPlan(cfg Config, t *traits, start, live, end int64) plan {
@@ -113,7 +117,7 @@ func newPlan(cfg Config, t *traits, start, live, end int64) plan {
 		}
 	}
 	for i := range p.posts {
-		p.spike(t, &p.posts[i], d.uniform(4, 8))
+		p.spike(t, &p.posts[i], d.uniform(6, 12), start)
 	}
 
 	k := newKernel(t.delay, t.halfLife, shortQuarters)
@@ -123,7 +127,7 @@ func newPlan(cfg Config, t *traits, start, live, end int64) plan {
 		// Views are heavy-tailed; the cap keeps an ordinary post from being a spike.
 		const sigma = 1.0
 		c.total = d.logNormal(t.views*math.Exp(-sigma*sigma/2), sigma)
-		c.total = min(c.total, 0.8*t.level/(t.persuasion()*peak(k, c, int(quarters))))
+		c.total = min(c.total, 0.5*t.level/(t.persuasion()*peak(k, c, int(quarters))))
 		p.posts = append(p.posts, c)
 	}
 	slices.SortStableFunc(p.posts, func(a, b post) int { return cmp.Compare(a.atMs, b.atMs) })
@@ -169,7 +173,7 @@ func peak(k kernel, c post, quarters int) float64 {
 
 // spike sizes a viral post so that its response peaks at a multiple of the
 // brand's level, and plants it unless the brand is null.
-func (p *plan) spike(t *traits, c *post, multiple float64) {
+func (p *plan) spike(t *traits, c *post, multiple float64, start int64) {
 	k := newKernel(t.delay, t.halfLife, shortQuarters)
 	first := floorDiv(c.atMs, quarterMs) * quarterMs
 	n := shortQuarters + int(8*c.tau/quarterMs)
@@ -193,11 +197,12 @@ func (p *plan) spike(t *traits, c *post, multiple float64) {
 		s.EndMs = at + quarterMs
 	}
 	if s.VisibleMs > 0 {
+		s.Early = s.VisibleMs < start+warmUpMs
 		p.spikes = append(p.spikes, s)
 	}
 }
 
-// declare draws promotions, a stock-out and a price change, away from the
+// declare draws promotions, a stock-out and a price cut, away from the
 // spikes, so that what moved search is never in doubt.
 func (p *plan) declare(d draw, t *traits, start, end int64) {
 	add := func(e episode, hours float64) {
@@ -205,8 +210,7 @@ func (p *plan) declare(d draw, t *traits, start, end int64) {
 			from := start + dayMs/2 + int64(d.Float64()*float64(end-start))
 			from = floorDiv(from, hourMs) * hourMs
 			e.from, e.to = from, from+int64(math.Round(hours))*hourMs
-			alone := e.kind != event.CalendarKindPriceChange
-			if e.from >= end || alone && p.taken(e.from-6*hourMs, e.to+6*hourMs) {
+			if e.from >= end || p.taken(e.from-6*hourMs, e.to+6*hourMs) {
 				continue
 			}
 			p.episodes = append(p.episodes, e)
@@ -222,7 +226,7 @@ func (p *plan) declare(d draw, t *traits, start, end int64) {
 		add(episode{kind: event.CalendarKindStockOut, node: event.NodeAmazon, name: "Warehouse empty", lift: 0.05}, d.uniform(4, 10))
 	}
 	if d.chance(0.3) {
-		add(episode{kind: event.CalendarKindPriceChange, node: event.NodeAmazon, name: "New list price", lift: d.uniform(0.95, 1.08)}, 24*365)
+		add(episode{kind: event.CalendarKindPriceChange, node: event.NodeAmazon, name: "Price cut", lift: d.uniform(0.85, 0.95)}, d.uniform(12, 36))
 	}
 	for _, day := range t.holidays {
 		from := t.dayStart(int64(day))
@@ -246,7 +250,7 @@ func (p *plan) taken(from, to int64) bool {
 		}
 	}
 	for _, e := range p.episodes {
-		if e.kind != event.CalendarKindPriceChange && e.from < to && from < e.to {
+		if e.from < to && from < e.to {
 			return true
 		}
 	}

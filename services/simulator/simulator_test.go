@@ -9,12 +9,15 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
@@ -393,4 +396,66 @@ func TestEndsInTheFutureAreRefused(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "in the future") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestWhatKafkaRefusesIsNotInTheLedger has the broker refuse, for good, what
+// comes after some batches.
+func TestWhatKafkaRefusesIsNotInTheLedger(t *testing.T) {
+	s := newStage(t)
+	var batches atomic.Int64
+	s.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		s.cluster.KeepControl()
+		if batches.Add(1) < 10 {
+			return nil, nil, false
+		}
+		asked := req.(*kmsg.ProduceRequest)
+		resp := asked.ResponseKind().(*kmsg.ProduceResponse)
+		for _, topic := range asked.Topics {
+			refused := kmsg.NewProduceResponseTopic()
+			refused.Topic, refused.TopicID = topic.Topic, topic.TopicID
+			for _, p := range topic.Partitions {
+				part := kmsg.NewProduceResponseTopicPartition()
+				part.Partition, part.ErrorCode = p.Partition, kerr.TopicAuthorizationFailed.Code
+				refused.Partitions = append(refused.Partitions, part)
+			}
+			resp.Topics = append(resp.Topics, refused)
+		}
+		return resp, nil, true
+	})
+	sim := s.simulator(small())
+	err := sim.Run(t.Context())
+	if !errors.Is(err, kerr.TopicAuthorizationFailed) || !strings.Contains(err.Error(), `kafka refused a record of topic "`) {
+		t.Errorf("got %v", err)
+	}
+	compare(t, s, sim)
+}
+
+// TestAPlayStopsWhileKafkaIsSilent stops a play that waits for Kafka, with few
+// records in flight.
+func TestAPlayStopsWhileKafkaIsSilent(t *testing.T) {
+	s := newStage(t)
+	var batches atomic.Int64
+	stuck, free := make(chan struct{}), make(chan struct{})
+	s.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		s.cluster.KeepControl()
+		if batches.Add(1) == 10 {
+			close(stuck)
+			s.cluster.SleepControl(func() { <-free })
+		}
+		return nil, nil, false
+	})
+	cfg := small()
+	cfg.InFlight = 3
+	sim := s.simulator(cfg)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- sim.Run(ctx) }()
+	<-stuck
+	stop()
+	close(free) // what is in flight is still acknowledged, and entered
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	compare(t, s, sim)
 }

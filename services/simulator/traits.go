@@ -115,7 +115,7 @@ func newTraits(cfg Config, run string, index int, start, end time.Time) (traits,
 	t.price = int64(d.uniform(12, 60))*1_000_000 + 990_000
 	t.postsPerWeek = d.uniform(3, 7)
 	t.views = d.logUniform(20_000, 150_000)
-	t.pull = d.uniform(0.25, 0.6)
+	t.pull = d.uniform(0.15, 0.4)
 	if !t.null {
 		t.effect = t.persuasion()
 	}

@@ -99,8 +99,12 @@ func (w *worker) play(ctx context.Context) error {
 			break
 		}
 		behind := max(0, now.Sub(due))
-		if err := w.dispatch(ctx, it); err != nil {
+		taken, err := w.dispatch(ctx, it)
+		if err != nil {
 			return errors.Join(err, w.flush(ctx))
+		}
+		if complete = taken; !complete {
+			break
 		}
 		w.behind.Store(int64(behind))
 	}
@@ -111,15 +115,16 @@ func (w *worker) play(ctx context.Context) error {
 	return w.flush(ctx)
 }
 
-// dispatch encodes one item and hands it to Kafka.
-func (w *worker) dispatch(ctx context.Context, it item) error {
+// dispatch encodes one item and hands it to Kafka. It is false when ctx ended
+// before.
+func (w *worker) dispatch(ctx context.Context, it item) (bool, error) {
 	const chunk, room = 256 << 10, 4 << 10
 	if cap(w.arena)-len(w.arena) < room {
 		w.arena = make([]byte, 0, chunk)
 	}
 	m, arena, err := w.world.mail(w.encoder, &it, w.arena)
 	if err != nil {
-		return err
+		return false, err
 	}
 	w.arena = arena
 	r := &kgo.Record{Topic: m.topic, Key: []byte(m.key), Value: m.value}
@@ -131,7 +136,7 @@ func (w *worker) dispatch(ctx context.Context, it item) error {
 		w.eventMs.Store(it.observedMs)
 		w.metrics.sent(ctx, m.topic, time.Now(), time.Duration(w.behind.Load()))
 	}
-	return nil
+	return taken, nil
 }
 
 // send hands a record to Kafka once there is room for it, and calls done when it
