@@ -10,6 +10,7 @@ import (
 	"flywheel/pkg/kafka"
 	"flywheel/pkg/setup"
 	"flywheel/pkg/telemetry"
+	"flywheel/services/processor"
 	"flywheel/services/simulator"
 	"flywheel/services/sink"
 
@@ -24,6 +25,7 @@ type Config struct {
 	Registry   codec.Config      `yaml:"registry" doc:"The schema registry that holds the contracts."`
 	ClickHouse clickhouse.Config `yaml:"clickhouse" doc:"The ClickHouse that holds the answers."`
 	Embedded   embedded.Config   `yaml:"embedded" doc:"The engines that run in the process itself, for trying out and for tests."`
+	Processor  processor.Config  `yaml:"processor" doc:"The service that turns events into answers."`
 	Simulator  simulator.Config  `yaml:"simulator" doc:"The play of brands with planted truth."`
 	Sink       sink.Config       `yaml:"sink" doc:"The service that carries records into ClickHouse."`
 }
@@ -36,6 +38,7 @@ func DefaultConfig() Config {
 		Registry:   codec.DefaultConfig(),
 		ClickHouse: clickhouse.DefaultConfig(),
 		Embedded:   embedded.DefaultConfig(),
+		Processor:  processor.DefaultConfig(),
 		Simulator:  simulator.DefaultConfig(),
 		Sink:       sink.DefaultConfig(),
 	}

@@ -67,6 +67,7 @@ func newRoot(env *environment) (*cobra.Command, error) {
 		newFetch(env),
 		newIngest(env),
 		newMigrate(env),
+		newProcessor(env),
 		newReady(env),
 		newSimulate(env),
 		newSink(env),
