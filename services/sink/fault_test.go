@@ -435,35 +435,38 @@ func TestTablesThatVanishEndTheSink(t *testing.T) {
 }
 
 func TestWhatCannotWorkIsRefusedAtStart(t *testing.T) {
-	for name, tc := range map[string]struct {
+	w := newWorld(t)
+	for _, tc := range []struct { // each leaves the tables as the next ones bear them
+		name    string
 		prepare func(*world)
 		want    string
 	}{
-		"a topic with another partition count": {func(w *world) {
+		{"a topic with another partition count", func(w *world) {
 			w.kafka.Topics.Partitions = partitions + 1
 		}, "have 4 partitions"},
-		"a wrong broker address": {func(w *world) {
+		{"a wrong broker address", func(w *world) {
 			w.kafka.Brokers, w.kafka.ConnectTimeout = []string{"127.0.0.1:1"}, 50*time.Millisecond
 		}, "correct kafka.brokers"},
-		"a wrong password": {func(w *world) {
+		{"a wrong password", func(w *world) {
 			w.clickhouse.Password = "guessed"
 		}, "correct clickhouse.user and clickhouse.password"},
-		"a database that is missing": {func(w *world) {
+		{"a database that is missing", func(w *world) {
 			w.clickhouse.Database = "nowhere"
 		}, "run 'flywheel migrate'"},
-		"a migration that is missing": {func(w *world) {
-			w.exec("ALTER TABLE schema_migration DELETE WHERE number = 7 SETTINGS mutations_sync = 2")
-		}, "lacks migration 0007_amazon_traffic_hour: run 'flywheel migrate'"},
-		"a table that is missing": {func(w *world) {
-			w.exec("DROP TABLE spike SYNC")
-		}, `there is no table "spike": run 'flywheel migrate'`},
-		"a column of another type": {func(w *world) {
+		{"a column of another type", func(w *world) {
 			w.exec("ALTER TABLE spike MODIFY COLUMN peak_z String")
 		}, `table "spike" is not what this program needs, for column "peak_z" float64 does not fit type String: run 'flywheel migrate'`},
+		{"a table that is missing", func(w *world) {
+			w.exec("DROP TABLE spike SYNC")
+		}, `there is no table "spike": run 'flywheel migrate'`},
+		{"a migration that is missing", func(w *world) {
+			w.exec("ALTER TABLE schema_migration DELETE WHERE number = 7 SETTINGS mutations_sync = 2")
+		}, "lacks migration 0007_amazon_traffic_hour: run 'flywheel migrate'"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
-			tc.prepare(w)
+		t.Run(tc.name, func(t *testing.T) {
+			w := *w
+			w.t = t
+			tc.prepare(&w)
 			if err := w.wait(w.start(nil)); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}

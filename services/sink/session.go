@@ -47,6 +47,11 @@ type session struct {
 // while ClickHouse is away.
 const fetchBytesMax = 16 << 20
 
+// fetchWait is how long a broker may hold a fetch back for want of records: as
+// long may the first fetch from a partition that was taken over be held up by
+// the one before.
+const fetchWait = 250 * time.Millisecond
+
 func (s *Sink) newSession(ctx context.Context, conn driver.Conn) (*session, error) {
 	d := &session{
 		Sink: s, conn: conn, tables: make(map[reflect.Type]*table), counts: make(tally),
@@ -69,6 +74,7 @@ func (s *Sink) newSession(ctx context.Context, conn driver.Conn) (*session, erro
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxBytes(fetchBytesMax),
+		kgo.FetchMaxWait(fetchWait),
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.SessionTimeout(s.cfg.SessionTimeout),
