@@ -66,8 +66,8 @@ func (w walker) section(n *node, body ast.Node) {
 	if isNothing(body) {
 		return
 	}
-	mapping, ok := body.(ast.MapNode)
-	if !ok {
+	mapping := mappingOf(body)
+	if mapping == nil {
 		name := "the configuration"
 		if n.path != "" {
 			name = fmt.Sprintf("section %q", n.path)
@@ -101,6 +101,18 @@ func (w walker) entry(parent *node, kv *ast.MappingValueNode) {
 		}
 		w.set(n, v, Origin{SourceFile, w.at(key)})
 	}
+}
+
+// mappingOf returns keys and values, nil where there are none. Tags, anchors and
+// aliases pose as whatever they stand for, and are refused.
+func mappingOf(n ast.Node) ast.MapNode {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n
+	case *ast.MappingValueNode:
+		return n
+	}
+	return nil
 }
 
 func isNothing(n ast.Node) bool {
@@ -137,7 +149,7 @@ func fromYAML(t reflect.Type, n ast.Node) (reflect.Value, error) {
 		if isNumber(t) && reflect.Zero(t).CanFloat() {
 			return parseText(t, strconv.FormatFloat(n.Value, 'g', -1, 64))
 		}
-	case ast.ArrayNode:
+	case *ast.SequenceNode:
 		if t.Kind() == reflect.Slice {
 			return listFromYAML(t, n)
 		}
@@ -150,7 +162,7 @@ func isNumber(t reflect.Type) bool {
 	return t != durationType && (v.CanInt() || v.CanUint() || v.CanFloat())
 }
 
-func listFromYAML(t reflect.Type, n ast.ArrayNode) (reflect.Value, error) {
+func listFromYAML(t reflect.Type, n *ast.SequenceNode) (reflect.Value, error) {
 	list := reflect.MakeSlice(t, 0, 0)
 	for item := n.ArrayRange(); item.Next(); {
 		v, err := fromYAML(t.Elem(), item.Value())
@@ -189,9 +201,9 @@ func describe(n ast.Node) string {
 		return "number " + n.GetToken().Value
 	case *ast.BoolNode:
 		return text
-	case ast.ArrayNode:
+	case *ast.SequenceNode:
 		return "a list"
-	case ast.MapNode:
+	case *ast.MappingNode, *ast.MappingValueNode:
 		return "keys and values"
 	}
 	return "YAML " + n.Type().String() + ", which configurations do without"

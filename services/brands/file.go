@@ -106,7 +106,7 @@ func (r *reader) failf(n ast.Node, format string, args ...any) {
 }
 
 func (r *reader) brands(root ast.Node) []event.Brand {
-	var list ast.ArrayNode
+	var list *ast.SequenceNode
 	r.keys(root, "the brand file", map[string]func(ast.Node){
 		"brands": func(n ast.Node) { list = r.list(n, "brands") },
 	})

@@ -111,8 +111,8 @@ func isNothing(n ast.Node) bool {
 // keys hands the value of each key to its reader, and returns which keys there
 // are; nil where there are no keys at all.
 func (r *reader) keys(n ast.Node, what string, readers map[string]func(ast.Node)) map[string]bool {
-	mapping, ok := n.(ast.MapNode)
-	if !ok {
+	mapping := mappingOf(n)
+	if mapping == nil {
 		r.failf(n, "%s: expected keys and values, found %s", what, describe(n))
 		return nil
 	}
@@ -137,9 +137,21 @@ func (r *reader) keys(n ast.Node, what string, readers map[string]func(ast.Node)
 	return seen
 }
 
+// mappingOf returns keys and values, nil where there are none. Tags, anchors and
+// aliases pose as whatever they stand for, and are refused.
+func mappingOf(n ast.Node) ast.MapNode {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n
+	case *ast.MappingValueNode:
+		return n
+	}
+	return nil
+}
+
 // list returns a list, nil where there is none.
-func (r *reader) list(n ast.Node, key string) ast.ArrayNode {
-	list, ok := n.(ast.ArrayNode)
+func (r *reader) list(n ast.Node, key string) *ast.SequenceNode {
+	list, ok := n.(*ast.SequenceNode)
 	if !ok {
 		r.failf(n, "%s: expected a list, found %s", key, describe(n))
 		return nil
@@ -235,9 +247,9 @@ func describe(n ast.Node) string {
 		return "number " + clip(n.GetToken().Value)
 	case *ast.BoolNode:
 		return strconv.FormatBool(n.Value)
-	case ast.ArrayNode:
+	case *ast.SequenceNode:
 		return "a list"
-	case ast.MapNode:
+	case *ast.MappingNode, *ast.MappingValueNode:
 		return "keys and values"
 	}
 	return "YAML " + n.Type().String() + ", which brand files do without"
