@@ -129,7 +129,7 @@ func dayOf(date time.Time) int32 {
 // year, and the dates, ascending. A holiday that is made up for on another day
 // counts on both: people are at home on either.
 func holidays(calendar []*cal.Holiday, year int, dates []int32) []int32 {
-	days := slices.Clone(dates)
+	days := append([]int32{}, dates...)
 	for y := year - spanYears; y <= year+spanYears; y++ {
 		for _, h := range calendar {
 			actual, observed := h.Calc(y)

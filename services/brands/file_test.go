@@ -251,7 +251,9 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("a brand that cannot be: %+v", b)
 			}
 			seen[b.BrandID] = true
-			if !slices.IsSortedFunc(b.Accounts, func(x, y event.Account) int { return strings.Compare(string(x.Node)+"\x00"+x.AccountID, string(y.Node)+"\x00"+y.AccountID) }) {
+			if !slices.IsSortedFunc(b.Accounts, func(x, y event.Account) int {
+				return strings.Compare(string(x.Node)+"\x00"+x.AccountID, string(y.Node)+"\x00"+y.AccountID)
+			}) {
 				t.Fatalf("accounts depend on the order of the file: %v", b.Accounts)
 			}
 		}
