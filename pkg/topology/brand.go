@@ -70,7 +70,10 @@ type series struct {
 	currency [3]byte
 	quarters window.Series // empty for signals of a coarser grain
 	hours    window.Series
-	fit      fit
+	// published says that credits of it were: they are again when nothing is
+	// left of it.
+	published bool
+	fit       fit
 }
 
 // fit is the baseline of a series by the history that ends with a UTC day.

@@ -438,6 +438,13 @@ func (l *changelog) meta(b *brand) {
 	}
 	w.set(&b.days.published)
 	w.set(&b.days.due)
+	for _, ser := range b.series {
+		if ser.published {
+			w.uint(uint64(ser.signal))
+			w.bytes(ser.currency[:])
+		}
+	}
+	w.uint(uint64(event.NoSignal))
 	w.uint(uint64(len(b.episodes)))
 	for _, e := range b.episodes {
 		w.byte(byte(e.Status))
@@ -462,6 +469,13 @@ func (b *brand) restoreMeta(r *reader) {
 		f.published, f.due = r.set(), r.set()
 	}
 	b.days.published, b.days.due = r.set(), r.set()
+	for {
+		signal := event.Signal(min(r.uint(), uint64(event.SignalsMax)))
+		if signal == event.NoSignal {
+			break
+		}
+		b.obtain(signal, r.currency()).published = true
+	}
 	b.episodes = b.episodes[:0]
 	for range r.count(26) {
 		e := spike.Episode{Status: spike.Status(r.byte())}

@@ -47,7 +47,7 @@ type label struct {
 // refreshDays publishes the credits of the running day, and those of days that
 // have ended since the last time.
 func (p *Partition) refreshDays(b *brand, emit func(any)) (spent Budget) {
-	if !slices.ContainsFunc(b.series, func(s *series) bool { return s.signal.Info().Money }) {
+	if !slices.ContainsFunc(b.series, b.makesMoney) {
 		return 0
 	}
 	today := b.entry.zone.Day(b.clockMs)
@@ -69,6 +69,11 @@ func (p *Partition) refreshDays(b *brand, emit func(any)) (spent Budget) {
 	return p.publishDay(b, today, emit)
 }
 
+// makesMoney says whether there are credits of a series.
+func (b *brand) makesMoney(ser *series) bool {
+	return ser.published || ser.signal.Info().Money && ser.hours.Any(b.oldestHour, window.After)
+}
+
 // publishDay publishes the credits of a local day: one record for each node
 // and currency that money came in.
 func (p *Partition) publishDay(b *brand, day int64, emit func(any)) (spent Budget) {
@@ -85,9 +90,10 @@ func (p *Partition) publishDay(b *brand, day int64, emit func(any)) (spent Budge
 			if ser.signal != revenue {
 				continue
 			}
-			if _, any := ser.hours.First(b.oldestHour, window.Ceil(endMs, window.HourMs)); !any {
+			if !b.makesMoney(ser) {
 				continue
 			}
+			ser.published = true
 			claims := p.work.credit.claims
 			if ser.currency != reporting {
 				claims = nil // effects are estimated in the reporting currency only

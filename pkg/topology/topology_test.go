@@ -1,0 +1,411 @@
+package topology
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"flywheel/pkg/event"
+	"flywheel/pkg/window"
+)
+
+func TestOutcomes(t *testing.T) {
+	const hour = window.HourMs
+	now := int64(monday + 200*hour)
+	for name, tc := range map[string]struct {
+		before []event.Record
+		then   event.Record
+		want   Outcome
+	}{
+		"the first of a brand is applied":                     {nil, review("a", now), Applied},
+		"a fact seen before is a duplicate":                   {[]event.Record{review("a", now)}, review("a", now), Duplicate},
+		"a fact of the same time is another one":              {[]event.Record{review("a", now)}, review("b", now), Applied},
+		"a fact within 72 hours of its source is applied":     {[]event.Record{review("a", now)}, review("b", now-72*hour), Applied},
+		"a fact behind that is late":                          {[]event.Record{review("a", now)}, review("b", now-72*hour-1), Late},
+		"another source does not make it late":                {[]event.Record{citation("a", now, 1)}, review("b", now-100*hour), Applied},
+		"a minute ahead of Kafka is a difference of clocks":   {nil, review("a", taken+FutureToleranceMs), Applied},
+		"more is the future":                                  {nil, review("a", taken+FutureToleranceMs+1), Future},
+		"what is refused does not move the clock":             {[]event.Record{review("a", now), review("x", taken+hour)}, review("b", now-72*hour), Applied},
+		"a newer version of an order is applied":              {[]event.Record{order("o", 1, now, 10, 0, event.OrderStatusPlaced)}, order("o", 2, now, 10, 5, event.OrderStatusReturned), Applied},
+		"an older one is superseded":                          {[]event.Record{order("o", 2, now, 10, 0, event.OrderStatusPlaced)}, order("o", 1, now, 10, 0, event.OrderStatusPlaced), Superseded},
+		"the same is a duplicate":                             {[]event.Record{order("o", 2, now, 10, 0, event.OrderStatusPlaced)}, order("o", 2, now, 10, 0, event.OrderStatusPlaced), Duplicate},
+		"a weekly report is late only a week later":           {[]event.Record{searches(now, 1, 10080, 5)}, searches(now-(168+72)*hour, 1, 10080, 5), Applied},
+		"and then it is":                                      {[]event.Record{searches(now, 1, 10080, 5)}, searches(now-(168+72)*hour-1, 1, 10080, 5), Late},
+		"an observation is applied":                           {[]event.Record{statistics("c", 1, now, now-hour, 5)}, statistics("c", 2, now+hour, now-hour, 9), Applied},
+		"the same observation is a duplicate":                 {[]event.Record{statistics("c", 1, now, now-hour, 5)}, statistics("c", 1, now, now-hour, 5), Duplicate},
+		"an older one of the same quarter-hour is superseded": {[]event.Record{statistics("c", 2, now+60_000, now-hour, 5)}, statistics("c", 1, now, now-hour, 5), Superseded},
+		"an older one of another quarter-hour is applied":     {[]event.Record{statistics("c", 2, now, now-2*hour, 5)}, statistics("c", 1, now-hour, now-2*hour, 3), Applied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPartition(t)
+			for _, r := range tc.before {
+				p.Apply(r, taken)
+			}
+			before := dump(p)
+			if got := p.Apply(tc.then, taken); got != tc.want {
+				t.Fatalf("it is %v, want %v", got, tc.want)
+			}
+			if same := gocmp.Equal(before, dump(p)); same == (tc.want == Applied) {
+				t.Errorf("outcome %v, but the state stayed the same: %t", tc.want, same)
+			}
+			if p.Apply(tc.then, taken) == Applied {
+				t.Error("applied twice")
+			}
+		})
+	}
+}
+
+func TestBrandEntriesReplaceEachOther(t *testing.T) {
+	p := newPartition(t)
+	entry := func(version int64, currency string) *event.Brand {
+		return &event.Brand{BrandID: "acme", Version: version, Currency: currency, UTCOffsets: []event.UTCOffset{{OffsetMinutes: 60}}, Holidays: []int32{20_000}}
+	}
+	for i, step := range []struct {
+		entry *event.Brand
+		want  Outcome
+	}{{entry(2, "EUR"), Applied}, {entry(2, "EUR"), Duplicate}, {entry(1, "USD"), Superseded}, {entry(3, "GBP"), Applied}} {
+		if got := p.ApplyBrand(step.entry); got != step.want {
+			t.Errorf("step %d: %v, want %v", i, got, step.want)
+		}
+	}
+	if got := p.brands["acme"].currency(); string(got[:]) != "GBP" {
+		t.Errorf("the currency is %s", got)
+	}
+}
+
+// TestStateIsAFunctionOfTheSet applies the same events in any order, some of
+// them several times: the state and every result stay the same.
+func TestStateIsAFunctionOfTheSet(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		events := drawEvents(t, monday, 71*window.HourMs)
+		byTime(events)
+		once := newTestPartition(t)
+		for _, r := range events {
+			once.Apply(r, taken)
+		}
+		want := make(results)
+		once.Refresh(taken, all, want.take)
+
+		again := rapid.SliceOf(rapid.SampledFrom(events)).Draw(t, "again")
+		shuffled := rapid.Permutation(append(slices.Clone(events), again...)).Draw(t, "order")
+		other := newTestPartition(t)
+		for _, r := range shuffled {
+			other.Apply(r, taken)
+		}
+		got := make(results)
+		other.Refresh(taken, all, got.take)
+		if diff := gocmp.Diff(want, got); diff != "" {
+			t.Errorf("results (-in order +shuffled):\n%s", diff)
+		}
+		if diff := gocmp.Diff(dump(once), dump(other)); diff != "" {
+			t.Errorf("state (-in order +shuffled):\n%s", diff)
+		}
+	})
+}
+
+func newTestPartition(t *rapid.T) *Partition {
+	cfg := DefaultConfig()
+	cfg.RefreshInterval = 0
+	p, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestRestoredStateIsTheSame stops and restores at any moment, over months in
+// which old things are forgotten.
+func TestRestoredStateIsTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := newTestPartition(t)
+		changes := make(log)
+		at := int64(monday)
+		for range rapid.IntRange(1, 8).Draw(t, "spans") {
+			events := drawEvents(t, at, 60*window.HourMs)
+			for _, r := range rapid.Permutation(events).Draw(t, "order") {
+				p.Apply(r, taken)
+			}
+			if rapid.Bool().Draw(t, "refresh") {
+				p.Refresh(taken, Budget(rapid.IntRange(1, 40).Draw(t, "budget")), func(any) {})
+			}
+			changes.take(p)
+			restored := newTestPartition(t)
+			changes.restore(t, restored)
+			if diff := gocmp.Diff(dump(p), dump(restored)); diff != "" {
+				t.Fatalf("state (-before +restored):\n%s", diff)
+			}
+			if rapid.Bool().Draw(t, "go on restored") {
+				p = restored
+			}
+			at += rapid.Int64Range(1, 40*24).Draw(t, "pause") * window.HourMs
+		}
+		// The restored one gives what the other would.
+		restored := newTestPartition(t)
+		changes.restore(t, restored)
+		next := drawEvents(t, at, 60*window.HourMs)
+		want, got := make(results), make(results)
+		for _, r := range next {
+			if a, b := p.Apply(r, taken), restored.Apply(r, taken); a != b {
+				t.Fatalf("%s is %v, restored %v", r.Type(), a, b)
+			}
+		}
+		p.Refresh(taken, all, want.take)
+		restored.Refresh(taken, all, got.take)
+		for key, w := range want { // what was due before may have been published already
+			if g, ok := got[key]; ok && !gocmp.Equal(w, g) {
+				t.Errorf("%s (-before +restored):\n%s", key, gocmp.Diff(w, g))
+			}
+		}
+	})
+}
+
+// TestStreamEqualsBatch publishes at any moment while events come late, twice
+// and corrected. In the end every published window and day is what a batch over
+// the accepted events gives.
+func TestStreamEqualsBatch(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		stream, batch := newTestPartition(t), newTestPartition(t)
+		got := make(results)
+		var accepted []event.Record
+		at := int64(monday)
+		for range rapid.IntRange(1, 6).Draw(t, "spans") {
+			for _, r := range rapid.Permutation(drawEvents(t, at, 48*window.HourMs)).Draw(t, "order") {
+				if stream.Apply(r, taken) == Applied {
+					accepted = append(accepted, r)
+				}
+				if rapid.IntRange(0, 20).Draw(t, "refresh") == 0 {
+					stream.Refresh(taken, Budget(rapid.IntRange(1, 30).Draw(t, "budget")), got.take)
+				}
+			}
+			at += rapid.Int64Range(0, 48).Draw(t, "pause") * window.HourMs
+		}
+		for stream.Stats().Dirty > 0 {
+			stream.Refresh(taken, all, got.take)
+		}
+		byTime(accepted) // nothing is late or superseded that was not before
+		for _, r := range accepted {
+			batch.Apply(r, taken)
+		}
+		b := batch.brands["acme"]
+		if b == nil {
+			return
+		}
+		for key, g := range got {
+			want := make(results)
+			switch g := g.(type) {
+			case event.Correlation:
+				f := int(g.Force) - 1
+				if g.WindowEndMs < stream.oldestEnd(stream.brands["acme"], f)*stepMs(stream.plan.forces[f]) {
+					continue // it is final
+				}
+				batch.evaluate(b, f, g.WindowEndMs/stepMs(batch.plan.forces[f]), false, want.take)
+			case event.Credit:
+				day := b.entry.zone.Day(g.DayMs)
+				if day == b.entry.zone.Day(b.clockMs) {
+					continue // the running day follows the forces' newest windows
+				}
+				if day < b.entry.zone.Day(stream.brands["acme"].oldestDayMs()) {
+					continue // it is final
+				}
+				batch.publishDay(b, day, want.take)
+				if want[key] == nil && g.RevenueMicros == 0 && g.BaselineMicros == 0 && len(g.Credits) == 0 {
+					continue // the stream has seen money that was taken back
+				}
+			default:
+				continue
+			}
+			clear(batch.work.fits)
+			if diff := gocmp.Diff(want[key], g); diff != "" {
+				t.Errorf("%s (-batch +stream):\n%s", key, diff)
+			}
+		}
+	})
+}
+
+// TestCreditsConserveRevenue adds up what every accepted order is worth, by
+// hand, and compares it with the credits of its day.
+func TestCreditsConserveRevenue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := newTestPartition(t)
+		offset := rapid.SampledFrom([]int32{0, -300, 330, 345, 765}).Draw(t, "offset")
+		p.ApplyBrand(&event.Brand{BrandID: "acme", Version: 1, Currency: "USD", UTCOffsets: []event.UTCOffset{{OffsetMinutes: offset}}})
+		newest := make(map[string]*event.AmazonOrder)
+		got := make(results)
+		check := func(v any) {
+			if c, ok := v.(*event.Credit); ok {
+				sum := c.BaselineMicros
+				for _, s := range c.Credits {
+					sum += s.CreditMicros
+				}
+				if sum != c.RevenueMicros {
+					t.Fatalf("credits and baseline are %d, the revenue %d", sum, c.RevenueMicros)
+				}
+			}
+			got.take(v)
+		}
+		for _, r := range rapid.Permutation(drawEvents(t, monday, 71*window.HourMs)).Draw(t, "order") {
+			o, isOrder := r.(*event.AmazonOrder)
+			if p.Apply(r, taken) == Applied && isOrder {
+				newest[o.OrderID] = o
+			}
+			if rapid.IntRange(0, 9).Draw(t, "refresh") == 0 {
+				p.Refresh(taken, 1, check)
+			}
+		}
+		for p.Stats().Dirty > 0 {
+			p.Refresh(taken, all, check)
+		}
+		want := make(map[int64]int64)
+		for _, o := range newest {
+			local := time.UnixMilli(o.OccurredAtMs).UTC().Add(time.Duration(offset) * time.Minute)
+			day := local.Truncate(24 * time.Hour).Add(-time.Duration(offset) * time.Minute).UnixMilli()
+			if o.Status != event.OrderStatusCancelled {
+				want[day] += o.GrossMicros - o.RefundedMicros
+			}
+		}
+		for day, revenue := range want {
+			key := fmt.Sprintf("day %d amazon USD", day)
+			c, ok := got[key].(event.Credit)
+			if !ok && revenue != 0 {
+				t.Errorf("%s has no record, want %d", key, revenue)
+			}
+			if c.RevenueMicros != revenue {
+				t.Errorf("%s has %d, want %d", key, c.RevenueMicros, revenue)
+			}
+		}
+	})
+}
+
+// TestViewsAreSharedBetweenObservations compares the buckets with the
+// definition: a count that is linear between observations.
+func TestViewsAreSharedBetweenObservations(t *testing.T) {
+	p := newPartition(t)
+	const q = window.QuarterMs
+	since := int64(monday + q/2)
+	p.Apply(statistics("c", 1, monday+3*q, since, 100), taken)
+	p.Apply(statistics("c", 2, monday+3*q+q/3, since, 103), taken) // in the same quarter-hour
+	p.Apply(statistics("c", 3, monday+6*q+q/2, since, 50), taken)  // views taken back
+	ser := p.brands["acme"].find(event.TikTokViews, [3]byte{})
+	got := make([]int64, 8)
+	ser.quarters.Read(got, monday/q)
+	// From 0 to 103 over 2 5/6 quarters: 18.2, 54.5, 90.9, 103; then down to 50
+	// over 3 1/6: 91.8, 75.1, 58.4, 50; rounded down.
+	want := []int64{18, 36, 36, 1, -16, -17, -8, 0}
+	if !slices.Equal(got, want) {
+		t.Errorf("the quarters hold %v, want %v", got, want)
+	}
+	if hours := ser.hours.Sum(monday/window.HourMs, monday/window.HourMs+2); hours != 50 {
+		t.Errorf("the hours hold %d views, want 50", hours)
+	}
+}
+
+func TestTheStateIsForgotten(t *testing.T) {
+	p := newPartition(t)
+	changes := make(log)
+	var largest int
+	for hour := range int64(150 * 24) {
+		at := monday + hour*window.HourMs
+		p.Apply(review(fmt.Sprint("r", hour), at), taken)
+		p.Apply(order(fmt.Sprint("o", hour), 1, at, 1000, 0, event.OrderStatusPlaced), taken)
+		p.Apply(statistics(fmt.Sprint("c", hour/100), hour, at, monday+hour/100*100*window.HourMs, hour), taken)
+		if hour%5 == 0 {
+			p.Refresh(taken, all, func(any) {})
+			changes.take(p)
+			largest = max(largest, len(changes))
+		}
+	}
+	// Hours for 63 days, ids and orders for three to four days, posts for 63.
+	if limit := hoursKept + 2*5*24 + 40*20 + 50; largest > limit {
+		t.Errorf("the changelog grew to %d slots, want at most %d", largest, limit)
+	}
+	if mem := p.Stats().Bytes; mem > 64<<10 {
+		t.Errorf("the brand takes %d bytes, want at most 64 KiB", mem)
+	}
+	changes.take(p)
+	restored := newPartition(t)
+	changes.restore(t, restored)
+	if diff := gocmp.Diff(dump(p), dump(restored)); diff != "" {
+		t.Errorf("state (-before +restored):\n%s", diff)
+	}
+}
+
+func TestTooManySourcesShareAWatermark(t *testing.T) {
+	p := newPartition(t)
+	for i := range 3 * sourcesMax {
+		r := review(fmt.Sprint(i), monday)
+		r.Source = fmt.Sprintf("source %03d", i)
+		if got := p.Apply(r, taken); got != Applied {
+			t.Fatalf("source %d: %v", i, got)
+		}
+	}
+	if n := len(p.brands["acme"].sources); n != sourcesMax {
+		t.Errorf("%d sources are kept, want %d", n, sourcesMax)
+	}
+}
+
+func TestRefreshKeepsToItsBudgetAndInterval(t *testing.T) {
+	cfg := DefaultConfig()
+	p, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		r := order("o", 1, monday, 1000, 0, event.OrderStatusPlaced)
+		r.BrandID = fmt.Sprintf("brand-%02d", i)
+		p.Apply(r, monday)
+	}
+	brands := make(map[string]int)
+	count := func(v any) {
+		if c, ok := v.(*event.Credit); ok {
+			brands[c.BrandID]++
+		}
+	}
+	p.Refresh(monday+500, 10, count)
+	first := len(brands)
+	if first == 0 || first > 10 {
+		t.Errorf("a budget of 10 refreshed %d brands", first)
+	}
+	if s := p.Stats(); s.Dirty != 50-first || s.StalenessMs != 500 || s.Brands != 50 {
+		t.Errorf("stats are %+v after %d brands", s, first)
+	}
+	p.Refresh(monday+600, all, count)
+	if len(brands) != 50 {
+		t.Errorf("%d brands were refreshed, want 50", len(brands))
+	}
+	again := order("o", 2, monday, 1000, 1, event.OrderStatusReturned)
+	again.BrandID = "brand-00"
+	p.Apply(again, monday)
+	p.Refresh(monday+1000, all, count)
+	if brands["brand-00"] != 1 {
+		t.Error("a brand was refreshed again within its interval")
+	}
+	p.Refresh(monday+1500, all, count)
+	if brands["brand-00"] != 2 {
+		t.Error("a brand was not refreshed after its interval")
+	}
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"an interval below nothing":           {func(c *Config) { c.RefreshInterval = -1 }, "refresh_interval"},
+		"restating less than what is late":    {func(c *Config) { c.RestateHours = 71 }, "restate_hours"},
+		"a history without a season":          {func(c *Config) { c.HistoryHours = 100 }, "history_hours"},
+		"a negative number of credited posts": {func(c *Config) { c.CreditPosts = -1 }, "credit_posts"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := DefaultConfig()
+			tc.change(&cfg)
+			if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
