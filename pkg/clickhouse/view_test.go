@@ -1,0 +1,159 @@
+package clickhouse
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/google/go-cmp/cmp"
+
+	"flywheel/pkg/event"
+)
+
+// migrated returns a database with all tables and views.
+func migrated(t testing.TB) driver.Conn {
+	t.Helper()
+	conn, cfg := database(t)
+	_, err := Migrate(t.Context(), cfg)
+	must(t, err)
+	return conn
+}
+
+// table returns the rows of a query as text.
+func table(t testing.TB, conn driver.Conn, query string) []string {
+	t.Helper()
+	rows, err := conn.Query(t.Context(), "SELECT arrayStringConcat(arrayMap(x -> toString(x), [*]), ' | ') FROM ("+query+")")
+	must(t, err)
+	defer rows.Close()
+	var lines []string
+	for rows.Next() {
+		var line string
+		must(t, rows.Scan(&line))
+		lines = append(lines, line)
+	}
+	must(t, rows.Err())
+	return lines
+}
+
+func wantTable(t *testing.T, conn driver.Conn, query string, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, table(t, conn, query)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", query, diff)
+	}
+}
+
+// Each INSERT is a part of its own, so nothing is replaced before it is read.
+func insertCorrelation(t *testing.T, conn driver.Conn, brand string, force int, end string, revision int, verdict string, correlation, effect float64, bestLag int) {
+	t.Helper()
+	exec(t, conn, fmt.Sprintf(`INSERT INTO correlation
+(brand_id, force, window_start, window_end, step_minutes, stimulus_signal, response_signal, lag_profile, best_lag_minutes, delay_minutes, half_life_minutes, decayed_correlation, verdict, effect, effect_low, effect_high, p_value, revision)
+VALUES ('%s', %d, '2026-10-01 00:00:00', '%s', 15, 'tiktok_views', 'branded_searches', [0.25, 0.5], %d, 90, 240, %v, '%s', %v, %v, %v, 0.01, %d)`,
+		brand, force, end, bestLag, correlation, verdict, effect, effect-0.5, effect+0.5, revision))
+}
+
+func TestCorrelationLatestIsTheNewestWindowInItsNewestRevision(t *testing.T) {
+	conn := migrated(t)
+	insertCorrelation(t, conn, "acme", 1, "2026-10-04 12:00:00", 1, "significant", 0.5, 1, 180)
+	insertCorrelation(t, conn, "acme", 1, "2026-10-04 12:15:00", 7, "significant", 0.75, 2, 90)
+	insertCorrelation(t, conn, "acme", 1, "2026-10-04 12:15:00", 9, "not_significant", 0.25, 3, -1) // restated
+	insertCorrelation(t, conn, "acme", 1, "2026-10-04 12:15:00", 8, "significant", 0.8, 4, 90)      // and replayed
+	insertCorrelation(t, conn, "acme", 1, "2026-10-04 11:45:00", 10, "significant", 0.9, 5, 90)     // an older window
+	insertCorrelation(t, conn, "acme", 10, "2026-10-03 00:00:00", 2, "insufficient", 0, 1, 90)
+	insertCorrelation(t, conn, "soap", 1, "2026-10-01 00:00:00", 1, "significant", 0.5, 1, 45)
+	wantTable(t, conn, `SELECT toString(brand_id), toString(force_name), toString(window_end), toString(revision), toString(verdict), toString(decayed_correlation),
+	ifNull(toString(best_lag_hours), 'NULL'), toString(lag_profile), toString(delay_hours), toString(half_life_hours), toString(effect), toString(effect_low), toString(effect_high)
+	FROM brand_correlation_latest ORDER BY brand_id, force`,
+		"acme | tiktok → amazon | 2026-10-04 12:15:00.000 | 9 | not_significant | 0.25 | NULL | [0.25,0.5] | 1.5 | 4 | 3 | 2.5 | 3.5",
+		"acme | messaging → tiktok | 2026-10-03 00:00:00.000 | 2 | insufficient | 0 | 1.5 | [0.25,0.5] | 1.5 | 4 | 1 | 0.5 | 1.5",
+		"soap | tiktok → amazon | 2026-10-01 00:00:00.000 | 1 | significant | 0.5 | 0.75 | [0.25,0.5] | 1.5 | 4 | 1 | 0.5 | 1.5",
+	)
+}
+
+func TestForceStrengthSumsUpTheWindowsOfADay(t *testing.T) {
+	conn := migrated(t)
+	insertCorrelation(t, conn, "acme", 1, "2026-10-04 00:15:00", 1, "significant", 0.5, 1, 60)
+	insertCorrelation(t, conn, "acme", 1, "2026-10-04 00:30:00", 1, "significant", 0.5, 1, 60)
+	insertCorrelation(t, conn, "acme", 1, "2026-10-04 00:30:00", 2, "not_significant", 0.25, 2, 120) // restated: counts once
+	insertCorrelation(t, conn, "acme", 1, "2026-10-04 00:45:00", 1, "significant", 0.75, 3, 30)
+	insertCorrelation(t, conn, "acme", 1, "2026-10-04 01:00:00", 1, "insufficient", 0, 9, -1)
+	insertCorrelation(t, conn, "acme", 1, "2026-10-05 00:00:00", 1, "insufficient", 0, 9, -1) // the next day, by its end
+	wantTable(t, conn, `SELECT toString(brand_id), toString(force_name), toString(day), toString(windows), toString(windows_insufficient), toString(windows_significant), toString(share_significant),
+	ifNull(toString(decayed_correlation), 'NULL'), ifNull(toString(best_lag_hours), 'NULL'), ifNull(toString(effect), 'NULL'), ifNull(toString(effect_low), 'NULL'), ifNull(toString(effect_high), 'NULL'), toString(newest_window_end)
+	FROM force_strength ORDER BY day`,
+		"acme | tiktok → amazon | 2026-10-04 | 4 | 1 | 2 | 0.5 | 0.5 | 0.5 | 3 | 2.5 | 3.5 | 2026-10-04 01:00:00.000",
+		"acme | tiktok → amazon | 2026-10-05 | 1 | 1 | 0 | 0 | NULL | NULL | NULL | NULL | NULL | 2026-10-05 00:00:00.000",
+	)
+}
+
+func insertCredit(t *testing.T, conn driver.Conn, day, node, currency string, revenue, baseline int64, revision int, credits string) {
+	t.Helper()
+	exec(t, conn, fmt.Sprintf(`INSERT INTO credit
+(brand_id, day, node, currency, revenue_micros, baseline_micros, credits.force, credits.node, credits.content_id, credits.credit_micros, revision)
+VALUES ('acme', '%s', '%s', '%s', %d, %d, %s, %d)`, day, node, currency, revenue, baseline, credits, revision))
+}
+
+func TestPostCreditAddsUpToTheRevenue(t *testing.T) {
+	conn := migrated(t)
+	insertCredit(t, conn, "2026-10-04 04:00:00", "amazon", "USD", 100, 90, 1, "[1], ['tiktok'], ['old'], [10]")
+	insertCredit(t, conn, "2026-10-04 04:00:00", "amazon", "USD", 120, 70, 2, "[1, 1, 7], ['tiktok', 'tiktok', 'aisearch'], ['post', '', ''], [30, 15, 5]")
+	insertCredit(t, conn, "2026-10-04 04:00:00", "amazon", "EUR", 7, 7, 1, "[], [], [], []")
+	insertCredit(t, conn, "2026-10-04 04:00:00", "shopify", "USD", -3, -3, 1, "[], [], [], []") // more returned than sold
+	wantTable(t, conn, `SELECT toString(brand_id), toString(day), toString(node), toString(currency), toString(part), toString(force), toString(force_name), toString(stimulus_node), content_id, toString(credit_micros), toString(revision)
+	FROM post_credit ORDER BY node, currency, part DESC, force, credit_micros`,
+		"acme | 2026-10-04 04:00:00.000 | amazon | EUR | baseline | 0 |  |  |  | 7 | 1",
+		"acme | 2026-10-04 04:00:00.000 | amazon | USD | post | 1 | tiktok → amazon | tiktok | post | 30 | 2",
+		"acme | 2026-10-04 04:00:00.000 | amazon | USD | node | 1 | tiktok → amazon | tiktok |  | 15 | 2",
+		"acme | 2026-10-04 04:00:00.000 | amazon | USD | node | 7 | aisearch → amazon | aisearch |  | 5 | 2",
+		"acme | 2026-10-04 04:00:00.000 | amazon | USD | baseline | 0 |  |  |  | 70 | 2",
+		"acme | 2026-10-04 04:00:00.000 | shopify | USD | baseline | 0 |  |  |  | -3 | 1",
+	)
+	wantTable(t, conn, `SELECT toString(node), toString(currency), toString(sum(credit_micros)) FROM post_credit GROUP BY brand_id, day, node, currency ORDER BY node, currency`,
+		"amazon | EUR | 7", "amazon | USD | 120", "shopify | USD | -3")
+}
+
+func TestBrandSpikeIsEverySpikeInItsNewestRevision(t *testing.T) {
+	conn := migrated(t)
+	insert := func(id, status, started, ended string, revision int, content string) {
+		t.Helper()
+		exec(t, conn, fmt.Sprintf(`INSERT INTO spike (brand_id, spike_id, force, status, started_at, ended_at, leading_content_id, leading_views, revision)
+VALUES ('acme', '00000000-0000-0000-0000-%s', 1, '%s', '%s', '%s', '%s', 1000, %d)`, id, status, started, ended, content, revision))
+	}
+	insert("000000000001", "active", "2026-10-04 12:00:00", "2026-10-04 12:30:00", 1, "a")
+	insert("000000000001", "resolved", "2026-10-04 12:00:00", "2026-10-04 14:00:00", 3, "b")
+	insert("000000000001", "active", "2026-10-04 12:00:00", "2026-10-04 13:00:00", 2, "a") // arrives late
+	insert("000000000002", "active", "2026-10-05 12:00:00", "2026-10-05 12:15:00", 1, "c")
+	insert("000000000002", "retracted", "2026-10-05 12:00:00", "2026-10-05 12:15:00", 2, "")
+	wantTable(t, conn, `SELECT toString(brand_id), toString(force_name), toString(status), toString(started_at), toString(duration_minutes), leading_content_id, toString(leading_views), toString(revision)
+	FROM brand_spike ORDER BY started_at`,
+		"acme | tiktok → amazon | resolved | 2026-10-04 12:00:00.000 | 120 | b | 1000 | 3",
+		"acme | tiktok → amazon | retracted | 2026-10-05 12:00:00.000 | 15 |  | 1000 | 2",
+	)
+}
+
+// The views write out what the forces are called; package event says what they
+// are.
+func TestViewsNameTheForcesAsTheyAre(t *testing.T) {
+	conn := migrated(t)
+	var want []string
+	for _, f := range event.Forces() {
+		insertCorrelation(t, conn, "acme", f.Number, "2026-10-04 12:00:00", 1, "significant", 0.5, 1, 60)
+		want = append(want, fmt.Sprintf("%d | %s → %s", f.Number, f.From, f.To))
+	}
+	wantTable(t, conn, "SELECT toString(force), toString(force_name) FROM brand_correlation_latest ORDER BY force", want...)
+	rows, err := conn.Query(t.Context(), "SELECT extract(create_table_query, 'transform\\\\(force[^)]*\\\\)') FROM system.tables WHERE database = currentDatabase() AND engine = 'View'")
+	must(t, err)
+	defer rows.Close()
+	first := ""
+	for rows.Next() {
+		var names string
+		must(t, rows.Scan(&names))
+		if first == "" {
+			first = names
+		}
+		if !strings.HasPrefix(names, "transform(force") || names != first {
+			t.Errorf("a view names the forces by %q, another by %q", names, first)
+		}
+	}
+	must(t, rows.Err())
+}
