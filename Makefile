@@ -103,7 +103,7 @@ $(BENCHSTAT): module := golang.org/x/perf/cmd/benchstat
 
 # Built beside and moved into place, so that an interrupted build leaves nothing.
 $(TOOLS)/%:
-	@echo "building $* once (golangci-lint takes some minutes)"
+	@echo "building $*, once$(if $(findstring golangci,$*), (this takes a minute or more))"
 	@mkdir -p $(TOOLS) && dir="$$(mktemp -d $(TOOLS)/build-XXXXXX)" && trap 'rm -rf "$$dir"' EXIT; \
 	GOBIN="$$dir" CGO_ENABLED=0 GOFLAGS=-buildvcs=false $(GO) install $(module)@$(lastword $(subst @, ,$*)); \
 	mv "$$dir"/* $@
