@@ -135,7 +135,7 @@ func TestRecordsAreSentWhenTheyAreObserved(t *testing.T) {
 			withFaults(c)
 			c.Seed = rapid.Uint64().Draw(rt, "seed")
 			c.Brands = rapid.IntRange(1, 4).Draw(rt, "brands")
-			c.Backfill = time.Duration(rapid.IntRange(1, 60).Draw(rt, "hours")) * time.Hour
+			c.Backfill = time.Duration(rapid.IntRange(1, 36).Draw(rt, "hours")) * time.Hour
 		})
 		last := int64(0)
 		for it := range w.items() {
@@ -163,7 +163,7 @@ func TestEveryRecordIsWhatItIsSaidToBe(t *testing.T) {
 		w := testWorld(t, func(c *Config) {
 			withFaults(c)
 			c.Seed = rapid.Uint64().Draw(rt, "seed")
-			c.Backfill = 30 * time.Hour
+			c.Backfill = 20 * time.Hour
 		})
 		decoder, err := codec.NewDecoder(static)
 		if err != nil {
