@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +24,8 @@ const (
 	fileBytesMax = 1 << 30
 	lineBytesMax = 256
 	gapsKept     = 5
-	shownMax     = 40 // bytes of a bad value that are shown
+	stepsMax     = 1000 // different gaps
+	shownMax     = 40   // bytes of a bad value that are shown
 )
 
 // header is the first line of a file.
@@ -51,7 +54,7 @@ type Series struct {
 	Last    time.Time // start of the last interval
 	Spacing time.Duration
 	Missing int64 // intervals between First and Last without a line
-	Gaps    []Gap // the first few places where they are missing
+	Gaps    []Gap // the first few places of different lengths where they are missing
 
 	path string
 	file *os.File
@@ -95,20 +98,18 @@ func (s *Series) check(now time.Time) error {
 	case info.Size() > fileBytesMax:
 		return fmt.Errorf("%s is larger than %s: split the series, and give each part its own --content", s.path, config.Size(fileBytesMax))
 	}
-	a := &survey{path: s.path, now: now}
+	a := &survey{path: s.path, steps: make(map[time.Duration]step)}
 	if s.sum, err = s.read(a.add); err != nil {
 		return err
 	}
 	if a.rows == 1 {
 		return fmt.Errorf("%s: there is only one line below the header: the spacing of the series cannot be told from it", s.path)
 	}
-	s.Rows, s.Sum, s.First, s.Last, s.Spacing = a.rows, a.sum, a.first, a.last, a.spacing
-	s.Missing = int64(s.Last.Sub(s.First)/s.Spacing) + 1 - s.Rows
-	for _, g := range a.gaps {
-		if missing := int64(g.Before.Sub(g.After)/s.Spacing) - 1; missing > 0 && len(s.Gaps) < gapsKept {
-			s.Gaps = append(s.Gaps, Gap{g.After, g.Before, missing})
-		}
+	if s.Spacing, s.Gaps, err = a.spacing(); err != nil {
+		return err
 	}
+	s.Rows, s.Sum, s.First, s.Last = a.rows, a.sum, a.first, a.last
+	s.Missing = int64(s.Last.Sub(s.First)/s.Spacing) + 1 - s.Rows
 	if end := s.Last.Add(s.Spacing); end.After(now) {
 		return fmt.Errorf("%s: the series ends at %s, which lies in the future: an event has happened when it is told; cut the series there",
 			s.path, end.Format(time.DateTime))
@@ -141,11 +142,15 @@ func (s *Series) read(do func(line int, p Point) error) (uint64, error) {
 // survey follows the points of a series and collects what Series tells.
 type survey struct {
 	path        string
-	now         time.Time
 	rows, sum   int64
 	first, last time.Time
-	spacing     time.Duration
-	gaps        []Gap // where more than the spacing lies between two lines
+	steps       map[time.Duration]step // the first of each length
+}
+
+// step is what lies between two lines.
+type step struct {
+	line          int // the second of the two
+	after, before time.Time
 }
 
 func (a *survey) add(line int, p Point) error {
@@ -159,26 +164,40 @@ func (a *survey) add(line int, p Point) error {
 		a.first, a.last = p.At, p.At
 		return nil
 	}
-	step := p.At.Sub(a.last)
+	length := p.At.Sub(a.last)
 	switch {
-	case step == 0:
+	case length == 0:
 		return fail("timestamp %s is that of the line before: merge the two", p.At.Format(time.DateTime))
-	case step < 0:
+	case length < 0:
 		return fail("timestamp %s lies before that of the line above, %s: sort the file by time", p.At.Format(time.DateTime), a.last.Format(time.DateTime))
-	case a.spacing == 0 || step < a.spacing && a.spacing%step == 0:
-		// What seemed to be the spacing was a gap, and so was all before it.
-		if a.spacing > step && len(a.gaps) == 0 {
-			a.gaps = append(a.gaps, Gap{After: a.first, Before: a.first.Add(a.spacing)})
+	}
+	if _, known := a.steps[length]; !known {
+		if len(a.steps) == stepsMax {
+			return fail("there are more than %d different times between two lines: give all intervals one length; whole intervals may be missing", stepsMax)
 		}
-		a.spacing = step
-	case step%a.spacing != 0:
-		return fail("%s after the line before, where the series so far has a value every %s: give all intervals one length; whole intervals may be missing",
-			step, a.spacing)
-	case step > a.spacing && len(a.gaps) < gapsKept:
-		a.gaps = append(a.gaps, Gap{After: a.last, Before: p.At})
+		a.steps[length] = step{line, a.last, p.At}
 	}
 	a.last = p.At
 	return nil
+}
+
+// spacing returns the length of the intervals, which is the shortest time
+// between two lines, and the first few gaps of different lengths. All times
+// must be multiples of it.
+func (a *survey) spacing() (time.Duration, []Gap, error) {
+	lengths := slices.SortedFunc(maps.Keys(a.steps), func(x, y time.Duration) int { return a.steps[x].line - a.steps[y].line })
+	shortest := slices.Min(lengths)
+	var gaps []Gap
+	for _, length := range lengths {
+		switch s := a.steps[length]; {
+		case length%shortest != 0:
+			return 0, nil, fmt.Errorf("%s:%d: %s after the line before, where line %d comes after %s: give all intervals one length; whole intervals may be missing",
+				a.path, s.line, length, a.steps[shortest].line, shortest)
+		case length > shortest && len(gaps) < gapsKept:
+			gaps = append(gaps, Gap{s.after, s.before, int64(length/shortest) - 1})
+		}
+	}
+	return shortest, gaps, nil
 }
 
 // parse reads the lines of a file: a header, then a timestamp and a count each.
