@@ -96,6 +96,23 @@ func truncate[T any](s []T, n int) []T {
 	return s[:n]
 }
 
+// columnsOf returns the names of the columns that hold a record of type t.
+func columnsOf(t reflect.Type) []string {
+	var names []string
+	for _, f := range reflect.VisibleFields(t) {
+		switch name := f.Tag.Get("avro"); {
+		case f.Anonymous: // its fields follow by themselves
+		case isList(f.Type) && f.Type.Elem().Kind() == reflect.Struct:
+			for _, part := range columnsOf(f.Type.Elem()) {
+				names = append(names, name+"."+part)
+			}
+		default:
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // newCells plans a column: where its values are in a record of type t, and how
 // they are read. A column named a.b holds field b of the items of list a.
 func newCells(t reflect.Type, column clickhouse.Column) (cells, error) {

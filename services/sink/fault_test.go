@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -203,8 +204,49 @@ func TestRowsWrittenWithoutACommitCountOnce(t *testing.T) {
 	w.drained()
 	w.reviews()
 	w.end(m)
-	if n := w.count("SELECT count() FROM (SELECT _part FROM amazon_review GROUP BY _part)"); n < 1 {
-		t.Errorf("%d parts", n)
+}
+
+func TestACommitThatFailsIsTriedAgainWithoutNewRows(t *testing.T) {
+	w := newWorld(t)
+	var commits atomic.Int64
+	w.cluster.ControlKey(int16(kmsg.OffsetCommit), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if commits.Add(1) > 2 {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
+		for _, topic := range req.(*kmsg.OffsetCommitRequest).Topics {
+			rt := kmsg.NewOffsetCommitResponseTopic()
+			rt.Topic, rt.TopicID = topic.Topic, topic.TopicID
+			for _, p := range topic.Partitions {
+				rp := kmsg.NewOffsetCommitResponseTopicPartition()
+				rp.Partition, rp.ErrorCode = p.Partition, kerr.RebalanceInProgress.Code
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
+	w.load(100)
+	m := w.start(nil)
+	w.drained()
+	w.reviews()
+	w.end(m)
+	if commits.Load() < 3 {
+		t.Errorf("only %d commits: the fault was not met", commits.Load())
+	}
+}
+
+func TestColumnsOfANewerProgramAreLeftToTheirDefaults(t *testing.T) {
+	w := newWorld(t)
+	w.exec("ALTER TABLE amazon_review ADD COLUMN mood String DEFAULT 'unknown' FIRST")
+	w.load(50)
+	m := w.start(nil)
+	w.drained()
+	w.reviews()
+	w.end(m)
+	if n := w.count("SELECT count() FROM amazon_review FINAL WHERE mood = 'unknown' AND review_id != ''"); n != 50 {
+		t.Errorf("%d rows have the default", n)
 	}
 }
 
@@ -456,9 +498,12 @@ func TestWhatCannotWorkIsRefusedAtStart(t *testing.T) {
 		{"a column of another type", func(w *world) {
 			w.exec("ALTER TABLE spike MODIFY COLUMN peak_z String")
 		}, `table "spike" is not what this program needs, for column "peak_z" float64 does not fit type String: run 'flywheel migrate'`},
+		{"a column that is missing", func(w *world) {
+			w.exec("ALTER TABLE credit DROP COLUMN multiplier_low")
+		}, `table "credit" has no column "multiplier_low": run 'flywheel migrate'`},
 		{"a table that is missing", func(w *world) {
-			w.exec("DROP TABLE spike SYNC")
-		}, `there is no table "spike": run 'flywheel migrate'`},
+			w.exec("DROP TABLE amazon_order SYNC")
+		}, `there is no table "amazon_order": run 'flywheel migrate'`},
 		{"a migration that is missing", func(w *world) {
 			w.exec("ALTER TABLE schema_migration DELETE WHERE number = 7 SETTINGS mutations_sync = 2")
 		}, "lacks migration 0007_amazon_traffic_hour: run 'flywheel migrate'"},

@@ -71,7 +71,12 @@ func (s *session) flush(ctx context.Context) error {
 func (s *session) holds() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.rows > 0 || len(s.held) > 0
+	for _, partitions := range s.held {
+		if len(partitions) > 0 {
+			return true
+		}
+	}
+	return s.rows > 0 || len(s.parked) > 0
 }
 
 // outlast returns a context that ends some time after its parent.
@@ -181,9 +186,12 @@ func (s *session) insert(ctx context.Context, w *writing) error {
 	return nil
 }
 
-// commit tells the group how far the rows are written. If that fails they are
-// only written once more by whoever reads them again.
+// commit tells the group how far the rows are written. What it fails for is
+// tried again with the next flush; a crash meanwhile only has the rows written
+// once more.
 func (s *session) commit(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.SessionTimeout)
+	defer cancel()
 	s.mu.Lock() // a partition is not released in the middle of it
 	defer s.mu.Unlock()
 	var failed error
@@ -194,8 +202,8 @@ func (s *session) commit(ctx context.Context) {
 		}
 	})
 	if failed != nil {
-		s.logger.WarnContext(ctx, "offsets were not committed; the rows may be read and written once more, which changes nothing",
-			slog.Any("error.message", failed))
+		s.logger.WarnContext(ctx, "offsets were not committed; trying again with the next rows", slog.Any("error.message", failed))
+		return
 	}
 	clear(s.held)
 }

@@ -18,6 +18,7 @@ import (
 // row adds one record to its table, or passes it over. Its error is not the
 // record's fault.
 func (s *session) row(ctx context.Context, r *kgo.Record) error {
+	s.bytes += len(r.Value) + len(r.Key)
 	value, err := s.decode(ctx, r)
 	if refused := new(codec.Error); errors.As(err, &refused) {
 		s.refuse(ctx, r, refused.Record, refused.Reason, refused.Detail)
@@ -36,7 +37,6 @@ func (s *session) row(ctx context.Context, r *kgo.Record) error {
 		return nil
 	}
 	s.rows++
-	s.bytes += len(r.Value) + len(r.Key)
 	if s.oldest.IsZero() || r.Timestamp.Before(s.oldest) {
 		s.oldest = r.Timestamp
 	}
@@ -98,13 +98,19 @@ func (s *session) refuse(ctx context.Context, r *kgo.Record, record string, reas
 	}
 }
 
+// parkedLogMax bounds how many of the rows given up in one flush are logged; the
+// dead letters tell of all.
+const parkedLogMax = 10
+
 // park gives up a row that its table refuses. It goes to the dead letters, from
 // where it can be sent again.
 func (s *session) park(ctx context.Context, table string, r *kgo.Record, why error) {
 	s.counts[skip{r.Topic, outcomeParked}]++
-	s.logger.ErrorContext(ctx, "clickhouse cannot hold a record; it goes to the dead letters",
-		slog.String("db.collection.name", table), slog.String("messaging.destination.name", r.Topic),
-		slog.Int("messaging.kafka.partition", int(r.Partition)), slog.Int64("messaging.kafka.offset", r.Offset), slog.Any("error.message", why))
+	if len(s.parked) < parkedLogMax || r.Topic == event.TopicDeadLetter {
+		s.logger.ErrorContext(ctx, "clickhouse cannot hold a record; it goes to the dead letters",
+			slog.String("db.collection.name", table), slog.String("messaging.destination.name", r.Topic),
+			slog.Int("messaging.kafka.partition", int(r.Partition)), slog.Int64("messaging.kafka.offset", r.Offset), slog.Any("error.message", why))
+	}
 	if r.Topic != event.TopicDeadLetter { // it would come back for ever
 		s.parked = append(s.parked, letter{r, table, event.ReasonInvalid, why.Error() + "; correct the value, or the table, and send it again"})
 	}

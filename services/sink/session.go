@@ -16,7 +16,6 @@ import (
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
-	"flywheel/schemas"
 )
 
 // session is the life of the Kafka client. One goroutine polls, decodes and
@@ -52,13 +51,10 @@ const fetchBytesMax = 16 << 20
 // the one before.
 const fetchWait = 250 * time.Millisecond
 
-func (s *Sink) newSession(ctx context.Context, conn driver.Conn) (*session, error) {
+func (s *Sink) newSession(ctx context.Context, conn driver.Conn, tables map[reflect.Type]*table) (*session, error) {
 	d := &session{
-		Sink: s, conn: conn, tables: make(map[reflect.Type]*table), counts: make(tally),
+		Sink: s, conn: conn, tables: tables, counts: make(tally),
 		behind: make(map[string]map[int32]int64), held: make(map[string]map[int32]kgo.EpochOffset),
-	}
-	if err := d.plan(ctx); err != nil {
-		return nil, err
 	}
 	var err error
 	if d.decoder, err = codec.NewDecoder(s.registry); err != nil {
@@ -100,42 +96,6 @@ func (s *Sink) newSession(ctx context.Context, conn driver.Conn) (*session, erro
 		return nil, err
 	}
 	return d, nil
-}
-
-// plan finds out how the records of all topics become rows of their tables.
-func (s *session) plan(ctx context.Context) error {
-	topics, err := schemas.LoadTopics()
-	if err != nil {
-		return err
-	}
-	for _, topic := range topics.Topics {
-		for _, name := range topic.Records {
-			sample := newRecord(name)
-			t, err := newTable(ctx, s.conn, name, sample)
-			if err != nil {
-				return err
-			}
-			s.tables[reflect.TypeOf(sample)] = t
-		}
-	}
-	return nil
-}
-
-// newRecord returns what a decoder returns for a record of that name.
-func newRecord(name string) any {
-	switch name {
-	case "brand":
-		return new(event.Brand)
-	case "correlation":
-		return new(event.Correlation)
-	case "credit":
-		return new(event.Credit)
-	case "spike":
-		return new(event.Spike)
-	case "dead_letter":
-		return new(event.DeadLetter)
-	}
-	return event.TypeByName(name).Info().New()
 }
 
 // run takes and writes until ctx ends or something goes wrong for good.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
+	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
 	"flywheel/schemas"
 )
@@ -35,6 +37,7 @@ type Sink struct {
 	metrics    *metrics
 	options    []kgo.Opt
 	topics     []string
+	records    []string        // that the topics carry; each has the table of its name
 	answered   map[string]bool // topics whose refused records the processor publishes
 
 	ready     chan struct{}
@@ -78,6 +81,7 @@ func New(cfg Config, kafkaConfig kafka.Config, clickhouseConfig clickhouse.Confi
 	for _, t := range topics.Topics {
 		if len(t.Records) > 0 {
 			s.topics = append(s.topics, t.Name)
+			s.records = append(s.records, t.Records...)
 			s.answered[t.Name] = t.Copartitioned
 		}
 	}
@@ -128,11 +132,11 @@ func (s *Sink) Run(ctx context.Context) error {
 }
 
 func (s *Sink) run(ctx context.Context) error {
-	conn, err := s.connect(ctx)
+	conn, tables, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}
-	d, err := s.newSession(ctx, conn)
+	d, err := s.newSession(ctx, conn, tables)
 	if err == nil {
 		err = d.run(ctx)
 	}
@@ -143,33 +147,59 @@ func (s *Sink) run(ctx context.Context) error {
 const retryPauseMin = 100 * time.Millisecond
 
 // connect waits until ClickHouse answers, and checks that it has the tables.
-func (s *Sink) connect(ctx context.Context) (driver.Conn, error) {
+func (s *Sink) connect(ctx context.Context) (driver.Conn, map[reflect.Type]*table, error) {
 	started, pause := time.Now(), newPause(s.cfg.RetryPause)
 	for {
-		conn, err := s.open(ctx)
+		conn, tables, err := s.open(ctx)
 		switch {
 		case err == nil, ctx.Err() != nil, clickhouse.FaultOf(err) != clickhouse.FaultServer, errors.Is(err, clickhouse.ErrLogin):
-			return conn, err
+			return conn, tables, err
 		case s.cfg.StartTimeout > 0 && time.Since(started) >= s.cfg.StartTimeout:
-			return nil, err
+			return nil, nil, err
 		}
 		s.report(err)
 		s.logger.WarnContext(ctx, "waiting for clickhouse", slog.Any("error.message", err), slog.Duration("flywheel.pause", pause.next))
 		if err := pause.wait(ctx); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 }
 
-func (s *Sink) open(ctx context.Context) (driver.Conn, error) {
+func (s *Sink) open(ctx context.Context) (driver.Conn, map[reflect.Type]*table, error) {
 	conn, err := clickhouse.Open(ctx, s.clickhouse)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := clickhouse.Check(ctx, conn, s.clickhouse); err != nil {
-		return nil, errors.Join(err, conn.Close())
+	err = clickhouse.Check(ctx, conn, s.clickhouse)
+	tables := make(map[reflect.Type]*table)
+	for _, name := range s.records {
+		if err != nil {
+			return nil, nil, errors.Join(err, conn.Close())
+		}
+		sample := newRecord(name)
+		tables[reflect.TypeOf(sample)], err = newTable(ctx, conn, name, sample)
 	}
-	return conn, nil
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return conn, tables, nil
+}
+
+// newRecord returns what a decoder returns for a record of that name.
+func newRecord(name string) any {
+	switch name {
+	case "brand":
+		return new(event.Brand)
+	case "correlation":
+		return new(event.Correlation)
+	case "credit":
+		return new(event.Credit)
+	case "spike":
+		return new(event.Spike)
+	case "dead_letter":
+		return new(event.DeadLetter)
+	}
+	return event.TypeByName(name).Info().New()
 }
 
 // pause grows from one attempt to the next.

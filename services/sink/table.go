@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
-	"strings"
+	"slices"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -20,39 +20,41 @@ type table struct {
 	records []*kgo.Record // that the rows came from
 }
 
-// Columns that say where a row came from; ClickHouse fills in inserted_at.
-const (
-	columnTopic     = "kafka_topic"
-	columnPartition = "kafka_partition"
-	columnOffset    = "kafka_offset"
-	columnAt        = "kafka_at"
-	columnInserted  = "inserted_at"
-)
+// provenance are the columns that say where a row came from, in the order in
+// which insert gives them. ClickHouse itself fills in inserted_at.
+func provenance() []string {
+	return []string{"kafka_topic", "kafka_partition", "kafka_offset", "kafka_at"}
+}
 
 // newTable plans how records like sample, a pointer to a struct of pkg/event,
-// become rows of the table as it is in ClickHouse.
+// become rows of the table as it is in ClickHouse. Columns it knows nothing of
+// are left to their defaults: a newer program may have added them.
 func newTable(ctx context.Context, conn driver.Conn, name string, sample any) (*table, error) {
-	columns, err := clickhouse.Columns(ctx, conn, name)
+	existing, err := clickhouse.Columns(ctx, conn, name)
 	if err != nil {
 		return nil, err
 	}
-	t := &table{name: name}
-	for _, c := range columns {
-		if strings.HasPrefix(c.Name, "kafka_") || c.Name == columnInserted {
-			continue
-		}
-		cells, err := newCells(reflect.TypeOf(sample).Elem(), c)
-		if err != nil {
-			return nil, fmt.Errorf("table %q is not what this program needs, for column %q %w: %w", name, c.Name, err, clickhouse.ErrMigrate)
+	types := make(map[string]string, len(existing))
+	for _, c := range existing {
+		types[c.Name] = c.Type
+	}
+	t, of := &table{name: name}, reflect.TypeOf(sample).Elem()
+	fields := columnsOf(of)
+	for i, column := range slices.Concat(fields, provenance()) {
+		c := clickhouse.Column{Name: column, Type: types[column]}
+		if c.Type == "" {
+			return nil, fmt.Errorf("table %q has no column %q: %w", name, column, clickhouse.ErrMigrate)
 		}
 		t.columns = append(t.columns, c)
+		if i >= len(fields) {
+			continue
+		}
+		cells, err := newCells(of, c)
+		if err != nil {
+			return nil, fmt.Errorf("table %q is not what this program needs, for column %q %w: %w", name, column, err, clickhouse.ErrMigrate)
+		}
 		t.cells = append(t.cells, cells)
 	}
-	t.columns = append(t.columns,
-		clickhouse.Column{Name: columnTopic, Type: "LowCardinality(String)"},
-		clickhouse.Column{Name: columnPartition, Type: "Int32"},
-		clickhouse.Column{Name: columnOffset, Type: "Int64"},
-		clickhouse.Column{Name: columnAt, Type: typeTime})
 	return t, nil
 }
 
