@@ -44,11 +44,15 @@ test: $(GOTESTSUM) library ## Run every test on the embedded engines (PKG=./pkg/
 	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- $(PKG)
 
 .PHONY: check
-check: format lint vet race ## Format, lint, vet, and race tests of what changed; run before each commit
+check: format modules lint vet race ## Format, lint, vet, and race tests of what changed; run before each commit
 
 .PHONY: format
 format: $(GOLANGCI_LINT)
 	@$(GOLANGCI_LINT) fmt --diff || { echo "the files above are not formatted: run 'make fmt'"; exit 1; }
+
+.PHONY: modules
+modules:
+	@$(GO) mod tidy -diff || { echo "go.mod and go.sum do not fit the imports: run 'make tidy'"; exit 1; }
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Check style, import arrows and purity
