@@ -56,7 +56,8 @@ type Detail struct {
 	// DeadLetters are the dead letters to be expected, by topic, partition and
 	// offset: one for each record that is refused.
 	DeadLetters []DeadLetter `json:"dead_letters"`
-	// Revenue is what the credit rows add up to, sorted.
+	// Revenue is what the credit rows add up to, sorted. What has no row here is
+	// 0, whether the pipeline has a row for it or not.
 	Revenue []Revenue `json:"revenue"`
 	// Brands is the truth planted in each brand, in their order.
 	Brands []Truth `json:"brands"`
@@ -370,6 +371,9 @@ func (l *Ledger) Detail() Detail {
 	})
 	for i, b := range l.world.brands {
 		for k, m := range l.accounts[i].revenue {
+			if m.micros == 0 {
+				continue
+			}
 			d.Revenue = append(d.Revenue, Revenue{
 				BrandID: b.id, Day: k.day, DayMs: b.dayStart(k.day), Node: k.node, Currency: k.currency,
 				Micros: m.micros, CausedMicros: m.caused,

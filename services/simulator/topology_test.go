@@ -79,9 +79,8 @@ func compareWithCore(t *testing.T, w *world) {
 	}
 	days := 0
 	for _, r := range l.Detail().Revenue {
-		got, known := revenue[key{r.BrandID, r.DayMs, r.Node, r.Currency}]
-		if !known || got != r.Micros {
-			t.Errorf("the core has %d micros (published: %v) of %+v", got, known, r)
+		if got := revenue[key{r.BrandID, r.DayMs, r.Node, r.Currency}]; got != r.Micros {
+			t.Errorf("the core has %d micros of %+v", got, r)
 		}
 		delete(revenue, key{r.BrandID, r.DayMs, r.Node, r.Currency})
 		days++
