@@ -122,7 +122,7 @@ func (c Config) end() (time.Time, error) {
 	if err == nil && (t.Year() < 2000 || t.UnixMilli() >= futureMs-366*24*hourMs) {
 		err = errors.New("out of bounds")
 	}
-	return t, err //nolint:wrapcheck // Validate says what is wrong with it
+	return t, err
 }
 
 // liveRate is the number of records a second of live play takes, about.

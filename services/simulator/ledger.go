@@ -146,7 +146,11 @@ type account struct {
 	feeds   map[string]*feed   // by source
 	ids     map[string]*recent // by topic: only of one topic acknowledgements come in order
 	revenue map[revenueKey]*money
+	flows   []flow // by quarter-hour from the start, in the brand's currency
 }
+
+// flow is what the planted multiplier of a window is made of.
+type flow struct{ caused, direct int64 }
 
 type revenueKey struct {
 	day      int64
@@ -186,7 +190,7 @@ func newLedger(w *world) *Ledger {
 		summary: Summary{EventTime: time.UnixMilli(w.start).UTC(), Reasons: make(map[event.Reason]int64)},
 	}
 	for i := range l.accounts {
-		l.accounts[i] = account{make(map[string]*feed), make(map[string]*recent), make(map[revenueKey]*money)}
+		l.accounts[i] = account{make(map[string]*feed), make(map[string]*recent), make(map[revenueKey]*money), nil}
 	}
 	return l
 }
@@ -261,6 +265,9 @@ func (l *Ledger) judge(it *item, r receipt) event.Reason {
 			if it.caused {
 				m.caused += micros - was
 			}
+			if currency == t.place.currency {
+				a.flow(int((it.record.Head().OccurredAtMs-l.world.start)/quarterMs), node, it.caused, micros-was)
+			}
 		}
 	case superseded:
 		l.summary.Superseded++
@@ -332,6 +339,45 @@ func (l *Ledger) truth() []Truth {
 	return ts
 }
 
+// Multiplier returns the planted multiplier over the 72 h that end at a moment:
+// the Amazon revenue TikTok posts caused over TikTok's direct revenue. It is
+// false where there is no direct revenue, or no such brand.
+func (l *Ledger) Multiplier(brandID string, until time.Time) (float64, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.IndexFunc(l.world.brands, func(b *brand) bool { return b.id == brandID })
+	if i < 0 {
+		return 0, false
+	}
+	flows := l.accounts[i].flows
+	end := min(max(0, floorDiv(until.UnixMilli()-l.world.start, quarterMs)), int64(len(flows)))
+	var sum flow
+	for _, f := range flows[max(0, end-shortQuarters):end] {
+		sum.caused += f.caused
+		sum.direct += f.direct
+	}
+	if sum.direct <= 0 {
+		return 0, false
+	}
+	return float64(sum.caused) / float64(sum.direct), true
+}
+
+// flow enters money of a quarter-hour.
+func (a *account) flow(quarter int, node event.NodeName, caused bool, micros int64) {
+	if node == event.NodeShopify {
+		return
+	}
+	for len(a.flows) <= quarter {
+		a.flows = append(a.flows, flow{})
+	}
+	switch {
+	case node == event.NodeTikTok:
+		a.flows[quarter].direct += micros
+	case caused:
+		a.flows[quarter].caused += micros
+	}
+}
+
 // Spikes returns the planted spikes that have become visible by the event time
 // reached, by start.
 func (l *Ledger) Spikes() []Spike {
@@ -343,7 +389,7 @@ func (l *Ledger) Spikes() []Spike {
 func (l *Ledger) spikes() []Spike {
 	var out []Spike
 	for _, b := range l.world.brands {
-		for _, s := range b.plan.spikes {
+		for _, s := range b.spikes {
 			if s.VisibleMs < l.summary.EventTime.UnixMilli() {
 				out = append(out, s)
 			}

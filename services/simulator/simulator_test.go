@@ -295,6 +295,33 @@ func TestTheLedgerIsWhatKafkaHolds(t *testing.T) {
 			t.Errorf("there is no %s", record)
 		}
 	}
+	// The days of the window, added up, are the window.
+	for _, b := range d.Brands {
+		var caused, direct int64
+		until := d.Live.Truncate(24 * time.Hour)
+		for _, r := range d.Revenue {
+			if r.BrandID == b.BrandID && r.Currency == b.Currency {
+				until = time.UnixMilli(max(until.UnixMilli(), r.DayMs))
+			}
+		}
+		from := until.Add(-72 * time.Hour)
+		for _, r := range d.Revenue {
+			if at := time.UnixMilli(r.DayMs); r.BrandID != b.BrandID || r.Currency != b.Currency || at.Before(from) || !at.Before(until) {
+				continue
+			}
+			caused += r.CausedMicros
+			if r.Node == event.NodeTikTok {
+				direct += r.Micros
+			}
+		}
+		got, ok := sim.Ledger().Multiplier(b.BrandID, until)
+		if want := float64(caused) / float64(direct); b.TimeZone != "Europe/London" && (!ok || got != want) { // clocks change there
+			t.Errorf("%s: the multiplier until %s is %v (%v), want %v", b.BrandID, until, got, ok, want)
+		}
+	}
+	if _, ok := sim.Ledger().Multiplier("nobody", d.End); ok {
+		t.Error("a brand nobody plays has a multiplier")
+	}
 	if d.Superseded == 0 {
 		t.Error("nothing is superseded")
 	}
