@@ -136,6 +136,8 @@ var errStopped = errors.New("stopped")
 
 // stream reads the series and hands its records to produce as they are due.
 func (i *Ingest) stream(ctx context.Context, produce func(ctx context.Context, topic, brandID string, value []byte, done func(error)) error) error {
+	task := "sending " + i.series.Name
+	i.meter.Set(task, 0, i.series.Rows)
 	hold := pace{speed: i.cfg.Speed}
 	m := maker{cfg: i.cfg, spacing: i.series.Spacing, period: i.period, emit: func(r event.Record) error {
 		if i.failure.Load() != nil {
@@ -159,7 +161,7 @@ func (i *Ingest) stream(ctx context.Context, produce func(ctx context.Context, t
 			return err
 		}
 		i.rows++
-		i.meter.Set("sending "+i.series.Name, i.rows, i.series.Rows)
+		i.meter.Set(task, i.rows, i.series.Rows)
 		return nil
 	})
 	if err == nil {
