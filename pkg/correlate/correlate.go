@@ -73,6 +73,9 @@ func (r Reason) String() string {
 // below it Fisher's z is no longer near normal.
 const EffectiveMin = 10
 
+// EffectiveGivenMin is the same where a kernel is given and nothing is searched.
+const EffectiveGivenMin = 5
+
 // Scratch is the working memory of this package's functions. The zero value is
 // ready; it grows to what the largest call needs and is then reused.
 type Scratch struct {

@@ -1,6 +1,10 @@
 package correlate
 
-import "math"
+import (
+	"math"
+
+	"gonum.org/v1/gonum/mathext"
+)
 
 // The kernels searched: delays and half-lives in 288ths of the window, that is
 // 0–36 h and 0–24 h of 72 h, 0–14 d and 0–9 d of 28 d.
@@ -68,6 +72,9 @@ type Result struct {
 // Alternative, 1977, for the continuous case). Half-lives add up (Bonferroni).
 // Tests is that bound over Φ̄(u), at most the number of kernels.
 //
+// A kernel that was chosen on other data (Input.Given) is one test, and needs no
+// such bound.
+//
 // It is a screen. On simulated null pairs it stays below its nominal 5 %; on real
 // bursts whose day of the week is aligned it has called 14 % of impossible pairs
 // significant, until calibrated on placebo shifts.
@@ -93,10 +100,10 @@ func (c *Cross) Profile(in *Input, s *Scratch) Result {
 	}
 	w := c.window(s)
 	w.lagProfile(&res)
-	w.search(&res)
+	w.search(in, &res)
 	if need := max(SeasonalHoursMin, in.Lags()*in.StepMinutes/60); in.HistoryHours < need {
 		res.Reason = ShortHistory
-	} else if res.EffectiveN < EffectiveMin {
+	} else if res.EffectiveN < EffectiveMin && !in.Given || res.EffectiveN < EffectiveGivenMin {
 		res.Reason = FewObservations
 	}
 	switch {
@@ -286,7 +293,11 @@ func (p *sums) over(from, length int) (sum, squares float64) {
 }
 
 // search evaluates the kernels and judges the one with the strongest evidence.
-func (w *window) search(res *Result) {
+func (w *window) search(in *Input, res *Result) {
+	if in.Given {
+		w.test(in.Kernel, res)
+		return
+	}
 	best, most, n := math.Inf(-1), 0.0, float64(w.n)
 	var angles [len(kernelHalfLives)][len(kernelDelays)]float64
 	for h, halfLife := range kernelHalfLives {
@@ -321,6 +332,27 @@ func (w *window) search(res *Result) {
 		}
 	}
 	res.P, res.Tests = min(1, p), p/tail
+}
+
+// test evaluates the one kernel given: nothing is searched.
+func (w *window) test(k Kernel, res *Result) {
+	var angles [len(kernelDelays)]float64
+	k.Lags = w.lags
+	n := min(float64(w.n), w.effective(k, &angles))
+	res.Kernel, res.EffectiveN, res.Tests = k, n, 1
+	d := w.decay(k)
+	res.Decayed = d.correlation(k)
+	if n < EffectiveGivenMin {
+		return
+	}
+	// Student's t of a correlation: unlike Fisher's z it is exact for few normal
+	// observations. P(T > t) is half the regularised incomplete beta function
+	// I_x(ν/2, 1/2) at x = ν/(ν + t²) = 1 − r² (Abramowitz & Stegun 26.7.1).
+	tail := mathext.RegIncBeta((n-2)/2, 0.5, 1-res.Decayed*res.Decayed) / 2
+	res.P = tail
+	if res.Decayed < 0 {
+		res.P = 1 - tail
+	}
 }
 
 // steps converts 288ths of the window.

@@ -90,7 +90,17 @@ type force struct {
 	lastDue        bool       // the newest published end is due
 	effect         effect     // on the response
 	revenue        effect     // on the revenue
+	evidence       choice     // by the history up to the day of the newest end
+	prior          choice     // by the history up to the day its window starts
 	relation       relation   // at the newest published end
+}
+
+// choice is a cached search for the kernel.
+type choice struct {
+	day      int64 // end of the history
+	valid    bool
+	from, to *series // stimulus and response
+	correlate.Choice
 }
 
 // effect is a cached estimate.
@@ -282,6 +292,9 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 		if hour < f.revenue.hour {
 			f.revenue.valid = false
 		}
+		if hour < f.evidence.day*24 {
+			f.evidence.valid, f.prior.valid = false, false
+		}
 		f.moved(window.Floor(atMs, stepMs(p.plan.forces[i])) + 1)
 	}
 	d := &b.days
@@ -321,6 +334,7 @@ func (b *brand) forget() {
 	for i := range b.forces {
 		f := &b.forces[i]
 		f.effect.valid, f.revenue.valid, f.relation.valid = false, false, false
+		f.evidence.valid, f.prior.valid = false, false
 		f.dirty = true
 		f.moved(window.Before)
 	}

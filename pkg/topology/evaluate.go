@@ -109,6 +109,12 @@ func grow[T any](buf *[]T, n int) []T {
 // evaluate publishes the window of a force that ends at a step, and returns
 // what it means for the credit. live says that it is the newest one, whose
 // intermediate results are kept for the next time.
+//
+// Two searches of the weeks before (correlate.Choose) stand behind it. The one up
+// to the window's start gives the kernel by which the window is judged, so that
+// nothing is searched in the window itself; without evidence the window is
+// searched. The one up to its end gives the kernel of the effect, and is the
+// evidence for credit: three days alone rarely are.
 func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(any)) relation {
 	f := &p.plan.forces[i]
 	w := &p.work
@@ -142,16 +148,25 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 		return rel
 	}
 
+	state := &b.forces[i]
+	day := window.Floor(endMs, window.DayMs)
+	var prior, evidence correlate.Choice
+	if step < window.HourMs { // a longer window leaves no history for a placebo
+		prior = p.choose(b, &state.prior, stimulus, response, window.Floor(out.WindowStartMs, window.DayMs), live)
+		evidence = p.choose(b, &state.evidence, stimulus, response, day, live)
+	}
 	lags := f.WindowHours * 60 / f.StepMinutes()
-	in := correlate.Input{StepMinutes: f.StepMinutes(), Stride: 1, X: grow(&w.x, 2*lags), ExpectedX: grow(&w.ex, 2*lags)}
+	in := correlate.Input{
+		StepMinutes: f.StepMinutes(), Stride: 1, X: grow(&w.x, 2*lags), ExpectedX: grow(&w.ex, 2*lags),
+		Given: prior.Verdict == correlate.Significant, Kernel: prior.Kernel.Rescale(60, f.StepMinutes()),
+	}
 	if step < window.HourMs && response.signal.Info().Grain != event.QuarterHour {
 		in.Stride = int(window.HourMs / step)
 	}
 	in.Y, in.ExpectedY = grow(&w.y, lags/in.Stride), grow(&w.ey, lags/in.Stride)
 	in.End = window.Floor(endMs, int64(in.Stride)*step)
-	read(in.X, stimulus, end*step, step)
-	read(in.Y, response, end*step, step*int64(in.Stride))
-	day := window.Floor(endMs, window.DayMs)
+	read(in.X, stimulus, endMs, step)
+	read(in.Y, response, endMs, step*int64(in.Stride))
 	baseX, baseY := p.fit(b, stimulus, day), p.fit(b, response, day)
 	p.expect(b, baseX, in.ExpectedX, day, endMs, step)
 	p.expect(b, baseY, in.ExpectedY, day, endMs, step*int64(in.Stride))
@@ -171,9 +186,12 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 	out.DelayMinutes, out.HalfLifeMinutes = int32(res.Kernel.Delay*f.StepMinutes()), int32(res.Kernel.HalfLife*f.StepMinutes())
 	out.DecayedCorrelation, out.EffectiveN, out.PValue = res.Decayed, res.EffectiveN, res.P
 	out.Verdict, out.Reason = event.Verdict(res.Verdict.String()), res.Reason.String()
-	rel.verdict, rel.kernel = res.Verdict, res.Kernel.Rescale(f.StepMinutes(), 60)
-	if res.Verdict != correlate.Insufficient {
-		e := p.effect(b, &b.forces[i].effect, stimulus, response, rel.kernel, endMs, live)
+	rel.verdict, rel.kernel = evidence.Verdict, res.Kernel.Rescale(f.StepMinutes(), 60)
+	if evidence.Verdict == correlate.Significant {
+		rel.kernel = evidence.Kernel
+	}
+	if res.Verdict != correlate.Insufficient || evidence.Verdict == correlate.Significant {
+		e := p.effect(b, &state.effect, stimulus, response, rel.kernel, endMs, live)
 		out.Effect, out.EffectLow, out.EffectHigh = e.Beta, e.Low, e.High
 	}
 	emit(&out)
@@ -279,6 +297,51 @@ func (p *Partition) fit(b *brand, ser *series, day int64) *correlate.Baseline {
 	return &base
 }
 
+// choose searches the kernels over the history up to a UTC day, from the first
+// data of both sides on.
+func (p *Partition) choose(b *brand, cache *choice, stimulus, response *series, day int64, live bool) correlate.Choice {
+	if cache.valid && cache.day == day && cache.from == stimulus && cache.to == response {
+		return cache.Choice
+	}
+	key := pastChoice{stimulus, response, day}
+	if c, ok := p.work.choices[key]; ok {
+		return c
+	}
+	in := p.history(b, stimulus, response, day*24, day)
+	in.Kernel.Lags = event.ShortWindowHours
+	c := correlate.Choose(&in, &p.work.scratch)
+	if live {
+		*cache = choice{day, true, stimulus, response, c}
+		return c
+	}
+	if p.work.choices == nil {
+		p.work.choices = make(map[pastChoice]correlate.Choice)
+	}
+	p.work.choices[key] = c
+	return c
+}
+
+// history fills in both sides of the hours up to one, exclusive, with what the
+// baselines up to a day expect.
+func (p *Partition) history(b *brand, stimulus, response *series, hour, day int64) correlate.EffectInput {
+	from := hour - int64(p.cfg.HistoryHours)
+	for _, ser := range [...]*series{stimulus, response} {
+		first, holds := ser.hours.First(max(from, b.oldestHour), hour)
+		if !holds {
+			first = hour
+		}
+		from = max(from, first)
+	}
+	n := int(hour - from)
+	w := &p.work
+	in := correlate.EffectInput{X: grow(&w.x, n), ExpectedX: grow(&w.ex, n), Y: grow(&w.y, n), ExpectedY: grow(&w.ey, n)}
+	stimulus.hours.Read(in.X, from)
+	response.hours.Read(in.Y, from)
+	p.expect(b, p.fit(b, stimulus, day), in.ExpectedX, day, hour*window.HourMs, window.HourMs)
+	p.expect(b, p.fit(b, response, day), in.ExpectedY, day, hour*window.HourMs, window.HourMs)
+	return in
+}
+
 // effect returns the effect of a stimulus on a response, by the whole hours of
 // history before endMs.
 func (p *Partition) effect(b *brand, cache *effect, stimulus, response *series, k correlate.Kernel, endMs int64, live bool) correlate.Effect {
@@ -286,25 +349,9 @@ func (p *Partition) effect(b *brand, cache *effect, stimulus, response *series, 
 	if cache.valid && cache.hour == hour && cache.from == stimulus && cache.to == response && cache.k == k {
 		return cache.Effect
 	}
-	from := hour - int64(p.cfg.HistoryHours)
-	for _, ser := range [...]*series{stimulus, response} {
-		first, any := ser.hours.First(max(from, b.oldestHour), hour)
-		if !any {
-			first = hour
-		}
-		from = max(from, first)
-	}
-	n := int(hour - from)
-	w := &p.work
-	in := correlate.EffectInput{
-		X: grow(&w.x, n), ExpectedX: grow(&w.ex, n), Y: grow(&w.y, n), ExpectedY: grow(&w.ey, n), Kernel: k,
-	}
-	stimulus.hours.Read(in.X, from)
-	response.hours.Read(in.Y, from)
-	day := window.Floor(endMs, window.DayMs)
-	p.expect(b, p.fit(b, stimulus, day), in.ExpectedX, day, hour*window.HourMs, window.HourMs)
-	p.expect(b, p.fit(b, response, day), in.ExpectedY, day, hour*window.HourMs, window.HourMs)
-	e := correlate.Estimate(&in, &w.scratch)
+	in := p.history(b, stimulus, response, hour, window.Floor(endMs, window.DayMs))
+	in.Kernel = k
+	e := correlate.Estimate(&in, &p.work.scratch)
 	if live {
 		*cache = effect{hour, true, stimulus, response, k, e}
 	}

@@ -177,11 +177,11 @@ func (r results) take(v any) {
 	switch v := v.(type) {
 	case *event.Correlation:
 		c := *v
-		c.LagProfile, c.Watermarks, c.Revision = slices.Clone(c.LagProfile), nil, 0
+		c.LagProfile, c.Watermarks, c.Revision = append([]float32(nil), c.LagProfile...), nil, 0
 		r[fmt.Sprintf("force %02d %d", c.Force, c.WindowEndMs)] = c
 	case *event.Credit:
 		c := *v
-		c.Credits, c.Watermarks, c.Revision = slices.Clone(c.Credits), nil, 0
+		c.Credits, c.Watermarks, c.Revision = append([]event.CreditShare(nil), c.Credits...), nil, 0
 		r[fmt.Sprintf("day %d %s %s", c.DayMs, c.Node, c.Currency)] = c
 	case *event.Spike:
 		s := *v

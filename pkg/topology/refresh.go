@@ -22,6 +22,7 @@ type Budget int
 func (p *Partition) Refresh(nowMs int64, budget Budget, emit func(result any)) (spent Budget) {
 	p.settle()
 	clear(p.work.fits)
+	clear(p.work.choices)
 	intervalMs := p.cfg.RefreshInterval.Milliseconds()
 	waiting := p.queue[:0]
 	for _, b := range p.queue {
@@ -225,6 +226,7 @@ type workspace struct {
 	ex, ey   []float64
 	bins     []uint8
 	fits     map[pastFit]correlate.Baseline // of days before the newest, within a Refresh
+	choices  map[pastChoice]correlate.Choice
 	marks    []event.SourceWatermark
 	credit   creditWork
 	series   spike.Series
@@ -235,4 +237,9 @@ type workspace struct {
 type pastFit struct {
 	ser *series
 	day int64
+}
+
+type pastChoice struct {
+	from, to *series
+	day      int64
 }

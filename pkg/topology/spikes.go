@@ -18,7 +18,7 @@ const spikeHours = 6 * 24
 
 // defaultHalfLifeHours decays the views a spike is laid to, where the force's
 // kernel is not known.
-const defaultHalfLifeHours = 8
+const defaultHalfLifeHours = 3
 
 // refreshSpikes looks for episodes in the response up to its newest bucket and
 // publishes what has changed. An episode without a stimulus before it, or that a

@@ -1,0 +1,206 @@
+package correlate
+
+import "math"
+
+// Choice is the kernel that a history speaks for.
+type Choice struct {
+	Kernel Kernel // in hours
+	// Correlation is that of the whitened response with the whitened stimulus
+	// decayed by the kernel, Z the same in standard deviations of the placebo.
+	Correlation, Z float64
+	// P is the probability of such a Z in the best kernel without an effect; 1
+	// when there is no evidence.
+	P       float64
+	Verdict Verdict
+	Reason  Reason
+}
+
+// placeboHoursMin is the least number of lags a placebo distribution rests on.
+const placeboHoursMin = 96
+
+// placeboLags is about how many lags of a longer history are taken: neighbours
+// say little more.
+const placeboLags = 192
+
+// winsorZ bounds what one hour of the whitened response may contribute.
+const winsorZ = 4.0
+
+// Choose searches the kernels over an hourly history, typically of weeks. The
+// kernel of the input says only how far an effect reaches (Lags).
+//
+// Both sides are residuals, whitened by the response's autocorrelation at one
+// hour, the response bounded at four robust standard deviations. For a half-life
+// h let r_h(l) be the circular correlation of the response with the stimulus
+// decayed by h, at lag l. At the delays of the grid an effect shows in it. At
+// lags beyond the window, in either direction, none can: there it is a placebo,
+// with the series' own autocorrelation, season and bursts, and
+//
+//	σ_h² = mean of r_h(l)² over Lags + delay < l < n − Lags
+//
+// is the variance that Bartlett's formula estimates from autocorrelations, here
+// taken from the series themselves (a randomisation by shifts; Ljung & Box would
+// divide by n). Z = max r_h(l)/σ_h over half-lives and delays, and P is
+// Bonferroni's bound for that many normal tests, above the truth since
+// neighbouring kernels are correlated.
+func Choose(in *EffectInput, s *Scratch) Choice {
+	n, lags := len(in.X), in.Kernel.Lags
+	last := lags * kernelDelays[len(kernelDelays)-1] / kernelGrid
+	none := Choice{P: 1}
+	switch {
+	case len(in.Y) != n || len(in.ExpectedX) != n || len(in.ExpectedY) != n || n-2*lags-last < placeboHoursMin:
+		none.Reason = ShortHistory
+	case flat(in.X):
+		none.Reason = FlatStimulus
+	case flat(in.Y):
+		none.Reason = FlatResponse
+	}
+	if none.Reason != NoReason {
+		return none
+	}
+	y := grow(&s.floats[0], n)
+	x := grow(&s.floats[1], n)
+	for t := range y {
+		y[t] = float64(in.Y[t]) - in.ExpectedY[t]
+		x[t] = float64(in.X[t]) - in.ExpectedX[t]
+	}
+	phi := whiten(y)
+	winsorise(y, grow(&s.floats[2], n))
+	if norm := normalise(y); norm == 0 {
+		none.Reason = FlatResponse
+		return none
+	}
+	best := none
+	best.Z = math.Inf(-1)
+	z := grow(&s.floats[3], 2*n)
+	tests := 0
+	for _, part := range kernelHalfLives {
+		k := Kernel{HalfLife: part * lags / kernelGrid, Lags: lags}
+		decayCircular(z[:n], x, k.decay())
+		whitenBy(z[:n], phi)
+		if normalise(z[:n]) == 0 {
+			continue
+		}
+		copy(z[n:], z[:n])
+		sum, count := 0.0, 0
+		for l := lags + last + 1; l < n-lags; l += max(1, (n-2*lags-last)/placeboLags) {
+			r := shifted(y, z, l)
+			sum += r * r
+			count++
+		}
+		sigma := math.Sqrt(sum / float64(count))
+		for _, delay := range kernelDelays {
+			k.Delay = delay * lags / kernelGrid
+			tests++
+			if r := shifted(y, z, k.Delay); sigma > 0 && r/sigma > best.Z {
+				best.Kernel, best.Correlation, best.Z = k, r, r/sigma
+			}
+		}
+	}
+	if math.IsInf(best.Z, -1) {
+		none.Reason = FlatStimulus
+		return none
+	}
+	best.P = min(1, float64(tests)*math.Erfc(best.Z/math.Sqrt2)/2)
+	best.Verdict = NotSignificant
+	if best.P <= Alpha {
+		best.Verdict = Significant
+	}
+	return best
+}
+
+// shifted returns Σ y(t)·z(t−lag), circular; z stands twice.
+func shifted(y, z []float64, lag int) float64 {
+	n := len(y)
+	w := z[n-lag : 2*n-lag]
+	var even, odd float64
+	t := 0
+	for ; t+1 < n; t += 2 {
+		even += y[t] * w[t]
+		odd += y[t+1] * w[t+1]
+	}
+	if t < n {
+		even += y[t] * w[t]
+	}
+	return even + odd
+}
+
+// decayCircular sets z(t) = x(t) + decay·z(t−1), with z before the first that
+// after the last.
+func decayCircular(z, x []float64, decay float64) {
+	acc := 0.0
+	for range 2 { // the second time it starts with what the first has left
+		for t, v := range x {
+			acc = v + decay*acc
+			z[t] = acc
+		}
+	}
+}
+
+// whiten takes the autocorrelation at one step out of v and returns it.
+func whiten(v []float64) float64 {
+	mean := 0.0
+	for _, x := range v {
+		mean += x
+	}
+	mean /= float64(len(v))
+	var cross, own float64
+	for t := range v {
+		v[t] -= mean
+		own += v[t] * v[t]
+		if t > 0 {
+			cross += v[t] * v[t-1]
+		}
+	}
+	if own == 0 {
+		return 0
+	}
+	phi := max(-0.97, min(0.97, cross/own))
+	whitenBy(v, phi)
+	return phi
+}
+
+// whitenBy sets v(t) to v(t) − phi·v(t−1), circular.
+func whitenBy(v []float64, phi float64) {
+	before := v[len(v)-1]
+	for t, x := range v {
+		v[t] = x - phi*before
+		before = x
+	}
+}
+
+// winsorise bounds v at winsorZ robust standard deviations, where there are any.
+func winsorise(v, room []float64) {
+	for t, x := range v {
+		room[t] = math.Abs(x)
+	}
+	limit := winsorZ * madToSigma * median(room)
+	if limit == 0 {
+		return
+	}
+	for t, x := range v {
+		v[t] = max(-limit, min(limit, x))
+	}
+}
+
+// normalise takes the mean out of v and scales it to length 1; 0 when v is
+// constant.
+func normalise(v []float64) float64 {
+	mean := 0.0
+	for _, x := range v {
+		mean += x
+	}
+	mean /= float64(len(v))
+	squares := 0.0
+	for t := range v {
+		v[t] -= mean
+		squares += v[t] * v[t]
+	}
+	length := math.Sqrt(squares)
+	if length == 0 {
+		return 0
+	}
+	for t := range v {
+		v[t] /= length
+	}
+	return length
+}

@@ -1,0 +1,307 @@
+package topology
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"flywheel/pkg/event"
+	"flywheel/pkg/window"
+)
+
+// truth is a brand whose branded searches follow its posts' views as planted.
+type truth struct {
+	days        int
+	delay, life int     // quarter-hours
+	effect      float64 // searches per view
+	perSearch   float64 // micros of revenue per search
+	posts       int     // a day
+	views       float64 // of a usual post
+	viral       int     // the day with a post of fifty times that; 0 for none
+	viralHour   int
+}
+
+// played is what truth gives.
+type played struct {
+	events  []event.Record // by time
+	base    []float64      // searches without posts, by quarter-hour
+	excess  []float64      // searches that follow posts
+	revenue []int64        // by quarter-hour
+}
+
+func poisson(r *rand.Rand, mean float64) int64 {
+	if mean > 200 {
+		return int64(max(0, math.Round(mean+math.Sqrt(mean)*r.NormFloat64())))
+	}
+	limit, product, n := math.Exp(-mean), r.Float64(), int64(0)
+	for product > limit {
+		product *= r.Float64()
+		n++
+	}
+	return n
+}
+
+// play makes the events of a brand; responses are drawn from the views as
+// buckets see them, by direct convolution.
+func (tr truth) play(seed uint64) played {
+	r := rand.New(rand.NewPCG(seed, 1))
+	n := tr.days * 96
+	views := make([]float64, n)
+	var out played
+	for day := range tr.days {
+		count := tr.posts
+		for i := range count {
+			at := day*96 + r.IntN(96)
+			total := tr.views * math.Exp(r.NormFloat64())
+			if day == tr.viral && tr.viral > 0 && i == 0 {
+				at, total = day*96+4*tr.viralHour, 50*tr.views
+			}
+			id := fmt.Sprintf("post-%d-%d", day, i)
+			since := int64(monday) + int64(at)*window.QuarterMs
+			seen := 0.0
+			for q := 0; q < 4*48 && at+q < n; q++ {
+				gain := total * math.Exp(-float64(q)/24) / 24.5
+				views[at+q] += math.Floor(seen+gain) - math.Floor(seen)
+				seen += gain
+				out.events = append(out.events, statistics(id, int64(q), since+int64(q+1)*window.QuarterMs, since, int64(math.Floor(seen))))
+			}
+		}
+	}
+	out.base, out.excess, out.revenue = make([]float64, n), make([]float64, n), make([]int64, n)
+	norm := 0.0
+	for lag := tr.delay; lag <= 288; lag++ {
+		norm += math.Exp2(-float64(lag-tr.delay) / float64(tr.life))
+	}
+	seq := 0
+	for t := range n {
+		hour := float64(t%96) / 4
+		out.base[t] = 20 * (1 + 0.6*math.Sin(2*math.Pi*hour/24))
+		for lag := tr.delay; lag <= min(t, 288); lag++ {
+			out.excess[t] += tr.effect * views[t-lag] * math.Exp2(-float64(lag-tr.delay)/float64(tr.life)) / norm
+		}
+		at := int64(monday) + int64(t)*window.QuarterMs
+		volume := poisson(r, out.base[t]+out.excess[t])
+		out.events = append(out.events, searches(at, 1, 15, volume))
+		if gross := int64(float64(volume) * tr.perSearch); gross > 0 {
+			seq++
+			out.events = append(out.events, order(fmt.Sprint(seq), 1, at+1000, gross, 0, event.OrderStatusPlaced))
+			out.revenue[t] = gross
+		}
+		if t%8 == 0 {
+			out.events = append(out.events, shopOrder(fmt.Sprint(t), at, 3_000_000, "USD"))
+		}
+	}
+	byTime(out.events)
+	return out
+}
+
+// TestPlantedEffectIsFound lets four weeks of several brands pass and looks at
+// what the last window and the last whole day say.
+func TestPlantedEffectIsFound(t *testing.T) {
+	const brands = 10
+	tr := truth{days: 28, delay: 8, life: 24, effect: 0.06, perSearch: 400_000, posts: 3, views: 4000}
+	end := int64(monday) + int64(tr.days)*window.DayMs
+	found := 0
+	var effects, shares []float64
+	for seed := range uint64(brands) {
+		world := tr.play(seed)
+		p := newPartition(t)
+		got := make(results)
+		for _, r := range world.events {
+			p.Apply(r, taken)
+		}
+		p.Refresh(taken, all, got.take)
+		c, ok := got[fmt.Sprintf("force 01 %d", end)].(event.Correlation)
+		if !ok {
+			t.Fatalf("there is no window that ends at %d", end)
+		}
+		credit, ok := got[fmt.Sprintf("day %d amazon USD", end-window.DayMs)].(event.Credit)
+		if !ok {
+			t.Fatal("the last day has no credits")
+		}
+		if c.Verdict == event.VerdictSignificant {
+			found++
+			effects = append(effects, c.Effect/tr.effect)
+			if c.DelayMinutes > 360 || c.HalfLifeMinutes < 60 {
+				t.Errorf("seed %d: the kernel has a delay of %d and a half-life of %d minutes; 120 and 360 are planted", seed, c.DelayMinutes, c.HalfLifeMinutes)
+			}
+		}
+		share, posts := judge(t, &tr, &world, &credit)
+		if credit.Multiplier > 0 {
+			shares = append(shares, share)
+			if posts < 3 {
+				t.Errorf("seed %d: only %d posts have credit", seed, posts)
+			}
+		}
+	}
+	slices.Sort(effects)
+	slices.Sort(shares)
+	t.Logf("found in %d of %d, effect over planted %.2f, credit over planted %.2f", found, brands, effects, shares)
+	if found < 7 || len(shares) < 9 {
+		t.Errorf("found in %d of %d brands, with credit in %d", found, brands, len(shares))
+	}
+	if m := effects[len(effects)/2]; m < 0.6 || m > 1.4 {
+		t.Errorf("the median effect is %.2f of what is planted", m)
+	}
+	if m := shares[len(shares)/2]; m < 0.6 || m > 1.4 {
+		t.Errorf("the median credit is %.2f of what is planted", m)
+	}
+}
+
+// judge compares the credits of the last day with what is planted, and returns
+// the share of it that was credited, and to how many posts.
+func judge(t *testing.T, tr *truth, world *played, credit *event.Credit) (share float64, posts int) {
+	t.Helper()
+	var revenue int64
+	var planted float64
+	for q := (tr.days - 1) * 96; q < tr.days*96; q++ {
+		revenue += world.revenue[q]
+		planted += float64(world.revenue[q]) * world.excess[q] / (world.excess[q] + world.base[q])
+	}
+	var credited int64
+	for _, s := range credit.Credits {
+		credited += s.CreditMicros
+		if s.Force != 1 || s.Node != event.NodeTikTok {
+			t.Errorf("%+v earns credit", s)
+		}
+		if s.ContentID != "" {
+			posts++
+		}
+	}
+	if credit.RevenueMicros != revenue || credited+credit.BaselineMicros != revenue {
+		t.Errorf("the revenue %d is split into %d and %d, and %d was made", credit.RevenueMicros, credited, credit.BaselineMicros, revenue)
+	}
+	if credit.MultiplierLow > credit.Multiplier || credit.Multiplier > credit.MultiplierHigh {
+		t.Errorf("the multiplier is %g in [%g, %g]", credit.Multiplier, credit.MultiplierLow, credit.MultiplierHigh)
+	}
+	return float64(credited) / planted, posts
+}
+
+// TestNoEffectEarnsNoCredit plants posts that nobody searches for.
+func TestNoEffectEarnsNoCredit(t *testing.T) {
+	found, days := 0, 0
+	credited := make(map[uint64]bool)
+	for seed := range uint64(12) {
+		tr := truth{days: 21, delay: 8, life: 24, effect: 0, perSearch: 400_000, posts: 3, views: 4000}
+		p := newPartition(t)
+		for _, r := range tr.play(seed).events {
+			p.Apply(r, taken)
+		}
+		p.Refresh(taken, all, func(v any) {
+			if c, ok := v.(*event.Correlation); ok && c.Force == 1 && c.Verdict == event.VerdictSignificant {
+				found++
+			}
+			if c, ok := v.(*event.Credit); ok && c.Node == event.NodeAmazon {
+				days++
+				if len(c.Credits) > 0 {
+					credited[seed] = true
+				}
+			}
+		})
+	}
+	if found > 2 {
+		t.Errorf("%d of 12 brands without an effect have one", found)
+	}
+	if len(credited) > 2 || days < 12*20 {
+		t.Errorf("of 12 brands without an effect %d have credit on one of %d days", len(credited), days)
+	}
+}
+
+// TestSpikeLifeCycle lets a post go viral: the spike is raised before its first
+// bucket is over by much, names the post, resolves, and is retracted when the
+// searches are restated.
+func TestSpikeLifeCycle(t *testing.T) {
+	tr := truth{days: 18, delay: 4, life: 16, effect: 0.02, perSearch: 400_000, posts: 2, views: 1500, viral: 15, viralHour: 12}
+	world := tr.play(3)
+	viral := int64(monday) + 15*window.DayMs + 12*window.HourMs
+	p := newPartition(t)
+	var seen []event.Spike
+	var corrected []event.Record
+	step := int64(0)
+	for _, r := range world.events {
+		at := r.Head().OccurredAtMs
+		p.Apply(r, taken)
+		if s, ok := r.(*event.AmazonSearchReport); ok && at >= viral && at < viral+40*window.HourMs {
+			c := *s
+			c.Header = entity("amazon_search_report", s.NaturalKey, 2, at, s.Source)
+			c.Volume = int64(world.base[(at-monday)/window.QuarterMs])
+			corrected = append(corrected, &c)
+		}
+		if at >= viral-2*window.DayMs && at/window.QuarterMs > step {
+			step = at / window.QuarterMs
+			p.Refresh(taken, all, func(v any) {
+				if s, ok := v.(*event.Spike); ok {
+					seen = append(seen, *s)
+				}
+			})
+		}
+		if at >= viral+30*window.HourMs {
+			break
+		}
+	}
+	if len(seen) == 0 {
+		t.Fatal("no spike was raised")
+	}
+	first, lastSeen := seen[0], seen[len(seen)-1]
+	t.Logf("raised for %+d min after the post, led by %s with %d views, z %.1f; %d revisions", (first.StartedAtMs-viral)/60_000, first.LeadingContentID, first.LeadingViews, first.PeakZ, len(seen))
+	if first.Status != event.SpikeStatusActive || first.StartedAtMs < viral || first.StartedAtMs > viral+3*window.HourMs {
+		t.Errorf("the first is %s and started %d min after the post", first.Status, (first.StartedAtMs-viral)/60_000)
+	}
+	if first.LeadingContentID != "post-15-0" {
+		t.Errorf("it is laid to %q", first.LeadingContentID)
+	}
+	if lastSeen.Status != event.SpikeStatusResolved || lastSeen.SpikeID != first.SpikeID {
+		t.Errorf("it ends as %s", lastSeen.Status)
+	}
+	if !slices.IsSortedFunc(seen, func(a, b event.Spike) int { return int(a.Revision - b.Revision) }) {
+		t.Error("its revisions do not rise")
+	}
+	for _, r := range corrected {
+		if got := p.Apply(r, taken); got != Applied {
+			t.Fatalf("a correction is %v", got)
+		}
+	}
+	var after []event.Spike
+	p.Refresh(taken, all, func(v any) {
+		if s, ok := v.(*event.Spike); ok {
+			after = append(after, *s)
+		}
+	})
+	if len(after) != 1 || after[0].Status != event.SpikeStatusRetracted || after[0].SpikeID != first.SpikeID {
+		for _, s := range after {
+			t.Errorf("after the correction %s from %+d min is %s, peak %.1f at %+d min, excess %d", s.SpikeID, (s.StartedAtMs-viral)/60_000, s.Status, s.PeakZ, (s.PeakAtMs-viral)/60_000, s.Excess)
+		}
+	}
+}
+
+// TestDeclaredPromotionsAreNoSpikes declares what lifts the searches.
+func TestDeclaredPromotionsAreNoSpikes(t *testing.T) {
+	tr := truth{days: 18, delay: 4, life: 16, effect: 0.02, perSearch: 400_000, posts: 2, views: 1500, viral: 15, viralHour: 12}
+	viral := int64(monday) + 15*window.DayMs + 12*window.HourMs
+	p := newPartition(t)
+	p.Apply(promotion("sale", 1, viral-window.HourMs, viral+window.DayMs, false), taken)
+	for _, r := range tr.play(3).events {
+		if r.Head().OccurredAtMs < viral+8*window.HourMs {
+			p.Apply(r, taken)
+		}
+	}
+	spikes := 0
+	count := func(v any) {
+		if s, ok := v.(*event.Spike); ok && s.Status == event.SpikeStatusActive {
+			spikes++
+		}
+	}
+	p.Refresh(taken, all, count)
+	if spikes != 0 {
+		t.Errorf("a declared promotion raised %d spikes", spikes)
+	}
+	p.Apply(promotion("sale", 2, viral-window.HourMs, viral+window.DayMs, true), taken)
+	p.Apply(review("a", viral+8*window.HourMs), taken)
+	p.brands["acme"].forces[spikeForce].dirty = true
+	p.Refresh(taken, all, count)
+	if spikes != 1 {
+		t.Errorf("once it is withdrawn there are %d spikes, want 1", spikes)
+	}
+}
