@@ -10,6 +10,7 @@ import (
 	"flywheel/pkg/kafka"
 	"flywheel/pkg/setup"
 	"flywheel/pkg/telemetry"
+	"flywheel/services/demo"
 	"flywheel/services/processor"
 	"flywheel/services/simulator"
 	"flywheel/services/sink"
@@ -28,6 +29,7 @@ type Config struct {
 	Processor  processor.Config  `yaml:"processor" doc:"The service that turns events into answers."`
 	Simulator  simulator.Config  `yaml:"simulator" doc:"The play of brands with planted truth."`
 	Sink       sink.Config       `yaml:"sink" doc:"The service that carries records into ClickHouse."`
+	Demo       demo.Config       `yaml:"demo" doc:"The demo: all of it in one process."`
 }
 
 // DefaultConfig returns the defaults of every component.
@@ -40,6 +42,7 @@ func DefaultConfig() Config {
 		Embedded:   embedded.DefaultConfig(),
 		Processor:  processor.DefaultConfig(),
 		Simulator:  simulator.DefaultConfig(),
+		Demo:       demo.DefaultConfig(),
 		Sink:       sink.DefaultConfig(),
 	}
 }

@@ -63,6 +63,7 @@ func newRoot(env *environment) (*cobra.Command, error) {
 	root := group("flywheel", "Know within seconds which TikTok post is moving your Amazon branded search, and what it was worth",
 		newBrands(env),
 		newConfig(env),
+		newDemo(env),
 		newEmbedded(env),
 		newFetch(env),
 		newIngest(env),

@@ -1,0 +1,147 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"flywheel/pkg/event"
+)
+
+// facts is what ClickHouse holds in the end.
+type facts struct {
+	tables  []table
+	results uint64
+	letters []letter
+	cells   []cell
+	alerts  []alert
+}
+
+// table is one raw table.
+type table struct {
+	name      string
+	rows, ids uint64 // under FINAL; distinct event ids
+}
+
+// letter is one dead letter. Times is how often the processor has published it.
+type letter struct {
+	letterKey
+	reason, brand, event string
+	times                uint64
+}
+
+// letterKey is the record a dead letter is about.
+type letterKey struct {
+	topic     string
+	partition int32
+	offset    int64
+}
+
+// cell is one credit row: the revenue of a brand, day, node and currency, and
+// what its credits and baseline miss of it.
+type cell struct {
+	cellKey
+	micros, residual int64
+}
+
+type cellKey struct {
+	brand    string
+	dayMs    int64
+	node     string
+	currency string
+}
+
+// alert is one spike that was not retracted.
+type alert struct {
+	brand, post    string
+	startMs, endMs int64
+}
+
+// gather reads all of it, under FINAL.
+func gather(ctx context.Context, conn driver.Conn) (facts, error) {
+	var f facts
+	for _, t := range event.Types() {
+		c := table{name: t.String()}
+		if err := conn.QueryRow(ctx, "SELECT count(), uniqExact(event_id) FROM "+c.name+" FINAL").Scan(&c.rows, &c.ids); err != nil {
+			return f, fmt.Errorf("count the rows of %s: %w", c.name, err)
+		}
+		f.tables = append(f.tables, c)
+	}
+	if err := conn.QueryRow(ctx, `SELECT (SELECT count() FROM correlation FINAL) + (SELECT count() FROM credit FINAL) + (SELECT count() FROM spike FINAL)`).Scan(&f.results); err != nil {
+		return f, fmt.Errorf("count the results: %w", err)
+	}
+	// What was published twice has two offsets, as long as the rows have not been
+	// merged; the same offset twice is a sink that wrote again, which is harmless.
+	err := each(ctx, conn, `
+		SELECT topic, partition, offset, argMax(reason, kafka_offset), argMax(brand_id, kafka_offset), toString(argMax(event_id, kafka_offset)), uniqExact(brand_id, kafka_partition, kafka_offset)
+		FROM dead_letter GROUP BY topic, partition, offset`,
+		func(rows driver.Rows) error {
+			var l letter
+			if err := rows.Scan(&l.topic, &l.partition, &l.offset, &l.reason, &l.brand, &l.event, &l.times); err != nil {
+				return err //nolint:wrapcheck // each says what was asked
+			}
+			f.letters = append(f.letters, l)
+			return nil
+		})
+	if err != nil {
+		return f, err
+	}
+	err = each(ctx, conn, `
+		SELECT brand_id, toUnixTimestamp64Milli(day), node, currency, revenue_micros, arraySum(credits.credit_micros) + baseline_micros - revenue_micros
+		FROM credit FINAL`,
+		func(rows driver.Rows) error {
+			var c cell
+			if err := rows.Scan(&c.brand, &c.dayMs, &c.node, &c.currency, &c.micros, &c.residual); err != nil {
+				return err //nolint:wrapcheck // each says what was asked
+			}
+			f.cells = append(f.cells, c)
+			return nil
+		})
+	if err != nil {
+		return f, err
+	}
+	err = each(ctx, conn, `
+		SELECT brand_id, leading_content_id, toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(ended_at)
+		FROM brand_spike WHERE force = 1 AND status != 'retracted' ORDER BY brand_id, started_at`,
+		func(rows driver.Rows) error {
+			var a alert
+			if err := rows.Scan(&a.brand, &a.post, &a.startMs, &a.endMs); err != nil {
+				return err //nolint:wrapcheck // each says what was asked
+			}
+			f.alerts = append(f.alerts, a)
+			return nil
+		})
+	return f, err
+}
+
+// speed measures latency in live play and the throughput of the backfill.
+func speed(ctx context.Context, conn driver.Conn, live time.Time, to *Report) error {
+	from := fmt.Sprintf("fromUnixTimestamp64Milli(%d, 'UTC')", live.UnixMilli())
+	events, err := eventLatency(ctx, conn, "observed_at >= "+from)
+	if err == nil && events.n == 0 { // no live play
+		events, err = eventLatency(ctx, conn, "1")
+	}
+	if err != nil {
+		return err
+	}
+	var liveAt time.Time
+	if err := conn.QueryRow(ctx, "SELECT min(kafka_at) FROM "+rawTables()+" WHERE observed_at >= "+from).Scan(&liveAt); err != nil {
+		return fmt.Errorf("find the begin of live play: %w", err)
+	}
+	answers, err := answerLatency(ctx, conn, fmt.Sprintf("kafka_at >= fromUnixTimestamp64Milli(%d, 'UTC')", liveAt.UnixMilli()))
+	if err != nil {
+		return err
+	}
+	to.LatencyMs = LatencyMs{events.p50, events.p99, answers.p50, answers.p99}
+	var rows uint64
+	var seconds float64
+	if err := conn.QueryRow(ctx, "SELECT count(), dateDiff('millisecond', min(kafka_at), max(inserted_at)) / 1000 FROM "+rawTables()+" WHERE observed_at < "+from).Scan(&rows, &seconds); err != nil {
+		return fmt.Errorf("measure the throughput in ClickHouse: %w", err)
+	}
+	if seconds > 0 {
+		to.ThroughputPerS = float64(rows) / seconds
+	}
+	return nil
+}

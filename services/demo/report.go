@@ -1,0 +1,156 @@
+package demo
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Report is what a demo found, as it is written to the report file. Every
+// figure is counted from ClickHouse or taken from the ledger of what was sent,
+// none from the pipeline's own counters.
+type Report struct {
+	Events     Events     `json:"events"`
+	ClickHouse ClickHouse `json:"clickhouse"`
+
+	// Lost counts what had to be there and is not: rows, dead letters, events
+	// refused without reason, and cells of revenue (brand, day, node, currency)
+	// that hold too little.
+	Lost int64 `json:"lost"`
+	// DoubleCounted counts what is there too often: rows and dead letters beyond
+	// the expected under FINAL, and cells of revenue that hold too much.
+	DoubleCounted int64 `json:"double_counted"`
+	// Misjudged counts dead letters with another reason, brand or event than
+	// they had to have.
+	Misjudged int64 `json:"misjudged"`
+	// DeadLettered is the dead letters there are.
+	DeadLettered int64 `json:"dead_lettered"`
+	// ConservationResidualMicros adds up |credits + baseline − revenue| of every
+	// credit row, and |revenue − revenue of the ledger| of every brand, day, node
+	// and currency.
+	ConservationResidualMicros int64 `json:"conservation_residual_micros"`
+
+	Spikes    Spikes    `json:"spikes"`
+	LatencyMs LatencyMs `json:"latency_ms"`
+	// ThroughputPerS is the events of the backfill over the time from the first
+	// one's Kafka timestamp to the last one's row.
+	ThroughputPerS float64 `json:"throughput_per_s"`
+	// CPUSPerMillion is CPU seconds of the whole process per million events, from
+	// the begin of the play to the end of the drain: Kafka, registry, ClickHouse,
+	// simulator, processor, sink and screen.
+	CPUSPerMillion float64 `json:"cpu_s_per_million"`
+
+	Run    RunInfo   `json:"run"`
+	Brands []Finding `json:"brands"`
+	// Problems says, a sentence each, what does not add up and where to look.
+	Problems []string `json:"problems"`
+}
+
+// Events is what was sent, by the ledger: Sent is Valid, Late, Duplicate and
+// Poison together.
+type Events struct {
+	Sent      int64 `json:"sent"`
+	Valid     int64 `json:"valid"`
+	Late      int64 `json:"late"`
+	Duplicate int64 `json:"duplicate"`
+	Poison    int64 `json:"poison"`
+}
+
+// ClickHouse is the rows there are, under FINAL: of all raw tables, and of
+// correlation, credit and spike.
+type ClickHouse struct {
+	EventRows  int64 `json:"event_rows"`
+	ResultRows int64 `json:"result_rows"`
+}
+
+// Spikes compares alerts with viral posts that were planted. It is information:
+// a statistic may err.
+type Spikes struct {
+	Planted  int `json:"planted"`  // their response is visible within the play
+	Detected int `json:"detected"` // of these, with an alert of the brand while the response lasts
+	False    int `json:"false"`    // alerts that meet none planted
+	// Early is how many of the planted ones come in the first ten days, before
+	// anything can know the brand's usual level.
+	Early int `json:"early"`
+	// Confounded is how many of the false ones fall into a declared promotion or
+	// stock-out.
+	Confounded int `json:"confounded"`
+	// Led is how many of the detected ones name the planted post.
+	Led int `json:"led"`
+}
+
+// LatencyMs is milliseconds from Kafka's timestamp of an event to its row
+// (P50, P99) and to a result that rests on it (AnswerP50, AnswerP99), in live
+// play.
+type LatencyMs struct {
+	P50       float64 `json:"p50"`
+	P99       float64 `json:"p99"`
+	AnswerP50 float64 `json:"answer_p50"`
+	AnswerP99 float64 `json:"answer_p99"`
+}
+
+// RunInfo says what was played.
+type RunInfo struct {
+	Seed    uint64    `json:"seed"`
+	Brands  int       `json:"brands"`
+	Start   time.Time `json:"start"` // of event time
+	Live    time.Time `json:"live"`
+	End     time.Time `json:"end"`
+	Seconds float64   `json:"seconds"` // of real time, from the begin of the play to the end of the drain
+}
+
+// Finding is what was found out about a brand beside what was planted, for
+// force 1: what TikTok does to Amazon.
+type Finding struct {
+	BrandID  string   `json:"brand_id"`
+	Name     string   `json:"name"`
+	Currency string   `json:"currency"`
+	Verdict  string   `json:"verdict"`
+	LagHours *float64 `json:"lag_hours"`
+	// CreditedMicros is the Amazon revenue credited to TikTok over the whole
+	// play, CausedMicros what TikTok caused.
+	CreditedMicros int64 `json:"credited_micros"`
+	CausedMicros   int64 `json:"caused_micros"`
+	// Multiplier is that of the newest day and Low to High its nominal 95 %
+	// interval, 0 without evidence. PlantedMultiplier is that of the three days
+	// that end with it.
+	Multiplier        float64 `json:"multiplier"`
+	Low               float64 `json:"multiplier_low"`
+	High              float64 `json:"multiplier_high"`
+	PlantedMultiplier float64 `json:"planted_multiplier"`
+	PlantedDelayHours float64 `json:"planted_delay_hours"`
+	PlantedNull       bool    `json:"planted_null"` // posts have no effect
+}
+
+// Err is nil if everything adds up, and otherwise says what does not.
+func (r *Report) Err() error {
+	errs := make([]error, len(r.Problems))
+	for i, p := range r.Problems {
+		errs[i] = errors.New(p)
+	}
+	return errors.Join(errs...)
+}
+
+// write puts the report into a file, whole or not at all.
+func (r *Report) write(file string) error {
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the report: %w", err)
+	}
+	temp, err := os.CreateTemp(filepath.Dir(file), ".report-*")
+	if err != nil {
+		return fmt.Errorf("write the report to %q: %w", file, err)
+	}
+	_, err = temp.Write(append(data, '\n'))
+	err = errors.Join(err, temp.Chmod(0o644), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write the report to %q: %w", file, err), os.Remove(temp.Name()))
+	}
+	return nil
+}

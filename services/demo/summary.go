@@ -1,0 +1,59 @@
+package demo
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// summarise says what came out, and what to do next.
+func (d *Demo) summarise(p *play, written bool) {
+	for _, l := range p.shown.summary(p.report) {
+		d.screen.say("%s", l)
+	}
+	if written {
+		d.screen.say("The report is in %s.", d.report)
+	}
+	serve := fmt.Sprintf("%s embedded --embedded.data_dir=%s", d.command, d.relative())
+	d.screen.say("\nThe data stay until the next demo. Serve them again with\n\n  %s\n\nand ask, in another terminal:\n", serve)
+	for _, q := range [...]struct{ what, sql string }{
+		{"which brand is spiking, and which post leads", "SELECT brand_id, status, started_at, round(peak_z, 1) AS z, leading_content_id FROM brand_spike WHERE status != 'retracted' ORDER BY started_at DESC LIMIT 10 FORMAT PrettyCompact"},
+		{"what each post was worth", "SELECT brand_id, content_id, currency, sum(credit_micros) / 1e6 AS credit FROM post_credit WHERE part = 'post' GROUP BY ALL ORDER BY credit DESC LIMIT 10 FORMAT PrettyCompact"},
+		{"how strong each force was, day by day", "SELECT day, force_name, countIf(windows_significant > 0) AS brands FROM force_strength GROUP BY ALL ORDER BY day DESC, brands DESC LIMIT 10 FORMAT PrettyCompact"},
+		{"why records were refused", "SELECT reason, count() FROM dead_letter FINAL GROUP BY reason ORDER BY 2 DESC FORMAT PrettyCompact"},
+	} {
+		d.screen.say("  # %s\n  %s", q.what, d.query(q.sql))
+	}
+}
+
+// relative is the data folder as it was configured.
+func (d *Demo) relative() string { return d.parts.Embedded.DataDir }
+
+// summary is the report in words, with the table of what was found beside what
+// was planted.
+func (v *view) summary(r *Report) []string {
+	lines := []string{"", fmt.Sprintf("Played %d brands from %s to %s UTC of event time in %s.",
+		r.Run.Brands, r.Run.Start.Format("2006-01-02 15:04"), r.Run.End.Format("2006-01-02 15:04"), (time.Duration(r.Run.Seconds) * time.Second)), ""}
+	lines = append(lines, v.table(0, 0)...)
+	say := func(name, format string, args ...any) {
+		lines = append(lines, fmt.Sprintf("%-16s", name)+fmt.Sprintf(format, args...))
+	}
+	lines = append(lines, "")
+	say("sent", "%s events: %s valid, %s late, %s duplicate, %s poison", grouped(r.Events.Sent), grouped(r.Events.Valid), grouped(r.Events.Late), grouped(r.Events.Duplicate), grouped(r.Events.Poison))
+	say("in ClickHouse", "%s events, %s results, %s dead letters", grouped(r.ClickHouse.EventRows), grouped(r.ClickHouse.ResultRows), grouped(r.DeadLettered))
+	say("lost", "%s", grouped(r.Lost))
+	say("double counted", "%s", grouped(r.DoubleCounted))
+	say("misjudged", "%s", grouped(r.Misjudged))
+	say("residual", "%s micros between credits, baseline and what was sold", grouped(r.ConservationResidualMicros))
+	say("spikes", "%d planted (%d before the brand's level could be known), %d detected, %d of them with the right post; %d false, %d of those in a promotion or stock-out",
+		r.Spikes.Planted, r.Spikes.Early, r.Spikes.Detected, r.Spikes.Led, r.Spikes.False, r.Spikes.Confounded)
+	say("latency", "event to row p50 %s p99 %s; event to answer p50 %s p99 %s", millis(r.LatencyMs.P50), millis(r.LatencyMs.P99), millis(r.LatencyMs.AnswerP50), millis(r.LatencyMs.AnswerP99))
+	say("throughput", "%s events/s while backfilling; %.1f CPU seconds per million events, engines and simulator included", grouped(int64(r.ThroughputPerS)), r.CPUSPerMillion)
+	lines = append(lines, "")
+	if len(r.Problems) == 0 {
+		lines = append(lines, "Everything adds up: each event has one effect or one reason, and revenue is split to the micro.")
+	} else {
+		lines = append(lines, "It does not add up: "+strings.Join(r.Problems, "; ")+".")
+	}
+	return lines
+}
