@@ -395,7 +395,14 @@ func TestPartitionsAreHandedOverDuringAnOutage(t *testing.T) {
 	w.eventually("rows wait", func() bool { return one.Check(t.Context()) != nil })
 	w.clickhouse = direct
 	two := w.start(nil)
-	<-two.Ready()
+	w.eventually("the other has joined, long before the group would exclude the first", func() bool {
+		select {
+		case <-two.Ready():
+			return true
+		default:
+			return false
+		}
+	})
 	w.load(200)
 	w.eventually("the other writes", func() bool { return w.count("SELECT uniqExact(event_id) FROM amazon_review") > 200 })
 	g.set(false)
