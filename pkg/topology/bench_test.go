@@ -1,0 +1,134 @@
+package topology
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+
+	"flywheel/pkg/event"
+	"flywheel/pkg/window"
+)
+
+// brandNames are made once: what is measured is the state.
+func brandNames(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("brand-%05d", i)
+	}
+	return names
+}
+
+// BenchmarkApply applies the events of 1 000 brands, of the four kinds in turn,
+// with the changelog of every 5 000.
+func BenchmarkApply(b *testing.B) {
+	p := newPartition(b)
+	brands := brandNames(1000)
+	b.ReportAllocs()
+	i, bytes, slots := int64(0), 0, 0
+	for b.Loop() {
+		brand := brands[i%1000]
+		at := monday + i*200 // 5 events a second, each brand every 200 s
+		var r event.Record
+		switch i / 1000 % 4 {
+		case 0:
+			s := statistics("post", i, at, monday-window.HourMs, i)
+			s.BrandID = brand
+			r = s
+		case 1:
+			s := searches(at/window.QuarterMs*window.QuarterMs, i, 15, i%100)
+			s.BrandID = brand
+			r = s
+		case 2:
+			o := order("order", i, at, 25_000_000, 0, event.OrderStatusPlaced)
+			o.BrandID, o.NaturalKey = brand, "o"+fmt.Sprint(i)
+			r = o
+		default:
+			s := review("", at)
+			s.BrandID = brand
+			s.EventID[0], s.EventID[1], s.EventID[2], s.EventID[3] = byte(i), byte(i>>8), byte(i>>16), byte(i>>24)
+			r = s
+		}
+		if p.Apply(r, taken) == Late {
+			b.Fatal("late")
+		}
+		i++
+		if i%5000 == 0 {
+			p.Changes(func(key, value []byte) {
+				bytes += len(key) + len(value)
+				slots++
+			})
+		}
+	}
+	b.ReportMetric(float64(bytes)/float64(i), "changelog-B/op")
+	b.ReportMetric(float64(slots)/float64(i), "changelog-slots/op")
+}
+
+// BenchmarkRefresh refreshes a brand with four weeks of history whose newest
+// bucket has changed: what the processor does once a second for each brand.
+func BenchmarkRefresh(b *testing.B) {
+	tr := truth{days: 28, delay: 8, life: 24, effect: 0.06, perSearch: 400_000, posts: 3, views: 4000}
+	p := newPartition(b)
+	for _, r := range tr.play(1).events {
+		p.Apply(r, taken)
+	}
+	newest := int64(monday) + int64(tr.days)*window.DayMs + 3*window.HourMs
+	p.Apply(searches(newest, 1, 15, 20), taken)
+	for p.Stats().Dirty > 0 {
+		p.Refresh(taken, all, func(any) {})
+	}
+	b.ReportAllocs()
+	version := int64(2)
+	evaluations := 0
+	for b.Loop() {
+		p.Apply(searches(newest, version, 15, version%100), taken)
+		p.Refresh(taken, all, func(v any) {
+			if _, ok := v.(*event.Correlation); ok {
+				evaluations++
+			}
+		})
+		version++
+	}
+	b.ReportMetric(float64(evaluations)/float64(version-2), "windows/op")
+}
+
+// BenchmarkBrandMemory reports the memory of an active brand: that of force 1
+// without a history, and with four weeks of everything it has.
+func BenchmarkBrandMemory(b *testing.B) {
+	for _, bc := range []struct {
+		name string
+		days int
+	}{{"force 1, nine days", 9}, {"force 1, nine weeks", 63}} {
+		b.Run(bc.name, func(b *testing.B) {
+			tr := truth{days: bc.days, delay: 8, life: 24, effect: 0.06, perSearch: 400_000, posts: 1, views: 4000}
+			events := tr.play(1).events
+			var before, after runtime.MemStats
+			var brands []*Partition
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			for b.Loop() {
+				p := newPartition(b)
+				for i, r := range events {
+					switch r := r.(type) {
+					case *event.AmazonOrder, *event.TikTokShopOrder: // dedup is counted apart
+						continue
+					default:
+						p.Apply(r, taken)
+					}
+					if i%2000 == 0 {
+						p.Refresh(taken, all, func(any) {})
+						p.Changes(func([]byte, []byte) {})
+					}
+				}
+				p.Refresh(taken, all, func(any) {})
+				p.Changes(func([]byte, []byte) {})
+				p.work = workspace{}
+				brands = append(brands, p)
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(len(brands)), "B/brand")
+			b.ReportMetric(float64(brands[0].Stats().Bytes), "estimate-B/brand")
+			runtime.KeepAlive(brands)
+		})
+	}
+}
