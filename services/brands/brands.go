@@ -69,8 +69,8 @@ func Plan(file []event.Brand, published map[string]event.Brand) ([]Step, error) 
 	return steps, oneOwner(steps)
 }
 
+// same compares everything but the versions.
 func same(a, b event.Brand) bool {
-	a.Version, b.Version = 0, 0
 	return a.BrandID == b.BrandID && a.Name == b.Name && slices.Equal(a.Variants, b.Variants) && a.TimeZone == b.TimeZone &&
 		slices.Equal(a.UTCOffsets, b.UTCOffsets) && a.Currency == b.Currency && slices.Equal(a.Holidays, b.Holidays) &&
 		slices.Equal(a.Accounts, b.Accounts) && a.Retired == b.Retired

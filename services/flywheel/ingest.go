@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"flywheel/pkg/clickhouse"
@@ -88,7 +90,10 @@ func (e *environment) ingestMentions(ctx context.Context, path string, m mention
 	if err != nil {
 		return err
 	}
-	to.BrandID, to.Query = brand.BrandID, brand.Variants[0]
+	to.BrandID, to.Query = brand.BrandID, strings.ToLower(brand.Name)
+	if len(brand.Variants) > 0 {
+		to.Query = brand.Variants[0]
+	}
 
 	var i *ingest.Ingest
 	err = e.serve(ctx, "ingest", func(cfg Config, t *telemetry.Telemetry) ([]run.Unit, error) {
@@ -147,7 +152,7 @@ func (e *environment) brand(ctx context.Context, m mentions) (event.Brand, error
 		if !m.createBrand {
 			hint := ""
 			if len(published) > 0 {
-				hint = fmt.Sprintf("; the nearest is %q", config.Nearest(m.brand, maps.Keys(published)))
+				hint = fmt.Sprintf("; the nearest is %q", config.Nearest(m.brand, slices.Values(slices.Sorted(maps.Keys(published)))))
 			}
 			return fmt.Errorf("brand %q is not published%s: add it to a brand file and run 'flywheel brands apply FILE', or leave out --create-brand=false", m.brand, hint)
 		}

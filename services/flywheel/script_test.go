@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -20,6 +24,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"engines":   scriptEngines,
 		"freeports": scriptFreePorts,
+		"register":  scriptRegister,
 		"until":     scriptUntil,
 	}
 }
@@ -40,11 +45,12 @@ func scriptSetup(env *testscript.Env) error {
 // scriptEngines runs an embedded Kafka and schema registry until the script
 // ends: KAFKA and REGISTRY say where, and the configuration points there.
 func scriptEngines(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) > 0 {
-		ts.Fatalf("usage: engines")
+	if neg || len(args) > 1 {
+		ts.Fatalf("usage: engines [folder]")
 	}
+	folder := append(args, "engines")[0]
 	config := embedded.DefaultConfig()
-	config.DataDir, config.ClickHouse, config.KafkaPort, config.RegistryPort = ts.MkAbs("engines"), false, 0, 0
+	config.DataDir, config.ClickHouse, config.KafkaPort, config.RegistryPort = ts.MkAbs(folder), false, 0, 0
 	e, err := embedded.New(config, embedded.WithLogger(slog.New(slog.DiscardHandler)))
 	ts.Check(err)
 	ts.Check(e.Start(context.Background()))
@@ -54,6 +60,21 @@ func scriptEngines(ts *testscript.TestScript, neg bool, args []string) {
 		"REGISTRY": e.RegistryURL(), "FLYWHEEL_REGISTRY_URLS": e.RegistryURL(),
 	} {
 		ts.Setenv(name, value)
+	}
+}
+
+// scriptRegister registers the schema in a file under a subject, at REGISTRY.
+func scriptRegister(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: register subject file")
+	}
+	body, err := json.Marshal(map[string]string{"schema": ts.ReadFile(args[1])})
+	ts.Check(err)
+	resp, err := http.Post(ts.Getenv("REGISTRY")+"/subjects/"+args[0]+"/versions", "application/json", bytes.NewReader(body))
+	ts.Check(err)
+	defer resp.Body.Close()
+	if answer, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
+		ts.Fatalf("register %s: %s: %s", args[0], resp.Status, answer)
 	}
 }
 

@@ -80,6 +80,13 @@ func TestMistakesAreLocated(t *testing.T) {
 	if _, err := Open(t.TempDir(), now); err == nil || !strings.Contains(err.Error(), "is no regular file: it is read twice, so save the series to a file first") {
 		t.Errorf("a folder: %v", err)
 	}
+	huge := write(t, "timestamp,value\n")
+	if err := os.Truncate(huge, fileBytesMax+1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(huge, now); err == nil || !strings.Contains(err.Error(), "s.csv is larger than 1GiB: split the series, and give each part its own --content") {
+		t.Errorf("a huge file: %v", err)
+	}
 	if _, err := Open("nowhere.csv", now); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
 	}
