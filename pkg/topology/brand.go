@@ -88,11 +88,16 @@ type force struct {
 	published, due window.Set // window ends, in steps
 	dirty          bool       // a signal of it has moved
 	lastDue        bool       // the newest published end is due
-	effect         effect     // on the response
-	revenue        effect     // on the revenue
-	evidence       choice     // by the history up to the day of the newest end
-	prior          choice     // by the history up to the day its window starts
-	relation       relation   // at the newest published end
+	*cache                    // nil until it was evaluated
+}
+
+// cache is what was derived for the newest window of a force, for the next time.
+type cache struct {
+	effect   effect   // on the response
+	revenue  effect   // on the revenue
+	evidence choice   // by the history up to the day of the newest end
+	prior    choice   // by the history up to the day its window starts
+	relation relation // at the newest published end
 }
 
 // choice is a cached search for the kernel.
@@ -130,6 +135,7 @@ type days struct {
 // entry is what the processor needs of a brand's entry.
 type entry struct {
 	known    bool
+	retired  bool // nothing is published of it any more
 	version  int64
 	currency [3]byte
 	offsets  []window.Offset
@@ -144,7 +150,7 @@ const (
 )
 
 func newEntry(b *event.Brand) entry {
-	e := entry{known: true, version: b.Version, currency: code(b.Currency)}
+	e := entry{known: true, retired: b.Retired, version: b.Version, currency: code(b.Currency)}
 	for _, o := range b.UTCOffsets[:min(len(b.UTCOffsets), offsetsMax)] {
 		e.offsets = append(e.offsets, window.Offset{FromMs: o.FromMs, OffsetMs: int64(o.OffsetMinutes) * 60_000})
 	}
@@ -286,14 +292,12 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 		}
 		f := &b.forces[i]
 		f.dirty = true
-		if hour < f.effect.hour {
-			f.effect.valid = false
-		}
-		if hour < f.revenue.hour {
-			f.revenue.valid = false
-		}
-		if hour < f.evidence.day*24 {
-			f.evidence.valid, f.prior.valid = false, false
+		if c := f.cache; c != nil {
+			c.effect.valid = c.effect.valid && hour >= c.effect.hour
+			c.revenue.valid = c.revenue.valid && hour >= c.revenue.hour
+			if hour < c.evidence.day*24 {
+				c.evidence.valid, c.prior.valid = false, false
+			}
 		}
 		f.moved(window.Floor(atMs, stepMs(p.plan.forces[i])) + 1)
 	}
@@ -333,8 +337,7 @@ func (b *brand) forget() {
 	}
 	for i := range b.forces {
 		f := &b.forces[i]
-		f.effect.valid, f.revenue.valid, f.relation.valid = false, false, false
-		f.evidence.valid, f.prior.valid = false, false
+		f.cache = nil
 		f.dirty = true
 		f.moved(window.Before)
 	}
@@ -346,8 +349,13 @@ func stepMs(f event.Force) int64 { return int64(f.StepMinutes()) * 60_000 }
 
 // measure returns roughly the memory the brand takes.
 func (b *brand) measure() int64 {
-	const header, perSeries, perSnapshot, perContrib, perFact = 1400, 760, 120, 32, 56
+	const header, perForce, perSeries, perSnapshot, perContrib, perFact = 1600, 560, 760, 120, 32, 56
 	n := header + len(b.id) + perSnapshot*len(b.snapshots) + perFact*len(b.facts.ids)
+	for i := range b.forces {
+		if b.forces[i].cache != nil {
+			n += perForce
+		}
+	}
 	for _, ser := range b.series {
 		n += perSeries + ser.quarters.Bytes() + ser.hours.Bytes()
 	}

@@ -151,6 +151,7 @@ func (l *changelog) state(b *brand) {
 
 func (l *changelog) entry(b *brand) {
 	l.begin(b, kindEntry)
+	l.value.bool(b.entry.retired)
 	l.value.int(b.entry.version)
 	l.value.bytes(b.entry.currency[:])
 	l.value.uint(uint64(len(b.entry.offsets)))
@@ -166,7 +167,7 @@ func (l *changelog) entry(b *brand) {
 }
 
 func (b *brand) restoreEntry(r *reader) {
-	e := entry{known: true, version: r.int(), currency: r.currency()}
+	e := entry{known: true, retired: r.bool(), version: r.int(), currency: r.currency()}
 	for range r.count(2) {
 		e.offsets = append(e.offsets, window.Offset{FromMs: r.int(), OffsetMs: r.int()})
 	}

@@ -123,7 +123,8 @@ func (p *Partition) claims(b *brand, revenue event.Signal, untilMs int64, runnin
 			}
 			end = state.published.Last()
 		}
-		rel := state.relation
+		cache := state.state()
+		rel := cache.relation
 		if !rel.valid || rel.end != end {
 			if end < p.oldestEnd(b, i) {
 				continue
@@ -131,13 +132,13 @@ func (p *Partition) claims(b *brand, revenue event.Signal, untilMs int64, runnin
 			rel = p.evaluate(b, i, end, running, func(any) {})
 			spent++
 			if running {
-				state.relation = rel
+				cache.relation = rel
 			}
 		}
 		if rel.verdict != correlate.Significant {
 			continue
 		}
-		e := p.effect(b, &state.revenue, rel.stimulus, money, rel.kernel, end*stepMs(*f), running)
+		e := p.effect(b, &cache.revenue, rel.stimulus, money, rel.kernel, end*stepMs(*f), running)
 		if e.Beta > 0 {
 			claims = append(claims, claim{i, rel.stimulus, rel.kernel, e})
 		}

@@ -148,7 +148,7 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 		return rel
 	}
 
-	state := &b.forces[i]
+	state := b.forces[i].state()
 	day := window.Floor(endMs, window.DayMs)
 	var prior, evidence correlate.Choice
 	if step < window.HourMs { // a longer window leaves no history for a placebo
@@ -196,6 +196,14 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 	}
 	emit(&out)
 	return rel
+}
+
+// state returns what was derived before.
+func (f *force) state() *cache {
+	if f.cache == nil {
+		f.cache = new(cache)
+	}
+	return f.cache
 }
 
 // totals fills in the sums of a window that cannot be correlated.

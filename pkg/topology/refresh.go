@@ -31,6 +31,10 @@ func (p *Partition) Refresh(nowMs int64, budget Budget, emit func(result any)) (
 			continue
 		}
 		b.queued, b.refreshedMs = false, nowMs
+		if b.entry.retired {
+			p.tidy(b)
+			continue
+		}
 		spent += p.refresh(b, emit)
 		if b.due() && !b.restating {
 			b.restating = true
@@ -109,7 +113,8 @@ func (p *Partition) refresh(b *brand, emit func(any)) (spent Budget) {
 		}
 		f.due.Remove(end, end+1)
 		f.published.Add(end, end+1)
-		f.relation = p.evaluate(b, i, end, true, emit)
+		relation := p.evaluate(b, i, end, true, emit)
+		f.state().relation = relation
 		spent++
 	}
 	spent += p.refreshDays(b, emit)
@@ -147,6 +152,32 @@ func (p *Partition) tidy(b *brand) {
 		p.sweep(b, hour)
 	}
 	p.measure(b)
+}
+
+// RecomputeWindow derives the window of one force of a brand that ends at endMs
+// from the state and hands it to emit, whether it was published or not: what a
+// batch over the same events gives. Nothing is emitted when the brand is not
+// known or the window's buckets are not kept.
+func (p *Partition) RecomputeWindow(brandID string, number int, endMs int64, emit func(result any)) {
+	p.settle()
+	b := p.brands[brandID]
+	if b == nil || number < 1 || number > forcesMax {
+		return
+	}
+	end := window.Floor(endMs, stepMs(p.plan.forces[number-1]))
+	if end >= p.oldestEnd(b, number-1) {
+		p.evaluate(b, number-1, end, false, emit)
+	}
+}
+
+// RecomputeDay does the same for the credits of the local day that begins at
+// dayMs. The credits of the brand's newest day rest on the windows that were
+// newest when they were published.
+func (p *Partition) RecomputeDay(brandID string, dayMs int64, emit func(result any)) {
+	p.settle()
+	if b := p.brands[brandID]; b != nil && dayMs >= b.entry.zone.DayStart(b.entry.zone.Day(b.oldestDayMs())) {
+		p.publishDay(b, b.entry.zone.Day(dayMs), emit)
+	}
 }
 
 // sweepHours of event time lie between two looks for what can be forgotten.
