@@ -5,6 +5,8 @@ package setup
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 
 	"flywheel/pkg/clickhouse"
@@ -12,6 +14,7 @@ import (
 	"flywheel/pkg/embedded"
 	"flywheel/pkg/kafka"
 
+	driver "github.com/ClickHouse/clickhouse-go/v2"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -45,9 +48,23 @@ func Embedded(ctx context.Context, e *embedded.Engines, base Targets, logger *sl
 		}
 	}
 	if e.ClickHouseAddr() != "" {
-		done.Migrations, err = clickhouse.Migrate(ctx, t.ClickHouse)
+		if done.Migrations, err = clickhouse.Migrate(ctx, t.ClickHouse); err != nil {
+			return t, done, explainFull(err, e.Config().DataDir)
+		}
 	}
-	return t, done, err
+	return t, done, nil
+}
+
+// codeNotEnoughSpace is ClickHouse's code for a full disk.
+const codeNotEnoughSpace = 243
+
+// explainFull says what to do when ClickHouse had no space for its tables.
+func explainFull(err error, dir string) error {
+	var refused *driver.Exception
+	if errors.As(err, &refused) && refused.Code == codeNotEnoughSpace {
+		return fmt.Errorf("the disk of the data folder %q is full: free some space or set embedded.data_dir to another disk: %w", dir, err)
+	}
+	return err
 }
 
 // point returns base with the engines in place of what it names. Security is
