@@ -107,7 +107,11 @@ func (e *Engine) boot(renew bool) error {
 	return nil
 }
 
-func (e *Engine) connect() (*conn, error) { return e.lib.open("--path=" + e.path) }
+// connect opens a connection. The engine's own log, which it writes to the process's standard error
+// where that is a terminal, is off.
+func (e *Engine) connect() (*conn, error) {
+	return e.lib.open("--path="+e.path, "--log-level=none")
+}
 
 // Version of the engine, such as "26.7.2.1".
 func (e *Engine) Version() string { return e.version }
