@@ -33,7 +33,7 @@ type brandAnswer struct {
 	spikePost    string
 	creditPost   string           // with most credit
 	credited     map[string]int64 // micros of Amazon revenue credited to TikTok, by currency
-	multiplier   float64          // over the 72 hours that end with the newest day
+	multiplier   float64          // over the three days that end with the newest complete one, so that the ledger can tell the truth about it
 	low, high    float64
 	multiplierAt time.Time // the first moment of that day
 }
@@ -110,8 +110,10 @@ func ask(ctx context.Context, conn driver.Conn, currencies map[string]string) (a
 		return a, err
 	}
 	err = each(ctx, conn, `
-		SELECT brand_id, currency, max(day), argMax(multiplier, day), argMax(multiplier_low, day), argMax(multiplier_high, day)
-		FROM credit FINAL WHERE node = 'amazon' GROUP BY brand_id, currency`,
+		SELECT brand_id, currency, max(day) AS last, argMax(multiplier, day), argMax(multiplier_low, day), argMax(multiplier_high, day)
+		FROM credit FINAL
+		WHERE node = 'amazon' AND (brand_id, day) NOT IN (SELECT brand_id, max(day) FROM credit GROUP BY brand_id)
+		GROUP BY brand_id, currency`,
 		func(rows driver.Rows) error {
 			var brand, currency string
 			var b brandAnswer

@@ -126,22 +126,28 @@ func speed(ctx context.Context, conn driver.Conn, live time.Time, to *Report) er
 	if err != nil {
 		return err
 	}
-	var liveAt time.Time
-	if err := conn.QueryRow(ctx, "SELECT min(kafka_at) FROM "+rawTables()+" WHERE observed_at >= "+from).Scan(&liveAt); err != nil {
+	var liveMs int64
+	if err := conn.QueryRow(ctx, "SELECT toUnixTimestamp64Milli(min(kafka_at)) FROM "+rawTables()+" WHERE observed_at >= "+from).Scan(&liveMs); err != nil {
 		return fmt.Errorf("find the begin of live play: %w", err)
 	}
-	answers, err := answerLatency(ctx, conn, fmt.Sprintf("kafka_at >= fromUnixTimestamp64Milli(%d, 'UTC')", liveAt.UnixMilli()))
+	// By Kafka's time: what is sent twice is observed once.
+	began := fmt.Sprintf("fromUnixTimestamp64Milli(%d, 'UTC')", liveMs)
+	answers, err := answerLatency(ctx, conn, "kafka_at >= "+began)
 	if err != nil {
 		return err
 	}
 	to.LatencyMs = LatencyMs{events.p50, events.p99, answers.p50, answers.p99}
+	backfill := "kafka_at < " + began
+	if liveMs == 0 {
+		backfill = "1"
+	}
 	var rows uint64
-	var seconds float64
-	if err := conn.QueryRow(ctx, "SELECT count(), dateDiff('millisecond', min(kafka_at), max(inserted_at)) / 1000 FROM "+rawTables()+" WHERE observed_at < "+from).Scan(&rows, &seconds); err != nil {
+	var ms int64
+	if err := conn.QueryRow(ctx, "SELECT count(), dateDiff('millisecond', min(kafka_at), max(inserted_at)) FROM "+rawTables()+" WHERE "+backfill).Scan(&rows, &ms); err != nil {
 		return fmt.Errorf("measure the throughput in ClickHouse: %w", err)
 	}
-	if seconds > 0 {
-		to.ThroughputPerS = float64(rows) / seconds
+	if ms > 0 {
+		to.ThroughputPerS = float64(rows) / float64(ms) * 1000
 	}
 	return nil
 }

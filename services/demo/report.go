@@ -35,8 +35,8 @@ type Report struct {
 
 	Spikes    Spikes    `json:"spikes"`
 	LatencyMs LatencyMs `json:"latency_ms"`
-	// ThroughputPerS is the events of the backfill over the time from the first
-	// one's Kafka timestamp to the last one's row.
+	// ThroughputPerS is the rows of the backfill over the time from the first
+	// one's Kafka timestamp to the moment ClickHouse took the last one.
 	ThroughputPerS float64 `json:"throughput_per_s"`
 	// CPUSPerMillion is CPU seconds of the whole process per million events, from
 	// the begin of the play to the end of the drain: Kafka, registry, ClickHouse,
@@ -114,9 +114,9 @@ type Finding struct {
 	// play, CausedMicros what TikTok caused.
 	CreditedMicros int64 `json:"credited_micros"`
 	CausedMicros   int64 `json:"caused_micros"`
-	// Multiplier is that of the newest day and Low to High its nominal 95 %
-	// interval, 0 without evidence. PlantedMultiplier is that of the three days
-	// that end with it.
+	// Multiplier is that of the three local days up to the last midnight, and Low
+	// to High its nominal 95 % interval; 0 without evidence at that midnight.
+	// PlantedMultiplier is the truth about the same days.
 	Multiplier        float64 `json:"multiplier"`
 	Low               float64 `json:"multiplier_low"`
 	High              float64 `json:"multiplier_high"`
