@@ -52,6 +52,7 @@ type arrays[T any] struct {
 	field []int
 	part  int // of an item; −1 for the item itself
 	get   getter[T]
+	all   func(list reflect.Value) []T // instead of get, for lists that are long
 	rows  [][]T
 	items []T // of all rows since the last growth
 }
@@ -59,6 +60,11 @@ type arrays[T any] struct {
 func (c *arrays[T]) add(record reflect.Value) error {
 	list := record.FieldByIndex(c.field)
 	from := len(c.items)
+	if c.all != nil {
+		c.items = append(c.items, c.all(list)...)
+		c.rows = append(c.rows, c.items[from:len(c.items):len(c.items)])
+		return nil
+	}
 	for i := range list.Len() {
 		item := list.Index(i)
 		if c.part >= 0 {
@@ -207,7 +213,9 @@ func newArrays(field []int, part int, t reflect.Type, kind string) (cells, error
 	case [2]string{"int64", typeTime}:
 		return &arrays[int64]{field: field, part: part, get: milliseconds}, nil
 	case [2]string{"float32", "Float32"}:
-		return &arrays[float32]{field: field, part: part, get: float32s}, nil
+		if part < 0 {
+			return &arrays[float32]{field: field, all: floats}, nil
+		}
 	}
 	return nil, fmt.Errorf("a list of %s does not fit type Array(%s)", t, kind)
 }
@@ -230,8 +238,9 @@ func id(v reflect.Value) (uuid.UUID, error)     { return uuid.UUID(v.Bytes()), n
 func boolean(v reflect.Value) (bool, error)     { return v.Bool(), nil }
 func int32s(v reflect.Value) (int32, error)     { return int32(v.Int()), nil }
 func int64s(v reflect.Value) (int64, error)     { return v.Int(), nil }
-func float32s(v reflect.Value) (float32, error) { return float32(v.Float()), nil }
 func float64s(v reflect.Value) (float64, error) { return v.Float(), nil }
+
+func floats(v reflect.Value) []float32 { return *v.Addr().Interface().(*[]float32) }
 
 // What a DateTime64(3) and a Date can hold, beyond which ClickHouse would store
 // another time without a word.

@@ -33,6 +33,7 @@ type session struct {
 	// What was taken since the last flush.
 	rows   int
 	bytes  int
+	size   int       // bytes of a record, by the last poll
 	oldest time.Time // lowest Kafka timestamp of a row
 	parked []letter
 	counts tally
@@ -53,7 +54,7 @@ const fetchWait = 250 * time.Millisecond
 
 func (s *Sink) newSession(ctx context.Context, conn driver.Conn, tables map[reflect.Type]*table) (*session, error) {
 	d := &session{
-		Sink: s, conn: conn, tables: tables, counts: make(tally),
+		Sink: s, conn: conn, tables: tables, counts: make(tally), size: event.RecordBytesMax,
 		behind: make(map[string]map[int32]int64), held: make(map[string]map[int32]kgo.EpochOffset),
 	}
 	var err error
@@ -149,11 +150,8 @@ func (s *session) released(_ context.Context, _ *kgo.Client, gone map[string][]i
 	}
 }
 
-// Bounds of a poll.
-const (
-	pollRecordsMax = 10_000      // so that a flush is not much larger than it should be
-	idle           = time.Second // longest wait while there is nothing to flush
-)
+// idle is the longest wait while there is nothing to flush.
+const idle = time.Second
 
 // cycle takes records until there are enough, or the first has waited long
 // enough, and writes and commits them.
@@ -161,7 +159,7 @@ func (s *session) cycle(ctx context.Context) error {
 	defer s.client.AllowRebalance()
 	until := time.Now().Add(idle)
 	for taken := false; s.rows < s.cfg.FlushRows && s.bytes < s.cfg.FlushBytes; taken = true {
-		fetches, err := s.poll(ctx, until, s.cfg.FlushRows-s.rows)
+		fetches, err := s.poll(ctx, until)
 		if err != nil { // of other partitions than those of the rows
 			return errors.Join(err, s.flush(ctx))
 		}
@@ -171,9 +169,11 @@ func (s *session) cycle(ctx context.Context) error {
 		if !taken {
 			until = time.Now().Add(s.cfg.FlushInterval)
 		}
+		before := s.bytes
 		if err := s.take(ctx, fetches); err != nil {
 			return err
 		}
+		s.size = max(1, (s.bytes-before)/fetches.NumRecords())
 	}
 	return s.flush(ctx)
 }
@@ -181,11 +181,13 @@ func (s *session) cycle(ctx context.Context) error {
 // fetchError says that a partition cannot be read at the moment.
 type fetchError struct{ error }
 
-// poll returns records, or none once the time is over or ctx has ended.
-func (s *session) poll(ctx context.Context, until time.Time, recordsMax int) (kgo.Fetches, error) {
+// poll returns records, as many as the flush has room for by the size of those
+// before, or none once the time is over or ctx has ended.
+func (s *session) poll(ctx context.Context, until time.Time) (kgo.Fetches, error) {
 	wait, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	fetches := s.client.PollRecords(wait, min(recordsMax, pollRecordsMax))
+	room := max(1, (s.cfg.FlushBytes-s.bytes)/s.size)
+	fetches := s.client.PollRecords(wait, min(s.cfg.FlushRows-s.rows, room))
 	for _, e := range fetches.Errors() {
 		switch {
 		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded):

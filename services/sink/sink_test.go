@@ -14,7 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	tracenoop "go.opentelemetry.io/otel/trace/noop"
+	"go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
@@ -40,15 +41,21 @@ type world struct {
 	client     *kgo.Client
 	meters     *metric.ManualReader
 	provider   *metric.MeterProvider
+	spans      *tracetest.SpanRecorder
 	seq        int
 }
 
+// Tests that have one mostly wait, so they do it side by side.
 func newWorld(t testing.TB) *world {
 	t.Helper()
+	if t, ok := t.(*testing.T); ok {
+		t.Parallel()
+	}
 	cluster := testkit.Kafka(t, kfake.GroupMinSessionTimeout(time.Second),
 		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
 	w := &world{t: t, cluster: cluster, kafka: kafka.DefaultConfig(), meters: metric.NewManualReader()}
 	w.provider = metric.NewMeterProvider(metric.WithReader(w.meters))
+	w.spans = tracetest.NewSpanRecorder()
 	w.kafka.Brokers, w.kafka.Topics.Partitions = cluster.ListenAddrs(), partitions
 	w.client = testkit.KafkaClient(t, cluster)
 	topics, err := kafka.NewTopics(w.kafka, w.client)
@@ -108,7 +115,7 @@ func (w *world) start(change func(*sink.Config), options ...kgo.Opt) *member {
 	if change != nil {
 		change(&cfg)
 	}
-	s, err := sink.New(cfg, w.kafka, w.clickhouse, w.registry, logger(w.t), w.provider, tracenoop.NewTracerProvider(), options...)
+	s, err := sink.New(cfg, w.kafka, w.clickhouse, w.registry, logger(w.t), w.provider, trace.NewTracerProvider(trace.WithSpanProcessor(w.spans)), options...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -279,8 +286,24 @@ func (w *world) count(query string, args ...any) uint64 {
 	return n
 }
 
+// largest returns the largest value a histogram of the sinks has seen.
+func (w *world) largest(name string) int64 {
+	w.t.Helper()
+	var most int64
+	for _, p := range w.metric(name).(metricdata.Histogram[int64]).DataPoints {
+		value, _ := p.Max.Value()
+		most = max(most, value)
+	}
+	return most
+}
+
 // points returns what a counter of the sinks has counted.
 func (w *world) points(name string) []metricdata.DataPoint[int64] {
+	w.t.Helper()
+	return w.metric(name).(metricdata.Sum[int64]).DataPoints
+}
+
+func (w *world) metric(name string) metricdata.Aggregation {
 	w.t.Helper()
 	var all metricdata.ResourceMetrics
 	if err := w.meters.Collect(w.t.Context(), &all); err != nil {
@@ -289,7 +312,7 @@ func (w *world) points(name string) []metricdata.DataPoint[int64] {
 	for _, scope := range all.ScopeMetrics {
 		for _, m := range scope.Metrics {
 			if m.Name == name {
-				return m.Data.(metricdata.Sum[int64]).DataPoints
+				return m.Data
 			}
 		}
 	}
@@ -314,6 +337,9 @@ func TestEventsBecomeRows(t *testing.T) {
 	w.load(500)
 	w.drained()
 	w.reviews()
+	if rows := w.points("flywheel.sink.rows"); len(rows) != 1 || rows[0].Value != 500 || !rows[0].Attributes.HasValue("db.collection.name") {
+		t.Errorf("the rows were counted as %v", rows)
+	}
 	if err := m.Check(t.Context()); err != nil {
 		t.Errorf("a sink that delivers is not ready: %v", err)
 	}
@@ -321,4 +347,51 @@ func TestEventsBecomeRows(t *testing.T) {
 	if m.Check(t.Context()) == nil {
 		t.Error("a stopped sink is ready")
 	}
+}
+
+func TestBatchesKeepTheirBounds(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(*sink.Config)
+		most   int64
+	}{
+		"rows":  {func(c *sink.Config) { c.FlushRows = 25 }, 25},
+		"bytes": {func(c *sink.Config) { c.FlushBytes = 1 << 20 }, 16}, // the first is taken before their size is known
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			letter := &event.DeadLetter{BrandID: "acme", Reason: event.ReasonMalformed, Topic: "t", Payload: make([]byte, 100_000)}
+			for i := range 60 {
+				letter.Offset = int64(i)
+				w.send(w.record(letter))
+			}
+			m := w.start(func(c *sink.Config) {
+				c.FlushInterval = time.Second // long enough for the bounds to end most batches
+				tc.change(c)
+			}, kgo.FetchMaxPartitionBytes(300_000))
+			w.drained()
+			w.end(m)
+			if n := w.count("SELECT count() FROM dead_letter FINAL"); n != 60 {
+				t.Errorf("%d of 60 dead letters are there", n)
+			}
+			if n := w.largest("flywheel.sink.flush.rows"); n > tc.most || n < 10 {
+				t.Errorf("the largest flush had %d rows, at most %d are allowed", n, tc.most)
+			}
+		})
+	}
+}
+
+func TestAFlushContinuesTheTracesOfItsRows(t *testing.T) {
+	w := newWorld(t)
+	r := w.record(w.review("acme"))
+	r.Headers = []kgo.RecordHeader{{Key: "traceparent", Value: []byte("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")}}
+	w.send(r)
+	m := w.start(nil)
+	w.drained()
+	w.end(m)
+	for _, s := range w.spans.Ended() {
+		if s.Name() == "flush rows" && len(s.Links()) == 1 && s.Links()[0].SpanContext.TraceID().String() == "0af7651916cd43dd8448eb211c80319c" {
+			return
+		}
+	}
+	t.Errorf("no span of a flush links to the row's trace: %v", w.spans.Ended())
 }
