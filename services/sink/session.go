@@ -127,13 +127,18 @@ func (s *session) run(ctx context.Context) error {
 	return nil
 }
 
-// assigned runs when the group has given out its partitions.
+// assigned runs when the group has given out its partitions; there may be none
+// for this sink, and it is ready all the same.
 func (s *session) assigned(ctx context.Context, _ *kgo.Client, added map[string][]int32) {
-	s.logger.InfoContext(ctx, "consuming", slog.Any("flywheel.partitions.added", added))
 	s.readyOnce.Do(func() {
 		s.report(nil)
 		close(s.ready)
 	})
+	n := 0
+	for _, partitions := range added {
+		n += len(partitions)
+	}
+	s.logger.InfoContext(ctx, "consuming", slog.Int("flywheel.partitions.added", n))
 }
 
 // released runs when partitions go to another sink. Their rows may still be
