@@ -56,7 +56,7 @@ func (p *Partition) refreshDays(b *brand, emit func(any)) (spent Budget) {
 		first = min(today, published.Last())
 	} else {
 		for _, ser := range b.series {
-			if hour, any := ser.hours.First(b.oldestHour, window.After); any && ser.signal.Info().Money {
+			if hour, holds := ser.hours.First(b.oldestHour, window.After); holds && ser.signal.Info().Money {
 				first = min(first, b.entry.zone.Day(hour*window.HourMs))
 			}
 		}

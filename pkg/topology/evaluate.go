@@ -143,7 +143,7 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 		out.ResponseSignal = response.signal.String()
 	}
 	if out.Reason != "" {
-		p.totals(b, f, end, stimulus, response, &out)
+		p.totals(f, end, stimulus, response, &out)
 		emit(&out)
 		return rel
 	}
@@ -207,7 +207,7 @@ func (f *force) state() *cache {
 }
 
 // totals fills in the sums of a window that cannot be correlated.
-func (p *Partition) totals(b *brand, f *event.Force, end int64, stimulus, response *series, out *event.Correlation) {
+func (p *Partition) totals(f *event.Force, end int64, stimulus, response *series, out *event.Correlation) {
 	step := stepMs(*f)
 	n := f.WindowHours * 60 / f.StepMinutes()
 	v := grow(&p.work.x, n)
@@ -286,8 +286,8 @@ func (p *Partition) fit(b *brand, ser *series, day int64) *correlate.Baseline {
 		return &base
 	}
 	to := day * 24
-	from, any := ser.hours.First(max(b.oldestHour, to-int64(p.cfg.HistoryHours)), to)
-	if !any {
+	from, holds := ser.hours.First(max(b.oldestHour, to-int64(p.cfg.HistoryHours)), to)
+	if !holds {
 		from = to
 	}
 	counts := make([]int64, to-from)
@@ -378,7 +378,7 @@ func (p *Partition) tier(b *brand, f *event.Force, response *series, endMs int64
 	reported := int64(math.MinInt64)
 	for _, s := range [...]event.Signal{event.BrandedSearchesDay, event.BrandedSearchesWeek} {
 		if ser := b.find(s, [3]byte{}); ser != nil {
-			if last, any := ser.hours.Last(b.oldestHour, window.After); any {
+			if last, holds := ser.hours.Last(b.oldestHour, window.After); holds {
 				reported = max(reported, last*window.HourMs+s.Info().Grain.Minutes()*60_000)
 			}
 		}

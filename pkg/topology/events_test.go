@@ -157,10 +157,7 @@ func (l log) take(p *Partition) {
 	})
 }
 
-func (l log) restore(t interface {
-	Helper()
-	Fatal(args ...any)
-}, p *Partition) {
+func (l log) restore(t rapid.TB, p *Partition) {
 	t.Helper()
 	for _, key := range slices.Sorted(maps.Keys(l)) {
 		if err := p.Restore([]byte(key), l[key]); err != nil {

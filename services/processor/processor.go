@@ -112,10 +112,11 @@ var errFatal = errors.New("the processor cannot go on")
 // has taken this one's name. Whatever else goes wrong, it starts over from what
 // was committed last.
 func (p *Processor) Run(ctx context.Context) error {
-	if err := p.prepare(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil
-		}
+	err := p.prepare(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil //nolint:nilerr // asked to stop while it began: what failed failed for that
+	case err != nil:
 		return err
 	}
 	pause := pauseMin
