@@ -1,5 +1,6 @@
 // Package clickhouse is the pipeline's way to ClickHouse: connections from the
-// configuration, and the migrations of schemas/clickhouse.
+// configuration, the migrations of schemas/clickhouse, inserts by column, and
+// whose fault an error is.
 package clickhouse
 
 import (

@@ -21,17 +21,17 @@ func (s *session) row(ctx context.Context, r *kgo.Record) error {
 	s.bytes += len(r.Value) + len(r.Key)
 	value, err := s.decode(ctx, r)
 	if refused := new(codec.Error); errors.As(err, &refused) {
-		s.refuse(ctx, r, refused.Record, refused.Reason, refused.Detail)
+		s.refuse(ctx, r, refused)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	t := s.tables[reflect.TypeOf(value)]
 	if reason := judge(value, r); reason != "" {
-		s.refuse(ctx, r, t.name, reason, "the processor says more")
+		s.counts[skip{r.Topic, reason}]++
 		return nil
 	}
+	t := s.tables[reflect.TypeOf(value)]
 	if err := t.add(value, r); err != nil {
 		s.park(ctx, t.name, r, fmt.Errorf("table %q cannot hold the record: %w", t.name, err))
 		return nil
@@ -86,15 +86,15 @@ func judge(value any, r *kgo.Record) event.Reason {
 
 // refuse passes a record over that cannot be read. The processor publishes the
 // dead letters of its inputs; nobody but the sink publishes those of results.
-func (s *session) refuse(ctx context.Context, r *kgo.Record, record string, reason event.Reason, detail string) {
-	s.counts[skip{r.Topic, reason}]++
+func (s *session) refuse(ctx context.Context, r *kgo.Record, why *codec.Error) {
+	s.counts[skip{r.Topic, why.Reason}]++
 	switch {
 	case s.answered[r.Topic]:
 	case r.Topic == event.TopicDeadLetter: // it would come back for ever
 		s.logger.ErrorContext(ctx, "a dead letter cannot be read and was passed over",
-			slog.Int("messaging.kafka.partition", int(r.Partition)), slog.Int64("messaging.kafka.offset", r.Offset), slog.String("error.message", detail))
+			slog.Int("messaging.kafka.partition", int(r.Partition)), slog.Int64("messaging.kafka.offset", r.Offset), slog.String("error.message", why.Detail))
 	default:
-		s.parked = append(s.parked, letter{r, record, reason, detail})
+		s.parked = append(s.parked, letter{r, why.Record, why.Reason, why.Detail})
 	}
 }
 
