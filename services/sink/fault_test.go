@@ -23,16 +23,26 @@ import (
 	"flywheel/services/sink"
 )
 
-// gate passes connections on to ClickHouse, or breaks them while it is shut.
+// gate passes connections on to ClickHouse, as long as its way is open.
 type gate struct {
 	to   string
 	addr string
 
 	mu    sync.Mutex
-	shut  bool
+	way   way
 	conns map[net.Conn]bool
-	tried atomic.Int64 // connections that were refused
+	tried atomic.Int64 // connections that did not find it open
 }
+
+// way is what a gate does with connections.
+type way int
+
+const (
+	open way = iota
+	shut     // breaks them
+	hung     // takes them, and is silent
+	deaf     // passes on what is asked, and breaks the answer
+)
 
 // throughGate puts a gate between the sinks and ClickHouse.
 func (w *world) throughGate() *gate {
@@ -64,36 +74,48 @@ func (g *gate) pass(client net.Conn) {
 	}
 	defer server.Close()
 	g.mu.Lock()
-	if g.shut {
-		g.mu.Unlock()
-		g.tried.Add(1)
-		return
-	}
+	way := g.way
 	g.conns[client], g.conns[server] = true, true
 	g.mu.Unlock()
+	defer func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.conns, client)
+		delete(g.conns, server)
+	}()
 	done := make(chan struct{}, 2)
-	for _, p := range [][2]net.Conn{{client, server}, {server, client}} {
+	copying := func(to io.Writer, from io.Reader) {
+		_, _ = io.Copy(to, from) // whatever ends it, it is over
+		done <- struct{}{}
+	}
+	if way != open {
+		g.tried.Add(1)
+	}
+	switch way {
+	case open:
+		go copying(server, client)
+		go copying(client, server)
+	case shut:
+		return
+	case hung:
+		go copying(io.Discard, client)
+	case deaf:
+		go copying(server, client)
 		go func() {
-			_, _ = io.Copy(p[0], p[1])
+			_, _ = server.Read(make([]byte, 1)) // there is an answer
 			done <- struct{}{}
 		}()
 	}
 	<-done
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.conns, client)
-	delete(g.conns, server)
 }
 
-// set shuts or opens the gate; what is under way when it shuts breaks.
-func (g *gate) set(shut bool) {
+// set changes the way; what is under way breaks.
+func (g *gate) set(to way) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.shut = shut
-	if shut {
-		for c := range g.conns {
-			_ = c.Close()
-		}
+	g.way = to
+	for c := range g.conns {
+		_ = c.Close()
 	}
 }
 
@@ -124,37 +146,61 @@ func TestARestartContinuesWhereItStopped(t *testing.T) {
 }
 
 func TestAnOutageOfClickHouseDelaysAndLosesNothing(t *testing.T) {
+	for name, outage := range map[string]way{"connections break": shut, "nobody answers": hung} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			g := w.throughGate()
+			w.clickhouse.QueryTimeout = 200 * time.Millisecond
+			m := w.start(nil)
+			w.load(200)
+			w.drained()
+			g.set(outage)
+			w.load(200)
+			w.eventually("the sink is not ready", func() bool { return m.Check(t.Context()) != nil })
+			refused := g.tried.Load()
+			w.eventually("the sink tries on", func() bool { return g.tried.Load() > refused+2 })
+			if n := w.count("SELECT uniqExact(event_id) FROM amazon_review"); n != 200 {
+				t.Errorf("%d reviews got through", n)
+			}
+			g.set(open)
+			w.drained()
+			w.reviews()
+			w.eventually("the sink is ready again", func() bool { return m.Check(t.Context()) == nil })
+			w.end(m)
+		})
+	}
+}
+
+func TestALostAcknowledgementDoublesNothing(t *testing.T) {
 	w := newWorld(t)
 	g := w.throughGate()
 	m := w.start(nil)
+	<-m.Ready()
+	g.set(deaf)
 	w.load(200)
-	w.drained()
-	g.set(true)
-	w.load(200)
-	w.eventually("the sink is not ready", func() bool { return m.Check(t.Context()) != nil })
-	refused := g.tried.Load()
-	w.eventually("the sink tries on", func() bool { return g.tried.Load() > refused+2 })
-	if n := w.count("SELECT uniqExact(event_id) FROM amazon_review"); n != 200 {
-		t.Errorf("%d reviews got through", n)
+	w.eventually("rows are written again and again", func() bool {
+		return w.count("SELECT uniqExact(event_id) FROM amazon_review") == 200 && g.tried.Load() > 3
+	})
+	if m.Check(t.Context()) == nil {
+		t.Error("a sink that hears no answer is ready")
 	}
-	g.set(false)
+	g.set(open)
 	w.drained()
 	w.reviews()
-	w.eventually("the sink is ready again", func() bool { return m.Check(t.Context()) == nil })
 	w.end(m)
 }
 
 func TestClickHouseIsWaitedForAtStart(t *testing.T) {
 	w := newWorld(t)
 	g := w.throughGate()
-	g.set(true)
+	g.set(shut)
 	w.load(100)
 	m := w.start(nil)
 	w.eventually("the sink tries on", func() bool { return g.tried.Load() > 2 })
 	if err := m.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "ClickHouse does not answer at "+g.addr) {
 		t.Errorf("a sink that waits is ready, or says %v", err)
 	}
-	g.set(false)
+	g.set(open)
 	w.drained()
 	w.reviews()
 	w.end(m)
@@ -163,19 +209,19 @@ func TestClickHouseIsWaitedForAtStart(t *testing.T) {
 func TestASinkThatWaitsForClickHouseStopsWhenAsked(t *testing.T) {
 	w := newWorld(t)
 	g := w.throughGate()
-	g.set(true)
+	g.set(shut)
 	m := w.start(nil)
 	w.eventually("the sink tries", func() bool { return g.tried.Load() > 0 })
 	w.end(m)
-	g.set(false)
+	g.set(open)
 
 	m = w.start(func(c *sink.Config) { c.DrainTimeout = 50 * time.Millisecond })
 	<-m.Ready()
-	g.set(true)
+	g.set(shut)
 	w.load(100)
 	w.eventually("the sink has rows it cannot write", func() bool { return m.Check(t.Context()) != nil })
 	w.end(m)
-	g.set(false)
+	g.set(open)
 	m = w.start(nil)
 	w.drained()
 	w.reviews()
@@ -390,7 +436,7 @@ func TestPartitionsAreHandedOverDuringAnOutage(t *testing.T) {
 	one := w.start(nil)
 	w.load(200)
 	w.drained()
-	g.set(true)
+	g.set(shut)
 	w.load(200)
 	w.eventually("rows wait", func() bool { return one.Check(t.Context()) != nil })
 	w.clickhouse = direct
@@ -405,7 +451,7 @@ func TestPartitionsAreHandedOverDuringAnOutage(t *testing.T) {
 	})
 	w.load(200)
 	w.eventually("the other writes", func() bool { return w.count("SELECT uniqExact(event_id) FROM amazon_review") > 200 })
-	g.set(false)
+	g.set(open)
 	w.drained()
 	w.reviews()
 	w.end(one)
