@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -61,7 +63,7 @@ func New(cfg Config, parts Parts, report, command string, screen *Screen,
 }
 
 // ErrInterrupted says that the demo was stopped before it could check anything.
-var ErrInterrupted = errors.New("stopped before the end, so nothing was checked")
+var ErrInterrupted = errors.New("the demo was stopped before its end, so nothing was checked")
 
 // enginesCloseTimeout bounds how long running queries may go on in the end.
 const enginesCloseTimeout = 15 * time.Second
@@ -78,14 +80,18 @@ func (d *Demo) Run(ctx context.Context, beside ...run.Unit) error {
 		return err
 	}
 	p, err := d.run(ctx, beside)
-	if err != nil && full(dir) {
-		err = fmt.Errorf("the disk of the data folder %q is full: free some space or set embedded.data_dir to another disk: %w", dir, err)
+	if err != nil && full(dir) && !errors.Is(err, syscall.ENOSPC) {
+		first, _, _ := strings.Cut(err.Error(), "\n") // what follows has the same cause
+		err = fmt.Errorf("the disk of the data folder %q is full: free some space, or set embedded.data_dir to another disk, and run the demo again: %s", dir, first)
 	}
 	switch {
 	case p == nil || p.report == nil:
 		if ctx.Err() != nil {
 			if err != nil {
 				d.logger.DebugContext(ctx, "interrupted", slog.Any("error.message", err))
+			}
+			if d.screen.Terminal() {
+				d.screen.say("") // below what was cut short
 			}
 			return ErrInterrupted
 		}

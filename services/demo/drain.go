@@ -136,7 +136,7 @@ func (g *groups) wait(ctx context.Context, timeout time.Duration, tell func(stan
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ctx.Err() //nolint:wrapcheck // whoever asked to stop knows why
 		case <-time.After(pause):
 		}
 	}

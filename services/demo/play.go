@@ -166,7 +166,7 @@ func (p *play) follow(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ctx.Err() //nolint:wrapcheck // whoever asked to stop knows why
 		case <-p.played:
 			return nil
 		case <-time.After(p.show(ctx, s, false)):
