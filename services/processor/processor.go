@@ -121,7 +121,7 @@ func (p *Processor) Run(ctx context.Context) error {
 	}
 	pause := pauseMin
 	for {
-		s := &session{Processor: p}
+		s := &session{Processor: p, begun: make(chan struct{})}
 		err := s.run(ctx)
 		switch {
 		case ctx.Err() != nil && !errors.Is(err, errFatal):

@@ -30,6 +30,7 @@ type session struct {
 	*Processor
 
 	txn     *kgo.GroupTransactSession
+	begun   chan struct{} // closed when txn is set: franz-go calls back before it returns it
 	pace    pace
 	commits int         // transactions committed
 	dirty   atomic.Bool // results may be due without any input
@@ -82,6 +83,7 @@ func (s *session) run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("configure the Kafka client: %w: %w", err, errFatal)
 	}
+	close(s.begun)
 	// A static member does not leave its group when it closes, so nobody else is
 	// disturbed if it is back before its session times out.
 	defer s.txn.CloseAllowingRebalance()
@@ -123,6 +125,7 @@ func (s *session) interrupt() {
 // whose state is not in memory, before anything of them is consumed. franz-go
 // calls it with the committed offsets, having waited for them to be stable.
 func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	<-s.begun
 	at := s.revocations.Load()
 	s.mu.Lock() // waits for a transaction that began before the rebalance
 	defer s.mu.Unlock()
