@@ -176,7 +176,7 @@ func showProgress(ctx context.Context, w io.Writer, sim *simulator.Simulator) er
 		case <-tick.C:
 		}
 		p := sim.Progress()
-		if !backfilled {
+		if !backfilled && p.Sent > 0 {
 			meter.Set("backfill", int64(p.EventTime.Sub(p.Start)), int64(p.Live.Sub(p.Start)))
 		}
 		if backfilled = !p.EventTime.Before(p.Live); backfilled && p.End.After(p.Live) {

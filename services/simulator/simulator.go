@@ -43,6 +43,7 @@ type Simulator struct {
 	sent    atomic.Int64
 	eventMs atomic.Int64
 	behind  atomic.Int64
+	waiting atomic.Int64 // since when, in Unix nanoseconds, sending waits for Kafka; 0 when it does not
 
 	mu     sync.Mutex
 	sample [2]sample // for the rate: the older is at least a second old
@@ -138,6 +139,9 @@ func (s *Simulator) Progress() Progress {
 	}
 	if p.Phase != PhaseDone {
 		p.Share = float64(s.eventMs.Load()-s.world.start) / float64(s.world.end-s.world.start)
+	}
+	if since := s.waiting.Load(); since != 0 {
+		p.Behind += time.Since(time.Unix(0, since))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

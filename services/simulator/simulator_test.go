@@ -391,7 +391,9 @@ func TestWhatIsMissingIsSaidInOneSentence(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr := free.Addr().String()
-	free.Close()
+	if err := free.Close(); err != nil {
+		t.Fatal(err)
+	}
 	for name, tc := range map[string]struct {
 		change func(*stage)
 		want   string
@@ -480,6 +482,9 @@ func TestAPlayStopsWhileKafkaIsSilent(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- sim.Run(ctx) }()
 	<-stuck
+	for sim.Progress().Behind < 20*time.Millisecond { // it says that it waits
+		time.Sleep(time.Millisecond)
+	}
 	stop()
 	close(free) // what is in flight is still acknowledged, and entered
 	if err := <-done; err != nil {

@@ -144,8 +144,14 @@ func (w *worker) dispatch(ctx context.Context, it item) (bool, error) {
 func (w *worker) send(ctx context.Context, r *kgo.Record, done func(*kgo.Record)) bool {
 	select {
 	case w.slots <- struct{}{}:
-	case <-ctx.Done():
-		return false
+	default:
+		w.waiting.Store(time.Now().UnixNano())
+		defer w.waiting.Store(0)
+		select {
+		case w.slots <- struct{}{}:
+		case <-ctx.Done():
+			return false
+		}
 	}
 	// Once handed over, a record is not called back: what became of it would not
 	// be known.
@@ -168,7 +174,7 @@ func (w *worker) flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 	defer cancel()
 	if err := w.client.Flush(ctx); err != nil {
-		return fmt.Errorf("kafka at %v has not answered for %d records within %s, so the ledger may lack them: see whether the broker is up, and play again with another simulator.run",
+		return fmt.Errorf("kafka at %v has not answered for %d records within %s, so the ledger may lack them: start the broker and play again, under another simulator.run where one is set",
 			w.kafka.Brokers, len(w.slots), flushTimeout)
 	}
 	if w.failed.Load() {
