@@ -2,12 +2,14 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/metric"
 
@@ -29,6 +31,7 @@ type groups struct {
 	processor, sink string   // groups
 	inputs, outputs []string // topics with records: what the processor reads, and what it writes
 	all             []string
+	settle          time.Duration
 }
 
 func newGroups(ctx context.Context, cfg kafka.Config, processor, sink string, logger *slog.Logger, meters metric.MeterProvider) (*groups, error) {
@@ -77,12 +80,12 @@ func (g *groups) standing(ctx context.Context) (standing, error) {
 	}
 	s.end = end
 	end.Each(func(o kadm.ListedOffset) { s.outputsTotal += o.Offset })
-	done, err := g.admin.FetchOffsets(ctx, g.processor)
+	done, err := g.committed(ctx, g.processor)
 	if err != nil {
-		return s, fmt.Errorf("ask Kafka how far the group %q is: %w", g.processor, err)
+		return s, err
 	}
-	if s.sink, err = g.admin.FetchOffsets(ctx, g.sink); err != nil {
-		return s, fmt.Errorf("ask Kafka how far the group %q is: %w", g.sink, err)
+	if s.sink, err = g.committed(ctx, g.sink); err != nil {
+		return s, err
 	}
 	var most int64
 	behind := func(group string, committed kadm.OffsetResponses) (total int64) {
@@ -101,6 +104,15 @@ func (g *groups) standing(ctx context.Context) (standing, error) {
 	}
 	s.processorBehind, s.sinkBehind = behind(g.processor, done), behind(g.sink, s.sink)
 	return s, nil
+}
+
+// committed is how far a group is; one that is not there has committed nothing.
+func (g *groups) committed(ctx context.Context, group string) (kadm.OffsetResponses, error) {
+	offsets, err := g.admin.FetchOffsets(ctx, group)
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, fmt.Errorf("ask Kafka how far the group %q is: %w", group, err)
+	}
+	return offsets, nil
 }
 
 // wait returns when processor and sink have finished everything that was sent:
@@ -124,7 +136,7 @@ func (g *groups) wait(ctx context.Context, timeout time.Duration, tell func(stan
 			}
 		}
 		last = s
-		if time.Since(still) >= settle {
+		if time.Since(still) >= g.settle {
 			left, err := g.unread(ctx, s)
 			if err != nil {
 				return err

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -14,7 +13,7 @@ func (d *Demo) summarise(p *play, written bool) {
 	if written {
 		d.screen.say("The report is in %s.", d.report)
 	}
-	serve := fmt.Sprintf("%s embedded --embedded.data_dir=%s", d.command, d.relative())
+	serve := fmt.Sprintf("%s embedded --embedded.data_dir=%s", d.command, d.parts.Embedded.DataDir)
 	d.screen.say("\nThe data stay until the next demo. Serve them again with\n\n  %s\n\nand ask, in another terminal:\n", serve)
 	for _, q := range [...]struct{ what, sql string }{
 		{"which brand is spiking, and which post leads", "SELECT brand_id, status, started_at, round(peak_z, 1) AS z, leading_content_id FROM brand_spike WHERE status != 'retracted' ORDER BY started_at DESC LIMIT 10 FORMAT PrettyCompact"},
@@ -25,9 +24,6 @@ func (d *Demo) summarise(p *play, written bool) {
 		d.screen.say("  # %s\n  %s", q.what, d.query(q.sql))
 	}
 }
-
-// relative is the data folder as it was configured.
-func (d *Demo) relative() string { return d.parts.Embedded.DataDir }
 
 // summary is the report in words, with the table of what was found beside what
 // was planted.
@@ -53,7 +49,7 @@ func (v *view) summary(r *Report) []string {
 	if len(r.Problems) == 0 {
 		lines = append(lines, "Everything adds up: each event has one effect or one reason, and revenue is split to the micro.")
 	} else {
-		lines = append(lines, "It does not add up: "+strings.Join(r.Problems, "; ")+".")
+		lines = append(lines, "It does not add up. What is wrong is told below, and in the report.")
 	}
 	return lines
 }

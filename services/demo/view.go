@@ -202,13 +202,29 @@ func (v *view) stage() string {
 	return string(v.phase)
 }
 
-// totals says what concerns all brands, in two lines.
+// totals says what concerns all brands.
 func (v *view) totals() []string {
-	rate := fmt.Sprintf("%s events sent, %s in ClickHouse, %s results", grouped(v.sent), grouped(int64(v.answers.rows)), grouped(int64(v.answers.results)))
-	delay := fmt.Sprintf("event to row %s, event to answer %s; behind: processor %s, sink %s",
-		v.answers.event, v.answers.answer, grouped(v.processor), grouped(v.sink))
-	return []string{rate, delay}
+	return []string{
+		grouped(v.sent) + " events sent", grouped(int64(v.answers.rows)) + " in ClickHouse", grouped(int64(v.answers.results)) + " results",
+		"event to row " + v.answers.event.String(), "event to answer " + v.answers.answer.String(),
+		fmt.Sprintf("behind: processor %s, sink %s", grouped(v.processor), grouped(v.sink)),
+	}
 }
+
+// flow joins parts to lines no wider than a width, where that can be.
+func flow(width int, parts ...string) []string {
+	var lines []string
+	for _, p := range parts {
+		if last := len(lines) - 1; last >= 0 && utf8.RuneCountInString(lines[last])+len(separator)+utf8.RuneCountInString(p) <= width {
+			lines[last] += separator + p
+			continue
+		}
+		lines = append(lines, p)
+	}
+	return lines
+}
+
+const separator = "; "
 
 func (l latency) String() string {
 	if l.n == 0 {
@@ -229,13 +245,10 @@ func millis(ms float64) string {
 
 // frame is the whole screen for a terminal of a width and height.
 func (v *view) frame(width, height int) []string {
-	const barWidth = 30
-	filled := int(min(max(v.share, 0), 1) * barWidth)
-	head := []string{
-		fmt.Sprintf("Flywheel demo  [%s%s] %3.0f %%  %s", strings.Repeat("#", filled), strings.Repeat(".", barWidth-filled), 100*v.share, v.stage()),
-		"event time " + v.eventTime.Format("2006-01-02 15:04") + " UTC; " + v.totals()[0],
-		v.totals()[1],
-	}
+	barWidth := min(30, max(0, width-60))
+	filled := int(min(max(v.share, 0), 1) * float64(barWidth))
+	head := []string{fmt.Sprintf("Flywheel demo  [%s%s] %3.0f %%  %s", strings.Repeat("#", filled), strings.Repeat(".", barWidth-filled), 100*v.share, v.stage())}
+	head = append(head, flow(width, append([]string{"event time " + v.eventTime.Format("2006-01-02 15:04") + " UTC"}, v.totals()...)...)...)
 	if v.behind > patience {
 		head = append(head, fmt.Sprintf("sending is %s behind its schedule: this machine cannot keep up with --rate and --speed", v.behind.Round(time.Second)))
 	}
@@ -263,8 +276,7 @@ func cut(s string, width int) string {
 
 // line is the screen in one line, for where there is no terminal.
 func (v *view) line() string {
-	t := v.totals()
-	s := fmt.Sprintf("%3.0f %%  %s  %s; %s; %s", 100*v.share, v.eventTime.Format("Jan 02 15:04"), v.stage(), t[0], t[1])
+	s := fmt.Sprintf("%3.0f %%  %s  %s; %s", 100*v.share, v.eventTime.Format("Jan 02 15:04"), v.stage(), strings.Join(v.totals(), separator))
 	if v.behind > patience {
 		s += fmt.Sprintf("; sending is %s behind", v.behind.Round(time.Second))
 	}
