@@ -343,6 +343,18 @@ func TestSpikesAreSeenAboveTheBrandsUsualLevel(t *testing.T) {
 	}
 }
 
+func TestAKernelWaitsAndThenHalves(t *testing.T) {
+	k := newKernel(2, 1, 4)
+	for lag, want := range []float64{0, 0, 4.0 / 7, 2.0 / 7, 1.0 / 7} {
+		if math.Abs(k[lag]-want) > 1e-12 {
+			t.Errorf("the weight at lag %d is %v, want %v", lag, k[lag], want)
+		}
+	}
+	if got := k.at([]float64{7, 0, 0, 14}, 3); math.Abs(got-2) > 1e-12 {
+		t.Errorf("one step after the delay 7 has become %v, want 2", got)
+	}
+}
+
 func TestAnEchoIsItsKernel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		last := rapid.IntRange(1, 40).Draw(t, "last")
