@@ -20,12 +20,13 @@ import (
 func (s *session) row(ctx context.Context, r *kgo.Record) error {
 	s.bytes += len(r.Value) + len(r.Key)
 	value, err := s.decode(ctx, r)
-	if refused := new(codec.Error); errors.As(err, &refused) {
+	if err != nil {
+		refused := new(codec.Error)
+		if !errors.As(err, &refused) {
+			return err
+		}
 		s.refuse(ctx, r, refused)
 		return nil
-	}
-	if err != nil {
-		return err
 	}
 	if reason := judge(value, r); reason != "" {
 		s.counts[skip{r.Topic, reason}]++
@@ -45,9 +46,11 @@ func (s *session) row(ctx context.Context, r *kgo.Record) error {
 
 // decode reads a record, and waits while the schema registry is away.
 func (s *session) decode(ctx context.Context, r *kgo.Record) (any, error) {
-	again := newPause(s.cfg.RetryPause)
-	for {
-		value, err := s.decoder.Decode(ctx, r.Topic, r.Value)
+	value, err := s.decoder.Decode(ctx, r.Topic, r.Value)
+	if err == nil {
+		return value, nil
+	}
+	for again := newPause(s.cfg.RetryPause); ; {
 		if refused := new(codec.Error); err == nil || errors.As(err, &refused) {
 			if again.next > retryPauseMin {
 				s.report(nil)
@@ -60,6 +63,7 @@ func (s *session) decode(ctx context.Context, r *kgo.Record) (any, error) {
 		if again.wait(ctx) != nil {
 			return nil, errStopped
 		}
+		value, err = s.decoder.Decode(ctx, r.Topic, r.Value)
 	}
 }
 
