@@ -15,6 +15,7 @@ func judge(d *simulator.Detail, f *facts) Report {
 		ClickHouse: ClickHouse{ResultRows: int64(f.results)},
 		Run:        RunInfo{Seed: d.Seed, Brands: len(d.Brands), Start: d.Start, Live: d.Live, End: d.EventTime},
 		Problems:   []string{},
+		Details:    []string{},
 	}
 	j := judgement{&r}
 	j.tables(d.Rows, f.tables)
@@ -28,6 +29,14 @@ type judgement struct{ *Report }
 
 func (j judgement) problem(format string, args ...any) {
 	j.Problems = append(j.Problems, fmt.Sprintf(format, args...))
+}
+
+func (j judgement) detail(what string, list []string) {
+	const most = 100
+	slices.Sort(list)
+	for _, l := range list[:min(len(list), most)] {
+		j.Details = append(j.Details, what+": "+l)
+	}
 }
 
 // tables compares the rows of the raw tables.
@@ -80,14 +89,12 @@ func (j judgement) letters(want []simulator.DeadLetter, have []letter) {
 	j.Lost += int64(len(unexpected) + len(expected))
 	j.Misjudged += int64(len(misjudged))
 	if n := len(expected); n > 0 {
-		missing := make([]simulator.DeadLetter, 0, n)
+		missing := make([]string, 0, n)
 		for _, w := range expected {
-			missing = append(missing, w)
+			missing = append(missing, fmt.Sprintf("%s, partition %d, offset %d: %s", w.Topic, w.Partition, w.Offset, w.Reason))
 		}
-		first := slices.MinFunc(missing, func(a, b simulator.DeadLetter) int {
-			return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
-		})
-		j.problem("%d dead letters are missing, so these records were taken although they must be refused, or have vanished; the first is about %s, partition %d, offset %d: %s", n, first.Topic, first.Partition, first.Offset, first.Reason)
+		j.problem("%d dead letters are missing, so these records were taken although they must be refused, or have vanished, such as %s", n, slices.Min(missing))
+		j.detail("missing dead letter", missing)
 	}
 	for _, p := range []struct {
 		list []string
@@ -99,6 +106,7 @@ func (j judgement) letters(want []simulator.DeadLetter, have []letter) {
 	} {
 		if len(p.list) > 0 {
 			j.problem("%d %s, such as the one about %s: look at dead_letter", len(p.list), p.what, slices.Min(p.list))
+			j.detail(p.what, p.list)
 		}
 	}
 }

@@ -47,6 +47,8 @@ type Report struct {
 	Brands []Finding `json:"brands"`
 	// Problems says, a sentence each, what does not add up and where to look.
 	Problems []string `json:"problems"`
+	// Details names the records the problems are about, a hundred of a kind.
+	Details []string `json:"details"`
 }
 
 // Events is what was sent, by the ledger: Sent is Valid, Late, Duplicate and

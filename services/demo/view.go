@@ -245,10 +245,14 @@ func millis(ms float64) string {
 
 // frame is the whole screen for a terminal of a width and height.
 func (v *view) frame(width, height int) []string {
-	barWidth := min(30, max(0, width-60))
-	filled := int(min(max(v.share, 0), 1) * float64(barWidth))
-	head := []string{fmt.Sprintf("Flywheel demo  [%s%s] %3.0f %%  %s", strings.Repeat("#", filled), strings.Repeat(".", barWidth-filled), 100*v.share, v.stage())}
-	head = append(head, flow(width, append([]string{"event time " + v.eventTime.Format("2006-01-02 15:04") + " UTC"}, v.totals()...)...)...)
+	title, progress := "Flywheel demo  ", fmt.Sprintf("%3.0f %%  %s", 100*v.share, v.stage())
+	if room := min(30, width-len(title)-len("[] ")-utf8.RuneCountInString(progress)); room > 0 {
+		filled := int(min(max(v.share, 0), 1) * float64(room))
+		title += "[" + strings.Repeat("#", filled) + strings.Repeat(".", room-filled) + "] "
+	}
+	head := []string{title + progress}
+	totals := flow(width, append([]string{"event time " + v.eventTime.Format("2006-01-02 15:04") + " UTC"}, v.totals()...)...)
+	head = append(head, totals[:min(len(totals), max(1, height/4))]...) // the brands come first
 	if v.behind > patience {
 		head = append(head, fmt.Sprintf("sending is %s behind its schedule: this machine cannot keep up with --rate and --speed", v.behind.Round(time.Second)))
 	}
