@@ -23,19 +23,20 @@ type answers struct {
 
 // brandAnswer is what the pipeline says about one brand.
 type brandAnswer struct {
-	verdict      string
-	lagHours     *float64
-	pValue       float64
-	spikes       uint64 // so far, retracted ones not counted
-	spikeStatus  string // of the newest one, empty when there is none
-	spikeAt      time.Time
-	spikeZ       float64
-	spikePost    string
-	creditPost   string           // with most credit
-	credited     map[string]int64 // micros of Amazon revenue credited to TikTok, by currency
-	multiplier   float64          // over the three days that end with the newest complete one, so that the ledger can tell the truth about it
-	low, high    float64
-	multiplierAt time.Time // the first moment of that day
+	verdict     string
+	lagHours    *float64
+	pValue      float64
+	spikes      uint64 // so far, retracted ones not counted
+	spikeStatus string // of the newest one, empty when there is none
+	spikeAt     time.Time
+	spikeZ      float64
+	spikePost   string
+	creditPost  string           // with most credit
+	credited    map[string]int64 // micros of Amazon revenue credited to TikTok, by currency
+	multiplier  float64          // of the newest day: over the 72 hours that end then
+	low, high   float64
+
+	multiplierUntil time.Time
 }
 
 // latency is how long something took.
@@ -110,19 +111,20 @@ func ask(ctx context.Context, conn driver.Conn, currencies map[string]string) (a
 		return a, err
 	}
 	err = each(ctx, conn, `
-		SELECT brand_id, currency, max(day) AS last, argMax(multiplier, day), argMax(multiplier_low, day), argMax(multiplier_high, day)
-		FROM credit FINAL
-		WHERE node = 'amazon' AND (brand_id, day) NOT IN (SELECT brand_id, max(day) FROM credit GROUP BY brand_id)
-		GROUP BY brand_id, currency`,
+		SELECT brand_id, currency, max(day) AS newest, argMax(multiplier, day), argMax(multiplier_low, day), argMax(multiplier_high, day), argMax(arrayMax(watermarks.watermark), day)
+		FROM credit FINAL WHERE node = 'amazon' GROUP BY brand_id, currency`,
 		func(rows driver.Rows) error {
 			var brand, currency string
+			var day, clock time.Time
 			var b brandAnswer
-			if err := rows.Scan(&brand, &currency, &b.multiplierAt, &b.multiplier, &b.low, &b.high); err != nil {
+			if err := rows.Scan(&brand, &currency, &day, &b.multiplier, &b.low, &b.high, &clock); err != nil {
 				return err //nolint:wrapcheck // each says what was asked
 			}
 			if currency == currencies[brand] {
+				// The window ends with the hour of the brand's newest event.
+				until := day.Add(clock.Sub(day).Truncate(time.Hour) + time.Hour)
 				change(brand, func(to *brandAnswer) {
-					to.multiplierAt, to.multiplier, to.low, to.high = b.multiplierAt, b.multiplier, b.low, b.high
+					to.multiplier, to.low, to.high, to.multiplierUntil = b.multiplier, b.low, b.high, until
 				})
 			}
 			return nil

@@ -11,7 +11,6 @@ import (
 
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
-	"flywheel/pkg/event"
 	"flywheel/pkg/run"
 	"flywheel/pkg/setup"
 	"flywheel/services/processor"
@@ -145,7 +144,7 @@ func (p *play) watch(ctx context.Context) error {
 		return err
 	}
 	p.shown.answers = a
-	p.shown.brands, p.shown.spikes = findings(&detail, &a)
+	p.shown.brands, p.shown.spikes = findings(p.simulator.Ledger(), &detail, &a)
 	r.Brands = p.shown.brands
 	p.report = &r
 	return nil
@@ -190,7 +189,7 @@ func (p *play) show(ctx context.Context, s standing, draining bool) time.Duratio
 		}
 	}
 	v.answers = a
-	v.brands, v.spikes = findings(&detail, &a)
+	v.brands, v.spikes = findings(p.simulator.Ledger(), &detail, &a)
 	old := p.shown
 	p.shown = v
 	if ctx.Err() != nil {
@@ -210,14 +209,15 @@ func (p *play) show(ctx context.Context, s standing, draining bool) time.Duratio
 }
 
 // findings puts what was found beside what was planted, brand by brand.
-func findings(d *simulator.Detail, a *answers) ([]Finding, []spiking) {
+func findings(l *simulator.Ledger, d *simulator.Detail, a *answers) ([]Finding, []spiking) {
 	fs, ss := make([]Finding, len(d.Brands)), make([]spiking, len(d.Brands))
 	for i, t := range d.Brands {
 		b := a.brands[t.BrandID]
+		planted, _ := l.Multiplier(t.BrandID, b.multiplierUntil)
 		fs[i] = Finding{
 			BrandID: t.BrandID, Name: t.Name, Currency: t.Currency, Verdict: b.verdict, LagHours: b.lagHours,
 			CreditedMicros: b.credited[t.Currency], CausedMicros: t.CausedMicros,
-			Multiplier: b.multiplier, Low: b.low, High: b.high, PlantedMultiplier: planted(d.Revenue, t, b.multiplierAt),
+			Multiplier: b.multiplier, Low: b.low, High: b.high, PlantedMultiplier: planted,
 			PlantedDelayHours: float64(t.DelayMinutes) / 60, PlantedNull: t.Null,
 		}
 		ss[i] = spiking{b.spikeStatus, b.spikeAt, b.spikeZ, b.spikePost, b.spikes}
@@ -226,34 +226,6 @@ func findings(d *simulator.Detail, a *answers) ([]Finding, []spiking) {
 		}
 	}
 	return fs, ss
-}
-
-// planted is the multiplier that was planted in the three local days that end
-// with the one that begins at a moment.
-func planted(revenue []simulator.Revenue, t simulator.Truth, at time.Time) float64 {
-	const days = event.ShortWindowHours / 24
-	last := int64(-1)
-	for _, r := range revenue {
-		if r.BrandID == t.BrandID && r.DayMs == at.UnixMilli() {
-			last = r.Day
-		}
-	}
-	var caused, direct int64
-	for _, r := range revenue {
-		if r.BrandID != t.BrandID || r.Currency != t.Currency || r.Day > last || r.Day <= last-days {
-			continue
-		}
-		switch r.Node {
-		case event.NodeAmazon:
-			caused += r.CausedMicros
-		case event.NodeTikTok:
-			direct += r.Micros
-		}
-	}
-	if direct <= 0 {
-		return 0
-	}
-	return float64(caused) / float64(direct)
 }
 
 // cpuSeconds is the processor time this process has taken so far.

@@ -116,9 +116,9 @@ type Finding struct {
 	// play, CausedMicros what TikTok caused.
 	CreditedMicros int64 `json:"credited_micros"`
 	CausedMicros   int64 `json:"caused_micros"`
-	// Multiplier is that of the three local days up to the last midnight, and Low
-	// to High its nominal 95 % interval; 0 without evidence at that midnight.
-	// PlantedMultiplier is the truth about the same days.
+	// Multiplier is that of the last 72 hours and Low to High its nominal 95 %
+	// interval; 0 without evidence. PlantedMultiplier is the truth about the same
+	// hours.
 	Multiplier        float64 `json:"multiplier"`
 	Low               float64 `json:"multiplier_low"`
 	High              float64 `json:"multiplier_high"`
