@@ -25,7 +25,7 @@ type answers struct {
 type brandAnswer struct {
 	verdict     string
 	lagHours    *float64
-	pValue      float64
+	reason      string // why the evidence is insufficient
 	spikes      uint64 // so far, retracted ones not counted
 	spikeStatus string // of the newest one, empty when there is none
 	spikeAt     time.Time
@@ -54,14 +54,14 @@ func ask(ctx context.Context, conn driver.Conn, currencies map[string]string) (a
 		f(&b)
 		a.brands[brand] = b
 	}
-	err := each(ctx, conn, `SELECT brand_id, verdict, best_lag_hours, p_value FROM brand_correlation_latest WHERE force = 1`,
+	err := each(ctx, conn, `SELECT brand_id, verdict, reason, best_lag_hours FROM brand_correlation_latest WHERE force = 1`,
 		func(rows driver.Rows) error {
 			var brand string
 			var b brandAnswer
-			if err := rows.Scan(&brand, &b.verdict, &b.lagHours, &b.pValue); err != nil {
+			if err := rows.Scan(&brand, &b.verdict, &b.reason, &b.lagHours); err != nil {
 				return err //nolint:wrapcheck // each says what was asked
 			}
-			change(brand, func(to *brandAnswer) { to.verdict, to.lagHours, to.pValue = b.verdict, b.lagHours, b.pValue })
+			change(brand, func(to *brandAnswer) { to.verdict, to.reason, to.lagHours = b.verdict, b.reason, b.lagHours })
 			return nil
 		})
 	if err != nil {

@@ -148,7 +148,7 @@ func (g *groups) wait(ctx context.Context, timeout time.Duration, tell func(stan
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // whoever asked to stop knows why
+			return ctx.Err()
 		case <-time.After(pause):
 		}
 	}

@@ -165,7 +165,7 @@ func (p *play) follow(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // whoever asked to stop knows why
+			return ctx.Err()
 		case <-p.played:
 			return nil
 		case <-time.After(p.show(ctx, s, false)):
@@ -199,7 +199,7 @@ func (p *play) show(ctx context.Context, s standing, draining bool) time.Duratio
 		if err := p.screen.draw(v.frame); err != nil {
 			p.logger.DebugContext(ctx, "cannot draw") // the terminal is gone; the play goes on
 		}
-		return max(redraw, 4*a.took)
+		return max(redraw, 2*a.took)
 	}
 	p.screen.say("%s", v.line())
 	for _, l := range v.news(old) {
@@ -215,7 +215,7 @@ func findings(l *simulator.Ledger, d *simulator.Detail, a *answers) ([]Finding, 
 		b := a.brands[t.BrandID]
 		planted, _ := l.Multiplier(t.BrandID, b.multiplierUntil)
 		fs[i] = Finding{
-			BrandID: t.BrandID, Name: t.Name, Currency: t.Currency, Verdict: b.verdict, LagHours: b.lagHours,
+			BrandID: t.BrandID, Name: t.Name, Currency: t.Currency, Verdict: b.verdict, Reason: b.reason, LagHours: b.lagHours,
 			CreditedMicros: b.credited[t.Currency], CausedMicros: t.CausedMicros,
 			Multiplier: b.multiplier, Low: b.low, High: b.high, PlantedMultiplier: planted,
 			PlantedDelayHours: float64(t.DelayMinutes) / 60, PlantedNull: t.Null,

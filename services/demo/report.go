@@ -111,6 +111,7 @@ type Finding struct {
 	Name     string   `json:"name"`
 	Currency string   `json:"currency"`
 	Verdict  string   `json:"verdict"`
+	Reason   string   `json:"reason"` // why the evidence is insufficient
 	LagHours *float64 `json:"lag_hours"`
 	// CreditedMicros is the Amazon revenue credited to TikTok over the whole
 	// play, CausedMicros what TikTok caused.

@@ -58,7 +58,7 @@ func columns() []column {
 		{"PLANTED", 6, true, func(f *Finding, _ *spiking) string { return amount(f.CausedMicros, f.Currency) }},
 		{"MULTIPLIER [95 %]", 1, true, func(f *Finding, _ *spiking) string { return f.interval() }},
 		{"PLANTED", 1, true, func(f *Finding, _ *spiking) string { return fmt.Sprintf("%.2f", f.PlantedMultiplier) }},
-		{"VERDICT", 3, false, func(f *Finding, _ *spiking) string { return dash(strings.ReplaceAll(f.Verdict, "_", " ")) }},
+		{"VERDICT", 3, false, func(f *Finding, _ *spiking) string { return f.judged() }},
 	}
 }
 
@@ -70,6 +70,15 @@ func (s *spiking) text() string {
 		return fmt.Sprintf("now, z %.1f", s.z)
 	}
 	return fmt.Sprintf("%s, z %.1f", s.at.Format("Jan 2 15:04"), s.z)
+}
+
+// judged is the verdict in words.
+func (f *Finding) judged() string {
+	text := dash(f.Verdict)
+	if f.Reason != "" {
+		text += ": " + f.Reason
+	}
+	return strings.ReplaceAll(text, "_", " ")
 }
 
 func (f *Finding) interval() string {
@@ -313,7 +322,7 @@ func (v *view) news(old *view) []string {
 		}
 		lines = append(lines, fmt.Sprintf("       %s: %s; leading post %s; best lag %s; credited %s of %s planted; multiplier %s, planted %.2f; %s",
 			f.Name, spike, dash(s.post), hours(f.LagHours), amount(f.CreditedMicros, f.Currency), amount(f.CausedMicros, f.Currency),
-			f.interval(), f.PlantedMultiplier, dash(strings.ReplaceAll(f.Verdict, "_", " "))))
+			f.interval(), f.PlantedMultiplier, f.judged()))
 	}
 	return lines
 }

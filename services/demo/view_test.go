@@ -26,7 +26,7 @@ func seen() *view {
 		brands: []Finding{
 			{Name: "Luma Skin", Currency: "USD", Verdict: "significant", LagHours: lag(4.25), CreditedMicros: 11_522_400_000, CausedMicros: 27_796_500_000, Multiplier: 1.834, Low: 1.76, High: 1.88, PlantedMultiplier: 1.98},
 			{Name: "Willow Oral Care", Currency: "EUR", Verdict: "not_significant", LagHours: lag(18), PlantedMultiplier: 0},
-			{Name: "Halo Tea", Currency: "GBP", Verdict: "insufficient", CausedMicros: 999_999},
+			{Name: "Halo Tea", Currency: "GBP", Verdict: "insufficient", Reason: "short_history", CausedMicros: 999_999},
 			{Name: "Lark", Currency: "USD", CreditedMicros: -2_500_000_000},
 		},
 		spikes: []spiking{
