@@ -20,6 +20,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
@@ -27,6 +29,7 @@ import (
 	"flywheel/pkg/codec"
 	"flywheel/pkg/embedded"
 	"flywheel/pkg/event"
+	"flywheel/pkg/kafka"
 	"flywheel/pkg/setup"
 	"flywheel/pkg/topology"
 	"flywheel/services/simulator"
@@ -200,6 +203,7 @@ func TestTheRoadSurvivesKills(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer groups.close()
+	groups.settle = settle
 	if err := groups.wait(t.Context(), 3*time.Minute, func(standing) {}); err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +224,97 @@ func TestTheRoadSurvivesKills(t *testing.T) {
 	if kills < 5 || detail.Late == 0 || detail.Duplicate == 0 || detail.Poison == 0 || report.ClickHouse.ResultRows == 0 {
 		t.Errorf("%d kills, %+v: that is no test", kills, detail.Summary)
 	}
+	r.carried()
 	r.recompute()
+}
+
+// log reads everything that is committed in some topics; it hands over what can
+// be decoded.
+func (r *road) log(topics []string, f func(v any)) {
+	r.Helper()
+	decoder, err := codec.NewDecoder(r.registry)
+	if err != nil {
+		r.Fatal(err)
+	}
+	client, err := kafka.Connect(r.Context(), r.targets.Kafka, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider(),
+		kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer client.Close()
+	ends, err := kadm.NewClient(client).ListEndOffsets(r.Context(), topics...)
+	if err != nil {
+		r.Fatal(err)
+	}
+	left := make(map[string]int64)
+	ends.Each(func(o kadm.ListedOffset) {
+		if o.Offset > 0 {
+			left[fmt.Sprint(o.Topic, o.Partition)] = o.Offset - 1
+		}
+	})
+	for len(left) > 0 {
+		fetches := client.PollFetches(r.Context())
+		if err := fetches.Err(); err != nil {
+			r.Fatal(err)
+		}
+		fetches.EachRecord(func(k *kgo.Record) {
+			if at := fmt.Sprint(k.Topic, k.Partition); left[at] <= k.Offset {
+				delete(left, at)
+			}
+			if k.Attrs.IsControl() {
+				return
+			}
+			v, err := decoder.Decode(r.Context(), k.Topic, k.Value)
+			if refused := new(codec.Error); err != nil && !errors.As(err, &refused) {
+				r.Fatal(err)
+			}
+			if err == nil {
+				f(v)
+			}
+		})
+	}
+}
+
+// carried reads the committed results back from Kafka: ClickHouse must hold the
+// newest revision of each.
+func (r *road) carried() {
+	r.Helper()
+	want := make(map[string]int64)
+	r.log([]string{event.TopicCorrelation, event.TopicCredit, event.TopicSpike}, func(v any) {
+		var key string
+		var revision int64
+		switch v := v.(type) {
+		case *event.Correlation:
+			key, revision = fmt.Sprint("correlation ", v.BrandID, " ", v.Force, " ", v.WindowEndMs), v.Revision
+		case *event.Credit:
+			key, revision = fmt.Sprint("credit ", v.BrandID, " ", v.DayMs, " ", v.Node, " ", v.Currency), v.Revision
+		case *event.Spike:
+			key, revision = fmt.Sprint("spike ", v.BrandID, " ", v.SpikeID), v.Revision
+		}
+		if revision <= want[key] {
+			r.Errorf("%s: revision %d comes after %d", key, revision, want[key])
+		}
+		want[key] = revision
+	})
+	got := make(map[string]int64)
+	for _, sql := range []string{
+		"SELECT concat('correlation ', brand_id, ' ', toString(force), ' ', toString(toUnixTimestamp64Milli(window_end))), revision FROM correlation FINAL",
+		"SELECT concat('credit ', brand_id, ' ', toString(toUnixTimestamp64Milli(day)), ' ', node, ' ', currency), revision FROM credit FINAL",
+		"SELECT concat('spike ', brand_id, ' ', toString(spike_id)), revision FROM spike FINAL",
+	} {
+		r.query(sql, func(rows driver.Rows) error {
+			var key string
+			var revision int64
+			if err := rows.Scan(&key, &revision); err != nil {
+				return err
+			}
+			got[key] = revision
+			return nil
+		})
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		r.Errorf("revisions of the results (-Kafka +ClickHouse):\n%s", diff)
+	}
 }
 
 // recompute reads the raw tables back, applies what the processor has accepted
@@ -231,16 +325,30 @@ func (r *road) recompute() {
 	if err != nil {
 		r.Fatal(err)
 	}
-	refused := make(map[string]bool)
-	r.query("SELECT DISTINCT toString(event_id) FROM dead_letter WHERE reason IN ('late', 'future')", func(rows driver.Rows) error {
+	// Accepted is what came more often than it was refused: an event that was
+	// applied may come again and then be late.
+	accepted := make(map[string]int64)
+	var topics []string
+	for _, kind := range event.Types() {
+		topics = append(topics, kind.Info().Topic)
+	}
+	slices.Sort(topics)
+	r.log(slices.Compact(topics), func(v any) {
+		if e, ok := v.(event.Record); ok {
+			accepted[e.Head().EventID.String()]++
+		}
+	})
+	r.query("SELECT toString(event_id), count() FROM dead_letter FINAL GROUP BY event_id", func(rows driver.Rows) error {
 		var id string
-		defer func() { refused[id] = true }()
-		return rows.Scan(&id)
+		var times uint64
+		err := rows.Scan(&id, &times)
+		accepted[id] -= int64(times)
+		return err
 	})
 	var events []event.Record
 	for _, kind := range event.Types() {
 		for _, e := range r.raw(kind) {
-			if !refused[e.Head().EventID.String()] {
+			if accepted[e.Head().EventID.String()] > 0 {
 				events = append(events, e)
 			}
 		}
