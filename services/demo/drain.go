@@ -43,7 +43,7 @@ func newGroups(ctx context.Context, cfg kafka.Config, processor, sink string, lo
 	if err != nil {
 		return nil, err
 	}
-	g := &groups{cfg: cfg, client: client, admin: kadm.NewClient(client), logger: logger, meters: meters, processor: processor, sink: sink}
+	g := &groups{cfg: cfg, client: client, admin: kadm.NewClient(client), logger: logger, meters: meters, processor: processor, sink: sink, settle: settle}
 	for _, t := range topics.Topics {
 		g.all = append(g.all, t.Name)
 		switch {

@@ -40,6 +40,9 @@ func newPipeline(t *testing.T) *pipeline {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.close)
+	if g.settle != settle {
+		t.Fatalf("waits %s for the last result, want %s", g.settle, settle)
+	}
 	g.settle = 300 * time.Millisecond
 	p := &pipeline{t, g, testkit.KafkaClient(t, cluster, kgo.TransactionalID("t"), kgo.RecordPartitioner(kgo.ManualPartitioner()))}
 	// An event, read by both; a result, whose transaction ends behind it.
