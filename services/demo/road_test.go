@@ -1,12 +1,14 @@
 package demo
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"os"
 	command "os/exec"
 	"path/filepath"
@@ -52,25 +54,8 @@ func newRoad(t *testing.T) *road {
 	if out, err := command.Command("go", "build", "-o", r.binary, "flywheel/services/flywheel").CombinedOutput(); err != nil {
 		t.Fatalf("build the binary: %v\n%s", err, out)
 	}
-	cfg := embedded.DefaultConfig()
-	cfg.DataDir, cfg.KafkaPort, cfg.RegistryPort, cfg.ClickHousePort = t.TempDir(), 0, 0, 0
-	engines, err := embedded.New(cfg, embedded.WithLogger(slog.New(slog.DiscardHandler)), embedded.WithProgress(os.Stderr))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := engines.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := engines.Close(context.Background()); err != nil {
-			t.Errorf("close the engines: %v", err)
-		}
-	})
-	base := Parts{}.Targets
-	base.Kafka.Topics.Partitions = 4
-	if r.targets, _, err = setup.Embedded(t.Context(), engines, base, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider()); err != nil {
-		t.Fatal(err)
-	}
+	r.serve()
+	var err error
 	if r.conn, err = clickhouse.Open(t.Context(), r.targets.ClickHouse); err != nil {
 		t.Fatal(err)
 	}
@@ -80,6 +65,53 @@ func newRoad(t *testing.T) *road {
 	}
 	t.Cleanup(r.registry.Close)
 	return r
+}
+
+// serve runs the engines in a process too: one process holds one ClickHouse.
+func (r *road) serve() {
+	r.Helper()
+	var ports [3]int
+	for i := range ports {
+		listener, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			r.Fatal(err)
+		}
+		ports[i] = listener.Addr().(*net.TCPAddr).Port
+		if err := listener.Close(); err != nil {
+			r.Fatal(err)
+		}
+	}
+	cache, err := embedded.DefaultCacheDir()
+	if err != nil {
+		r.Fatal(err)
+	}
+	engines := command.Command(r.binary, "embedded", "--embedded.data_dir="+r.TempDir(), "--embedded.cache_dir="+cache, "--kafka.topics.partitions=4",
+		fmt.Sprintf("--embedded.kafka_port=%d", ports[0]), fmt.Sprintf("--embedded.registry_port=%d", ports[1]), fmt.Sprintf("--embedded.clickhouse_port=%d", ports[2]))
+	out, err := engines.StdoutPipe()
+	if err != nil {
+		r.Fatal(err)
+	}
+	engines.Stderr = os.Stderr
+	if err := engines.Start(); err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(func() {
+		if err := errors.Join(engines.Process.Signal(os.Interrupt), engines.Wait()); err != nil {
+			r.Errorf("stop the engines: %v", err)
+		}
+	})
+	lines := bufio.NewReader(out)
+	for line := ""; !strings.Contains(line, "are ready"); {
+		if line, err = lines.ReadString('\n'); err != nil {
+			r.Fatalf("the engines did not start: %v", err)
+		}
+	}
+	go func() { _, _ = io.Copy(io.Discard, lines) }() // they must not wait for a reader
+	r.targets = setup.Targets{Kafka: kafka.DefaultConfig(), Registry: codec.DefaultConfig(), ClickHouse: clickhouse.DefaultConfig()}
+	r.targets.Kafka.Brokers = []string{fmt.Sprintf("127.0.0.1:%d", ports[0])}
+	r.targets.Kafka.Topics.Partitions = 4
+	r.targets.Registry.URLs = []string{fmt.Sprintf("http://127.0.0.1:%d", ports[1])}
+	r.targets.ClickHouse.Addresses = []string{fmt.Sprintf("127.0.0.1:%d", ports[2])}
 }
 
 // service is one process of a service, started again after every kill.
