@@ -93,11 +93,11 @@ type force struct {
 
 // cache is what was derived for the newest window of a force, for the next time.
 type cache struct {
-	effect   effect   // on the response
-	revenue  effect   // on the revenue
-	evidence choice   // by the history up to the day of the newest end
-	prior    choice   // by the history up to the day its window starts
-	relation relation // at the newest published end
+	effect   effect // on the response
+	evidence choice // by the history up to the day of the newest end
+	prior    choice // by the history up to the day its window starts
+	basis    choice // of the credits
+	revenue  effect // on the revenue, by the same history
 }
 
 // choice is a cached search for the kernel.
@@ -118,18 +118,10 @@ type effect struct {
 	correlate.Effect
 }
 
-// relation is what a window's evaluation means for the credit.
-type relation struct {
-	end      int64 // in steps
-	valid    bool
-	stimulus *series
-	kernel   correlate.Kernel // in hours
-	verdict  correlate.Verdict
-}
-
 // days is what was published of the credits, by local day.
 type days struct {
 	published, due window.Set
+	basis          int64 // UTC day that ends the history they rest on
 }
 
 // entry is what the processor needs of a brand's entry.
@@ -286,7 +278,8 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 	if hour < ser.fit.day*24 {
 		ser.fit.valid = false
 	}
-	for mask, i := p.plan.touches[ser.signal], 0; mask != 0; mask, i = mask>>1, i+1 {
+	touches := p.plan.touches[ser.signal]
+	for mask, i := touches, 0; mask != 0; mask, i = mask>>1, i+1 {
 		if mask&1 == 0 {
 			continue
 		}
@@ -295,9 +288,9 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 		if c := f.cache; c != nil {
 			c.effect.valid = c.effect.valid && hour >= c.effect.hour
 			c.revenue.valid = c.revenue.valid && hour >= c.revenue.hour
-			if hour < c.evidence.day*24 {
-				c.evidence.valid, c.prior.valid = false, false
-			}
+			c.evidence.valid = c.evidence.valid && hour >= c.evidence.day*24
+			c.prior.valid = c.prior.valid && hour >= c.prior.day*24
+			c.basis.valid = c.basis.valid && hour >= c.basis.day*24
 		}
 		f.moved(window.Floor(atMs, stepMs(p.plan.forces[i])) + 1)
 	}
@@ -306,11 +299,14 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 		return
 	}
 	day := b.entry.zone.Day(atMs)
-	if day > d.published.Last() {
+	if day > d.published.Last() && hour >= d.basis*24 {
 		return
 	}
-	if ser.signal.Info().Money && atMs >= b.oldestDayMs() { // maybe the first of its day
+	if ser.signal.Info().Money && day <= d.published.Last() && atMs >= b.oldestDayMs() { // maybe the first of its day
 		d.published.Add(day, day+1)
+	}
+	if touches&p.plan.credits != 0 && hour < d.basis*24 { // what all days rest on
+		day = window.Before
 	}
 	d.due.AddCommon(&d.published, day, window.After)
 }

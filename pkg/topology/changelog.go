@@ -439,6 +439,7 @@ func (l *changelog) meta(b *brand) {
 	}
 	w.set(&b.days.published)
 	w.set(&b.days.due)
+	w.int(b.days.basis)
 	for _, ser := range b.series {
 		if ser.published {
 			w.uint(uint64(ser.signal))
@@ -469,7 +470,7 @@ func (b *brand) restoreMeta(r *reader) {
 		f.dirty, f.lastDue = r.bool(), r.bool()
 		f.published, f.due = r.set(), r.set()
 	}
-	b.days.published, b.days.due = r.set(), r.set()
+	b.days.published, b.days.due, b.days.basis = r.set(), r.set(), r.int()
 	for {
 		signal := event.Signal(min(r.uint(), uint64(event.SignalsMax)))
 		if signal == event.NoSignal {

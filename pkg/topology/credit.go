@@ -23,11 +23,11 @@ type creditWork struct {
 	shares       []event.CreditShare
 }
 
-// claim is a force that a window has shown to move the revenue of a node.
+// claim is a force that the history has shown to move the revenue of a node.
 type claim struct {
-	force    int // from 0
-	stimulus *series
-	kernel   correlate.Kernel // in hours
+	force              int // from 0
+	stimulus, response *series
+	kernel             correlate.Kernel // in hours
 	correlate.Effect
 }
 
@@ -64,6 +64,10 @@ func (p *Partition) refreshDays(b *brand, emit func(any)) (spent Budget) {
 	if first < today {
 		b.days.due.Add(first, today)
 	}
+	if basis := window.Floor(b.clockMs, window.DayMs); basis != b.days.basis {
+		b.days.basis = basis
+		b.days.due.AddCommon(&b.days.published, window.Before, today)
+	}
 	b.days.published.Add(first, today+1)
 	b.days.due.Remove(today, window.After)
 	return p.publishDay(b, today, emit)
@@ -78,14 +82,10 @@ func (b *brand) makesMoney(ser *series) bool {
 // and currency that money came in.
 func (p *Partition) publishDay(b *brand, day int64, emit func(any)) (spent Budget) {
 	startMs, endMs := b.entry.zone.DayStart(day), b.entry.zone.DayStart(day+1)
-	running := day >= b.entry.zone.Day(b.clockMs)
-	untilMs := endMs
-	if running {
-		untilMs = min(endMs, startMs+window.Ceil(b.clockMs+1-startMs, window.HourMs)*window.HourMs)
-	}
+	untilMs := min(endMs, startMs+window.Ceil(b.clockMs+1-startMs, window.HourMs)*window.HourMs)
 	reporting := b.currency()
 	for _, revenue := range [...]event.Signal{event.BrandedRevenue, event.ShopifyRevenue, event.TikTokGMV} {
-		spent += p.claims(b, revenue, untilMs, running)
+		p.claims(b, revenue)
 		for _, ser := range b.series {
 			if ser.signal != revenue {
 				continue
@@ -105,46 +105,46 @@ func (p *Partition) publishDay(b *brand, day int64, emit func(any)) (spent Budge
 	return spent
 }
 
-// claims finds the forces with evidence at a moment for moving a revenue, and
-// how much a unit of each stimulus moves it.
-func (p *Partition) claims(b *brand, revenue event.Signal, untilMs int64, running bool) (spent Budget) {
+// claims finds the forces with evidence for moving a revenue, and how much a
+// unit of each stimulus moves it, by the history up to the UTC day of the brand's
+// clock. All days rest on the same: those that can still be restated are, once a
+// day and whenever that history changes.
+func (p *Partition) claims(b *brand, revenue event.Signal) {
 	claims := p.work.credit.claims[:0]
+	defer func() { p.work.credit.claims = claims }()
 	money := b.find(revenue, b.currency())
+	if money == nil {
+		return
+	}
+	day := window.Floor(b.clockMs, window.DayMs)
 	for i := range p.plan.forces {
 		f := &p.plan.forces[i]
-		if f.Revenue != revenue || money == nil {
+		if f.Revenue != revenue {
 			continue
 		}
-		state := &b.forces[i]
-		end := window.Ceil(untilMs, window.HourMs) * window.HourMs / stepMs(*f)
-		if running {
-			if state.published.Empty() {
-				continue
-			}
-			end = state.published.Last()
-		}
-		cache := state.state()
-		rel := cache.relation
-		if !rel.valid || rel.end != end {
-			if end < p.oldestEnd(b, i) {
-				continue
-			}
-			rel = p.evaluate(b, i, end, running, func(any) {})
-			spent++
-			if running {
-				cache.relation = rel
-			}
-		}
-		if rel.verdict != correlate.Significant {
+		stimulus, response := p.seen(b, f.Stimuli, day), p.seen(b, f.Responses, day)
+		if stimulus == nil || response == nil {
 			continue
 		}
-		e := p.effect(b, &cache.revenue, rel.stimulus, money, rel.kernel, end*stepMs(*f), running)
-		if e.Beta > 0 {
-			claims = append(claims, claim{i, rel.stimulus, rel.kernel, e})
+		cache := b.forces[i].state()
+		basis := p.choose(b, &cache.basis, stimulus, response, day, true)
+		if !proves(basis) {
+			continue
+		}
+		if e := p.effect(b, &cache.revenue, stimulus, money, basis.Kernel, day*window.DayMs, true); e.Beta > 0 {
+			claims = append(claims, claim{i, stimulus, response, basis.Kernel, e})
 		}
 	}
-	p.work.credit.claims = claims
-	return spent
+}
+
+// seen returns the first of some signals that the history up to a UTC day holds.
+func (p *Partition) seen(b *brand, signals []event.Signal, day int64) *series {
+	for _, s := range signals {
+		if ser := b.find(s, [3]byte{}); ser != nil && ser.hours.Any(max(b.oldestHour, day*24-int64(p.cfg.HistoryHours)), day*24) {
+			return ser
+		}
+	}
+	return nil
 }
 
 // publishCredit splits one day's revenue of a node and currency.
@@ -155,8 +155,7 @@ func (p *Partition) publishCredit(b *brand, node event.NodeName, ser *series, st
 		Revision: b.revision, Tier: event.TierSettled, Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
 	}
 	for _, c := range claims {
-		f := &p.plan.forces[c.force]
-		if t := p.tier(b, f, p.response(b, f, window.Ceil(untilMs, window.HourMs)*window.HourMs/stepMs(*f)), untilMs); t != event.TierSettled {
+		if t := p.tier(b, &p.plan.forces[c.force], c.response, untilMs); t != event.TierSettled {
 			out.Tier = t
 		}
 	}
@@ -235,7 +234,7 @@ func (p *Partition) attribute(b *brand, ser *series, fromMs int64, hours int, cl
 	clear(base)
 	w.pulses, w.labels, w.stimuli = w.pulses[:0], w.labels[:0], w.stimuli[:0]
 	if len(claims) > 0 {
-		day := window.Floor(min(endMs, b.clockMs), window.DayMs)
+		day := window.Floor(b.clockMs, window.DayMs)
 		p.expect(b, p.fit(b, ser, day), base, day, endMs, window.HourMs)
 		for _, c := range claims {
 			p.subtract(b, c, beta(c), base, day, endMs)

@@ -106,22 +106,21 @@ func grow[T any](buf *[]T, n int) []T {
 	return *buf
 }
 
-// evaluate publishes the window of a force that ends at a step, and returns
-// what it means for the credit. live says that it is the newest one, whose
-// intermediate results are kept for the next time.
+// evaluate publishes the window of a force that ends at a step. live says that
+// it is the newest one, whose intermediate results are kept for the next time.
 //
 // Two searches of the weeks before (correlate.Choose) stand behind it. The one up
 // to the window's start gives the kernel by which the window is judged, so that
 // nothing is searched in the window itself; without evidence the window is
-// searched. The one up to its end gives the kernel of the effect, and is the
-// evidence for credit: three days alone rarely are.
-func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(any)) relation {
+// searched. The one up to its end gives the kernel of the effect, and is evidence
+// of its own: three days alone rarely are. Of the two probabilities twice the
+// smaller one counts (Bonferroni).
+func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(any)) {
 	f := &p.plan.forces[i]
 	w := &p.work
 	step := stepMs(*f)
 	endMs := end * step
 	stimulus, response := p.stimulus(b, f, end), p.response(b, f, end)
-	rel := relation{end: end, valid: true, stimulus: stimulus}
 	out := event.Correlation{
 		BrandID: b.id, Force: int32(f.Number),
 		WindowStartMs: endMs - int64(f.WindowHours)*window.HourMs, WindowEndMs: endMs,
@@ -145,7 +144,7 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 	if out.Reason != "" {
 		p.totals(f, end, stimulus, response, &out)
 		emit(&out)
-		return rel
+		return
 	}
 
 	state := b.forces[i].state()
@@ -186,16 +185,29 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 	out.DelayMinutes, out.HalfLifeMinutes = int32(res.Kernel.Delay*f.StepMinutes()), int32(res.Kernel.HalfLife*f.StepMinutes())
 	out.DecayedCorrelation, out.EffectiveN, out.PValue = res.Decayed, res.EffectiveN, res.P
 	out.Verdict, out.Reason = event.Verdict(res.Verdict.String()), res.Reason.String()
-	rel.verdict, rel.kernel = evidence.Verdict, res.Kernel.Rescale(f.StepMinutes(), 60)
-	if evidence.Verdict == correlate.Significant {
-		rel.kernel = evidence.Kernel
+	if evidence.Verdict != correlate.Insufficient {
+		out.PValue = min(1, 2*min(res.P, evidence.P))
+		switch {
+		case out.PValue <= correlate.Alpha:
+			out.Verdict, out.Reason = event.VerdictSignificant, ""
+		case out.Verdict == event.VerdictSignificant:
+			out.Verdict = event.VerdictNotSignificant
+		}
 	}
-	if res.Verdict != correlate.Insufficient || evidence.Verdict == correlate.Significant {
-		e := p.effect(b, &state.effect, stimulus, response, rel.kernel, endMs, live)
+	if out.Verdict != event.VerdictInsufficient {
+		k := res.Kernel.Rescale(f.StepMinutes(), 60)
+		if proves(evidence) {
+			k = evidence.Kernel
+		}
+		e := p.effect(b, &state.effect, stimulus, response, k, endMs, live)
 		out.Effect, out.EffectLow, out.EffectHigh = e.Beta, e.Low, e.High
 	}
 	emit(&out)
-	return rel
+}
+
+// proves says whether a search is evidence by itself.
+func proves(c correlate.Choice) bool {
+	return c.Verdict != correlate.Insufficient && 2*c.P <= correlate.Alpha
 }
 
 // state returns what was derived before.
@@ -275,8 +287,23 @@ func (p *Partition) bins(b *brand, n int, endMs, width int64) []uint8 {
 	return bins
 }
 
+// first returns the first hour from ≤ hour < to in which anything of a node was
+// seen: its history begins there, also that of a signal which came later. It is
+// to when there is none.
+func (b *brand) first(node event.NodeName, from, to int64) int64 {
+	first := to
+	for _, ser := range b.series {
+		if ser.signal.Info().Node == node {
+			if hour, holds := ser.hours.First(max(from, b.oldestHour), first); holds {
+				first = hour
+			}
+		}
+	}
+	return first
+}
+
 // fit returns the baseline of a series by the history that ends with the start
-// of a UTC day, and begins with its first data.
+// of a UTC day, and begins with its node's first data.
 func (p *Partition) fit(b *brand, ser *series, day int64) *correlate.Baseline {
 	if ser.fit.day == day && ser.fit.valid {
 		return &ser.fit.base
@@ -286,10 +313,7 @@ func (p *Partition) fit(b *brand, ser *series, day int64) *correlate.Baseline {
 		return &base
 	}
 	to := day * 24
-	from, holds := ser.hours.First(max(b.oldestHour, to-int64(p.cfg.HistoryHours)), to)
-	if !holds {
-		from = to
-	}
+	from := b.first(ser.signal.Info().Node, to-int64(p.cfg.HistoryHours), to)
 	counts := make([]int64, to-from)
 	ser.hours.Read(counts, from)
 	bins := p.bins(b, len(counts), to*window.HourMs, window.HourMs)
@@ -305,8 +329,7 @@ func (p *Partition) fit(b *brand, ser *series, day int64) *correlate.Baseline {
 	return &base
 }
 
-// choose searches the kernels over the history up to a UTC day, from the first
-// data of both sides on.
+// choose searches the kernels over the history up to a UTC day.
 func (p *Partition) choose(b *brand, cache *choice, stimulus, response *series, day int64, live bool) correlate.Choice {
 	if cache.valid && cache.day == day && cache.from == stimulus && cache.to == response {
 		return cache.Choice
@@ -329,17 +352,11 @@ func (p *Partition) choose(b *brand, cache *choice, stimulus, response *series, 
 	return c
 }
 
-// history fills in both sides of the hours up to one, exclusive, with what the
-// baselines up to a day expect.
+// history fills in both sides of the hours up to one, exclusive, from the first
+// data of both nodes on, with what the baselines up to a day expect.
 func (p *Partition) history(b *brand, stimulus, response *series, hour, day int64) correlate.EffectInput {
 	from := hour - int64(p.cfg.HistoryHours)
-	for _, ser := range [...]*series{stimulus, response} {
-		first, holds := ser.hours.First(max(from, b.oldestHour), hour)
-		if !holds {
-			first = hour
-		}
-		from = max(from, first)
-	}
+	from = max(b.first(stimulus.signal.Info().Node, from, hour), b.first(response.signal.Info().Node, from, hour))
 	n := int(hour - from)
 	w := &p.work
 	in := correlate.EffectInput{X: grow(&w.x, n), ExpectedX: grow(&w.ex, n), Y: grow(&w.y, n), ExpectedY: grow(&w.ey, n)}

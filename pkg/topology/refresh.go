@@ -104,7 +104,7 @@ func (p *Partition) refresh(b *brand, emit func(any)) (spent Budget) {
 		}
 		f.dirty = false
 		end, ok := p.newest(b, i)
-		if last := f.lastDue; last && (!ok || end > f.published.Last()) {
+		if f.lastDue && (!ok || end > f.published.Last()) {
 			f.due.Add(f.published.Last(), f.published.Last()+1)
 		}
 		f.lastDue = false
@@ -113,8 +113,7 @@ func (p *Partition) refresh(b *brand, emit func(any)) (spent Budget) {
 		}
 		f.due.Remove(end, end+1)
 		f.published.Add(end, end+1)
-		relation := p.evaluate(b, i, end, true, emit)
-		f.state().relation = relation
+		p.evaluate(b, i, end, true, emit)
 		spent++
 	}
 	spent += p.refreshDays(b, emit)
@@ -171,8 +170,7 @@ func (p *Partition) RecomputeWindow(brandID string, number int, endMs int64, emi
 }
 
 // RecomputeDay does the same for the credits of the local day that begins at
-// dayMs. The credits of the brand's newest day rest on the windows that were
-// newest when they were published.
+// dayMs.
 func (p *Partition) RecomputeDay(brandID string, dayMs int64, emit func(result any)) {
 	p.settle()
 	if b := p.brands[brandID]; b != nil && dayMs >= b.entry.zone.DayStart(b.entry.zone.Day(b.oldestDayMs())) {
@@ -200,6 +198,7 @@ func (p *Partition) sweep(b *brand, hour int64) {
 		f := &b.forces[i]
 		f.published.Remove(window.Before, p.oldestEnd(b, i))
 		f.due.Remove(window.Before, p.oldestEnd(b, i))
+		f.lastDue = f.lastDue && !f.published.Empty()
 	}
 	firstDay := b.entry.zone.Day(b.oldestDayMs())
 	b.days.published.Remove(window.Before, firstDay)

@@ -86,17 +86,17 @@ func (p *Partition) publishSpike(b *brand, f *event.Force, e *spike.Episode, res
 		Revision:       b.revision, Tier: p.tier(b, f, response, e.End*width), Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
 	}
 	out.LeadingContentID, out.LeadingViews = b.leading(
-		window.Floor(e.Evidence.From*width, window.HourMs), window.Floor(e.Peak*width, window.HourMs), b.forces[spikeForce].state().relation)
+		window.Floor(e.Evidence.From*width, window.HourMs), window.Floor(e.Peak*width, window.HourMs), b.forces[spikeForce].state().evidence.Choice)
 	emit(&out)
 }
 
 // leading returns the post with most responsibility for an hour: its views
 // gained from the hour from on, decayed by the force's kernel, and how many
 // they were.
-func (b *brand) leading(from, peak int64, rel relation) (id string, views int64) {
+func (b *brand) leading(from, peak int64, evidence correlate.Choice) (id string, views int64) {
 	k := correlate.Kernel{HalfLife: defaultHalfLifeHours}
-	if rel.verdict == correlate.Significant {
-		k = rel.kernel
+	if proves(evidence) {
+		k = evidence.Kernel
 	}
 	best := 0.0
 	for _, c := range b.contents {

@@ -27,14 +27,15 @@ import (
 // Config holds the bounds of the state and of the statistics.
 type Config struct {
 	RefreshInterval time.Duration `yaml:"refresh_interval" doc:"Least time between two refreshes of one brand's results."`
-	RestateHours    int           `yaml:"restate_hours" doc:"How far behind a brand's newest event results are at least restated, in hours; each day costs about a kilobyte a brand."`
+	RestateHours    int           `yaml:"restate_hours" doc:"How far behind a brand's newest event results are at least restated, in hours: by how much a source may lag behind the others, and 72 for late events. Each day costs about a kilobyte a brand."`
 	HistoryHours    int           `yaml:"history_hours" doc:"History a baseline or an effect rests on, in hours."`
 	CreditPosts     int           `yaml:"credit_posts" doc:"Posts of a brand and day that get credit of their own, the most viewed; the others share the rest."`
 }
 
-// DefaultConfig refreshes every second and looks back five weeks.
+// DefaultConfig refreshes every second, restates ten days and looks back five
+// weeks.
 func DefaultConfig() Config {
-	return Config{RefreshInterval: time.Second, RestateHours: 72, HistoryHours: 5 * 7 * 24, CreditPosts: 200}
+	return Config{RefreshInterval: time.Second, RestateHours: 10 * 24, HistoryHours: 5 * 7 * 24, CreditPosts: 200}
 }
 
 // Bounds of the configuration and of a brand.
@@ -92,6 +93,7 @@ type plan struct {
 	forces []event.Force
 	// touches are the forces, as bits from 0, whose results a signal moves.
 	touches [event.SignalsMax]uint16
+	credits uint16 // the forces that earn credit
 	spikes  spike.Config
 }
 
@@ -107,6 +109,9 @@ func New(cfg Config) (*Partition, error) {
 	for i, f := range p.plan.forces {
 		for _, s := range slices.Concat(f.Stimuli, f.Responses, []event.Signal{f.Revenue}) {
 			p.plan.touches[s] |= 1 << i
+		}
+		if f.Revenue != event.NoSignal {
+			p.plan.credits |= 1 << i
 		}
 		if slices.Contains(f.Responses, event.BrandedSearches) { // the reports that settle it
 			p.plan.touches[event.BrandedSearchesDay] |= 1 << i

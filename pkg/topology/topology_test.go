@@ -231,9 +231,6 @@ func TestStreamEqualsBatch(t *testing.T) {
 				batch.RecomputeWindow("acme", f+1, g.WindowEndMs, want.take)
 			case event.Credit:
 				day := b.entry.zone.Day(g.DayMs)
-				if day == b.entry.zone.Day(b.clockMs) {
-					continue // the running day follows the forces' newest windows
-				}
 				if day < b.entry.zone.Day(stream.brands["acme"].oldestDayMs()) {
 					continue // it is final
 				}

@@ -412,7 +412,7 @@ func (r *road) recompute() {
 	})
 
 	windows, days, final := 0, 0, 0
-	const reach = event.LatenessHours * 3_600_000
+	reach := int64(topology.DefaultConfig().RestateHours) * 3_600_000
 	r.query(`SELECT brand_id, force, toUnixTimestamp64Milli(window_end), stimulus_signal, response_signal, stimulus_total, response_total, lag_profile,
 		best_lag_minutes, delay_minutes, half_life_minutes, decayed_correlation, p_value, verdict, effect, effect_low, effect_high FROM correlation FINAL`, func(rows driver.Rows) error {
 		var got event.Correlation
@@ -460,8 +460,8 @@ func (r *road) recompute() {
 		for i := range forces {
 			got.Credits = append(got.Credits, event.CreditShare{Force: forces[i], ContentID: contents[i], CreditMicros: micros[i]})
 		}
-		if got.DayMs+25*3_600_000 > newest[got.BrandID] {
-			return nil // the newest day follows the windows that were newest then
+		if got.DayMs < newest[got.BrandID]-reach {
+			return nil // final: it rests on the history there was then
 		}
 		var want event.Credit
 		p.RecomputeDay(got.BrandID, got.DayMs, func(v any) {
@@ -478,11 +478,10 @@ func (r *road) recompute() {
 			}
 		})
 		days++
+		if want.BrandID == "" && got.RevenueMicros == 0 && got.BaselineMicros == 0 && len(got.Credits) == 0 {
+			return nil // the stream has seen money that was taken back
+		}
 		if diff := cmp.Diff(want, got); diff != "" {
-			if got.DayMs < newest[got.BrandID]-reach-24*3_600_000 {
-				final++
-				return nil
-			}
 			r.Errorf("day (-batch +stream):\n%s", diff)
 		}
 		return nil
