@@ -6,8 +6,11 @@ import "math"
 type Choice struct {
 	Kernel Kernel // in hours
 	// Correlation is that of the whitened response with the whitened stimulus
-	// decayed by the kernel, Z the same in standard deviations of the placebo.
-	Correlation, Z float64
+	// decayed by the kernel, Sigma its standard deviation over the placebo.
+	Correlation, Sigma float64
+	// Z is the largest correlation of any kernel in standard deviations of its
+	// placebo.
+	Z float64
 	// P is the probability of such a Z in the best kernel without an effect; 1
 	// when there is no evidence.
 	P       float64
@@ -42,6 +45,11 @@ const winsorZ = 4.0
 // divide by n). Z = max r_h(l)/σ_h over half-lives and delays, and P is
 // Bonferroni's bound for that many normal tests, above the truth since
 // neighbouring kernels are correlated.
+//
+// The kernel is the one with the largest r: of all it leaves least of the
+// whitened response unexplained, so it is the likeliest under normal errors. The
+// largest r/σ would prefer short half-lives: an effect that lasts shows at lags
+// beyond the window too, as far as posts follow each other, and widens σ.
 func Choose(in *EffectInput, s *Scratch) Choice {
 	n, lags := len(in.X), in.Kernel.Lags
 	last := lags * kernelDelays[len(kernelDelays)-1] / kernelGrid
@@ -91,8 +99,12 @@ func Choose(in *EffectInput, s *Scratch) Choice {
 		for _, delay := range kernelDelays {
 			k.Delay = delay * lags / kernelGrid
 			tests++
-			if r := shifted(y, z, k.Delay); sigma > 0 && r/sigma > best.Z {
-				best.Kernel, best.Correlation, best.Z = k, r, r/sigma
+			r := shifted(y, z, k.Delay)
+			if r > best.Correlation || tests == 1 {
+				best.Kernel, best.Correlation, best.Sigma = k, r, sigma
+			}
+			if sigma > 0 {
+				best.Z = max(best.Z, r/sigma)
 			}
 		}
 	}

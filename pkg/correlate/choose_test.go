@@ -118,6 +118,9 @@ func TestChooseFindsThePlantedKernel(t *testing.T) {
 			if rate := float64(found) / trials; rate < tt.found {
 				t.Errorf("found in %.2f, want at least %.2f", rate, tt.found)
 			}
+			if off > 2 {
+				t.Errorf("the mean lag of the kernels is off by %.1f h", off)
+			}
 		})
 	}
 }

@@ -8,7 +8,9 @@ type EffectInput struct {
 	ExpectedX []float64
 	Y         []int64 // response of each hour
 	ExpectedY []float64
-	Kernel    Kernel // in hours
+	// Bins are the seasonal bins of the hours; nil leaves out what they are for.
+	Bins   []uint8
+	Kernel Kernel // in hours
 }
 
 // Effect is the size of a stimulus's effect.
@@ -23,6 +25,28 @@ type Effect struct {
 	Reason                   Reason
 }
 
+// Placebo widens the interval by what the search for the kernel is worth: over
+// the lags at which there can be no effect, the correlation that the effect was
+// found with has the standard deviation Sigma, which is the share
+// Sigma/Correlation of the effect. The two parts add in squares. Realised in
+// 97 % of 180 planted cases at a nominal 95 %, where the interval of Estimate
+// alone realised 7 % (topology's TestIntervalsCoverWhatIsPlanted).
+func (e Effect) Placebo(c Choice) Effect {
+	if e.Beta <= 0 || c.Correlation <= 0 {
+		return e
+	}
+	half := math.Hypot(e.High-e.Beta, normal95*e.Beta*c.Sigma/c.Correlation)
+	e.Low, e.High = max(0, e.Beta-half), e.Beta+half
+	e.Verdict = NotSignificant
+	if e.Low > 0 {
+		e.Verdict = Significant
+	}
+	return e
+}
+
+// normal95 is the 97.5th percentile of the standard normal.
+const normal95 = 1.959964
+
 // effectHoursMin is the history beyond the kernel an estimate needs.
 const effectHoursMin = 5 * 24
 
@@ -30,6 +54,12 @@ const effectHoursMin = 5 * 24
 // the kernel, over the hours the whole kernel has seen:
 //
 //	y(t) = a + β·z(t) + u(t),  u(t) = φ·u(t−1) + e(t)
+//
+// A baseline fitted to the response takes with it what the effect adds to its
+// weeks and its seasonal bins; a stimulus that keeps that share would make the
+// effect too small, by a third where it lasts for days. So the same is taken out
+// of both sides: the means of the weeks and of the bins (Frisch & Waugh, Partial
+// Time Regressions as Compared with Individual Trends, 1933; Lovell 1963).
 //
 // One Cochrane–Orcutt step (1949) takes φ from the least-squares residuals and
 // whitens both sides; Huber's loss (c = 2, IRLS) bounds what unmodelled bursts
@@ -67,6 +97,10 @@ func Estimate(in *EffectInput, s *Scratch) Effect {
 	weight := grow(&s.floats[3], n)
 	for t := range weight {
 		weight[t] = 1
+	}
+	if len(in.Bins) == start+n {
+		within(z, in.Bins[start:], s)
+		within(y, in.Bins[start:], s)
 	}
 	fit := regress(z, y, weight)
 	if fit.szz <= 0 {
@@ -106,6 +140,34 @@ func Estimate(in *EffectInput, s *Scratch) Effect {
 		}
 	}
 	return fit.effect(z, y, weight, residual)
+}
+
+// within takes the mean of each week and each seasonal bin out of v, by turns.
+func within(v []float64, bins []uint8, s *Scratch) {
+	const sweeps = 4
+	n := len(v)
+	weeks := max(1, (n+weekHours/2)/weekHours)
+	room := grow(&s.floats[5], 2*(weeks+Bins))
+	sums, counts := room[:weeks+Bins], room[weeks+Bins:]
+	for range sweeps {
+		for _, byWeek := range [...]bool{true, false} {
+			group := func(t int) int {
+				if byWeek {
+					return min((n-1-t)/weekHours, weeks-1)
+				}
+				return weeks + int(bins[t])
+			}
+			clear(sums)
+			clear(counts)
+			for t, x := range v {
+				sums[group(t)] += x
+				counts[group(t)]++
+			}
+			for t := range v {
+				v[t] -= sums[group(t)] / counts[group(t)]
+			}
+		}
+	}
 }
 
 // line is a weighted regression line.

@@ -30,9 +30,10 @@ type brand struct {
 	entry        entry
 	entryTouched bool
 
-	clockMs   int64     // highest time of an event accepted from any source
-	sources   []*source // by name
-	series    []*series // by signal and currency
+	clockMs   int64                    // highest time of an event accepted from any source
+	sources   []*source                // by name
+	series    []*series                // by signal and currency
+	begins    map[event.NodeName]int64 // first hour in which anything of a node was seen
 	facts     facts
 	snapshots map[event.ID]*snapshot
 	changed   []event.ID // snapshots changed since Changes
@@ -162,6 +163,7 @@ func code(currency string) (c [3]byte) {
 func newBrand(id string) *brand {
 	b := &brand{
 		id: id, oldestQuarter: window.Before, oldestHour: window.Before, sweptHour: window.Before,
+		begins:    make(map[event.NodeName]int64),
 		snapshots: make(map[event.ID]*snapshot), contents: make(map[string]*content),
 	}
 	b.facts.ids = make(map[event.ID]struct{})
@@ -270,6 +272,20 @@ func (p *Partition) add(b *brand, c contrib) {
 	}
 	b.hours.Add(hour, hour+1)
 	p.moves(b, ser, c.atMs)
+	b.begin(c.signal.Info().Node, hour)
+}
+
+// begin notes that an hour of a node has changed: where its history begins, all
+// that rests on it changes too.
+func (b *brand) begin(node event.NodeName, hour int64) {
+	was, known := b.begins[node]
+	if known && hour > was {
+		return
+	}
+	b.begins[node] = b.first(node, b.oldestHour, window.After)
+	if known && b.begins[node] != was {
+		b.forget()
+	}
 }
 
 // moves notes which results change with a series from a moment on.
@@ -325,8 +341,8 @@ func (f *force) moved(end int64) {
 	}
 }
 
-// forget drops what is derived from the brand's entry: everything is to be
-// evaluated anew.
+// forget drops everything derived: the brand's entry or the begin of a history
+// has changed, and everything is to be evaluated anew.
 func (b *brand) forget() {
 	for _, ser := range b.series {
 		ser.fit.valid = false

@@ -551,6 +551,8 @@ func (p *Partition) settle() {
 		for _, ser := range b.series {
 			ser.quarters.Drop(b.oldestQuarter)
 			ser.hours.Drop(b.oldestHour)
+			node := ser.signal.Info().Node
+			b.begins[node] = b.first(node, b.oldestHour, window.After)
 		}
 		if b.due() || b.dirty() {
 			p.enqueue(b, unknownMs)

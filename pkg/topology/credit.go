@@ -132,7 +132,7 @@ func (p *Partition) claims(b *brand, revenue event.Signal) {
 			continue
 		}
 		if e := p.effect(b, &cache.revenue, stimulus, money, basis.Kernel, day*window.DayMs, true); e.Beta > 0 {
-			claims = append(claims, claim{i, stimulus, response, basis.Kernel, e})
+			claims = append(claims, claim{i, stimulus, response, basis.Kernel, e.Placebo(basis)})
 		}
 	}
 }

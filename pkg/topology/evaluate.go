@@ -200,6 +200,9 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 			k = evidence.Kernel
 		}
 		e := p.effect(b, &state.effect, stimulus, response, k, endMs, live)
+		if proves(evidence) {
+			e = e.Placebo(evidence)
+		}
 		out.Effect, out.EffectLow, out.EffectHigh = e.Beta, e.Low, e.High
 	}
 	emit(&out)
@@ -364,6 +367,7 @@ func (p *Partition) history(b *brand, stimulus, response *series, hour, day int6
 	response.hours.Read(in.Y, from)
 	p.expect(b, p.fit(b, stimulus, day), in.ExpectedX, day, hour*window.HourMs, window.HourMs)
 	p.expect(b, p.fit(b, response, day), in.ExpectedY, day, hour*window.HourMs, window.HourMs)
+	in.Bins = p.bins(b, n, hour*window.HourMs, window.HourMs)
 	return in
 }
 

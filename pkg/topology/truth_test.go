@@ -150,6 +150,46 @@ func TestPlantedEffectIsFound(t *testing.T) {
 	}
 }
 
+// TestIntervalsCoverWhatIsPlanted counts how often the published interval of the
+// effect holds the effect, over kernels on the grid and off it.
+func TestIntervalsCoverWhatIsPlanted(t *testing.T) {
+	const seeds = 10
+	said, covered := 0, 0
+	for i, tr := range []truth{
+		{days: 28, delay: 8, life: 24, effect: 0.03, posts: 3, views: 4000},
+		{days: 28, delay: 8, life: 24, effect: 0.06, posts: 3, views: 4000},
+		{days: 28, delay: 4, life: 12, effect: 0.06, posts: 3, views: 4000},
+		{days: 28, delay: 16, life: 48, effect: 0.06, posts: 3, views: 4000},
+		{days: 28, delay: 4, life: 12, effect: 0.06, posts: 1, views: 12_000},
+		{days: 18, delay: 4, life: 12, effect: 0.06, posts: 2, views: 6000},
+	} {
+		for seed := range uint64(seeds) {
+			p := newPartition(t)
+			for _, r := range tr.play(100 + seed).events {
+				p.Apply(r, taken)
+			}
+			end := int64(monday) + int64(tr.days)*window.DayMs
+			p.RecomputeWindow("acme", 1, end, func(v any) {
+				c := v.(*event.Correlation)
+				if c.Verdict != event.VerdictSignificant {
+					return
+				}
+				said++
+				if c.EffectLow <= tr.effect && tr.effect <= c.EffectHigh {
+					covered++
+				}
+				if c.EffectHigh-c.EffectLow > 2*c.Effect {
+					t.Errorf("case %d: the interval [%.3f, %.3f] says nothing of %.3f", i, c.EffectLow, c.EffectHigh, c.Effect)
+				}
+			})
+		}
+	}
+	t.Logf("%d of %d intervals hold what is planted", covered, said)
+	if said < 55 || covered*100 < 88*said {
+		t.Errorf("%d of %d intervals hold what is planted", covered, said)
+	}
+}
+
 // judge compares the credits of the last day with what is planted, and returns
 // the share of it that was credited, and to how many posts.
 func judge(t *testing.T, tr *truth, world *played, credit *event.Credit) (share float64, posts int) {
