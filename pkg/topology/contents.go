@@ -140,7 +140,10 @@ func (c *content) between(i int, f func(quarter, views int64)) {
 		last-- // the moment itself gains nothing
 	}
 	first := max(window.Floor(from.atMs, window.QuarterMs), last-hoursKept*window.QuartersPerHour)
-	before := from.at(to, first*window.QuarterMs)
+	before := from.count
+	if startMs := first * window.QuarterMs; startMs > from.atMs {
+		before = from.at(to, startMs)
+	}
 	for q := first; q <= last; q++ {
 		after := from.at(to, (q+1)*window.QuarterMs)
 		if after != before {
@@ -153,10 +156,10 @@ func (c *content) between(i int, f func(quarter, views int64)) {
 // at returns the count at a moment between two observations, rounded down.
 func (n node) at(to node, atMs int64) int64 {
 	switch {
-	case atMs <= n.atMs && n.atMs < to.atMs:
-		return n.count
 	case atMs >= to.atMs:
 		return to.count
+	case atMs <= n.atMs:
+		return n.count
 	}
 	rise := to.count - n.count // counts are below 2^41
 	size, down := uint64(rise), false

@@ -326,6 +326,29 @@ func TestViewsAreSharedBetweenObservations(t *testing.T) {
 	}
 }
 
+// TestViewsAtTheMomentOfPublicationCount observes posts at the very moment they
+// are published.
+func TestViewsAtTheMomentOfPublicationCount(t *testing.T) {
+	for name, at := range map[string]int64{
+		"within a quarter-hour":      monday + 1,
+		"on a quarter-hour's border": monday,
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPartition(t)
+			p.Apply(statistics("c", 1, at, at, 7), taken)
+			p.Apply(statistics("none", 1, at, at, 0), taken)
+			p.Apply(statistics("c", 2, at+window.HourMs, at, 9), taken)
+			ser := p.brands["acme"].find(event.TikTokViews, [3]byte{})
+			if got := ser.hours.Sum(window.Before, window.After); got != 9 {
+				t.Errorf("%d views were gained, want 9", got)
+			}
+			if got := ser.quarters.Get(monday / window.QuarterMs); got < 7 {
+				t.Errorf("%d views were gained in the first quarter-hour, want at least 7", got)
+			}
+		})
+	}
+}
+
 func TestTheStateIsForgotten(t *testing.T) {
 	p := newPartition(t)
 	changes := make(log)
