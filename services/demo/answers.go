@@ -17,7 +17,7 @@ type answers struct {
 	rows    uint64        // of the raw tables, before replaced ones collapse
 	event   latency       // event to row, over the last seconds
 	answer  latency       // event to result, over the last seconds
-	results uint64        // of the result tables, before replaced ones collapse
+	results uint64        // of the result tables, each in its newest revision, so that it never falls
 	took    time.Duration // to ask all this
 }
 
@@ -135,7 +135,7 @@ func ask(ctx context.Context, conn driver.Conn, currencies map[string]string) (a
 	if err := conn.QueryRow(ctx, "SELECT count() FROM "+rawTables()).Scan(&a.rows); err != nil {
 		return a, fmt.Errorf("count the events in ClickHouse: %w", err)
 	}
-	if err := conn.QueryRow(ctx, "SELECT count() FROM "+resultTables()).Scan(&a.results); err != nil {
+	if err := conn.QueryRow(ctx, "SELECT count() FROM "+resultTables()+" FINAL").Scan(&a.results); err != nil {
 		return a, fmt.Errorf("count the results in ClickHouse: %w", err)
 	}
 	const recent = "inserted_at > now64(3) - INTERVAL 10 SECOND"

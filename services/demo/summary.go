@@ -18,7 +18,7 @@ func (d *Demo) summarise(p *play, written bool) {
 	for _, q := range [...]struct{ what, sql string }{
 		{"which brand is spiking, and which post leads", "SELECT brand_id, status, started_at, round(peak_z, 1) AS z, leading_content_id FROM brand_spike WHERE status != 'retracted' ORDER BY started_at DESC LIMIT 10 FORMAT PrettyCompact"},
 		{"what each post was worth", "SELECT brand_id, content_id, currency, sum(credit_micros) / 1e6 AS credit FROM post_credit WHERE part = 'post' GROUP BY ALL ORDER BY credit DESC LIMIT 10 FORMAT PrettyCompact"},
-		{"how strong each force was, day by day", "SELECT day, force_name, countIf(windows_significant > 0) AS brands FROM force_strength GROUP BY ALL ORDER BY day DESC, brands DESC LIMIT 10 FORMAT PrettyCompact"},
+		{"how strong each force was, day by day", "SELECT day, force_name, count() AS brands, round(avg(decayed_correlation), 2) AS correlation FROM force_strength WHERE windows_significant > 0 GROUP BY ALL ORDER BY day DESC, brands DESC LIMIT 10 FORMAT PrettyCompact"},
 		{"why records were refused", "SELECT reason, count() FROM dead_letter FINAL GROUP BY reason ORDER BY 2 DESC FORMAT PrettyCompact"},
 	} {
 		d.screen.say("  # %s\n  %s", q.what, d.query(q.sql))
@@ -41,7 +41,7 @@ func (v *view) summary(r *Report) []string {
 	say("double counted", "%s", grouped(r.DoubleCounted))
 	say("misjudged", "%s", grouped(r.Misjudged))
 	say("residual", "%s micros between credits, baseline and what was sold", grouped(r.ConservationResidualMicros))
-	say("spikes", "%d planted (%d before the brand's level could be known), %d detected, %d of them with the right post; %d false, %d of those in a promotion or stock-out",
+	say("spikes", "%d planted (%d in the first ten days, with little history to tell them by), %d detected, %d of them with the right post; %d false, %d of those in a promotion or stock-out",
 		r.Spikes.Planted, r.Spikes.Early, r.Spikes.Detected, r.Spikes.Led, r.Spikes.False, r.Spikes.Confounded)
 	say("latency", "event to row p50 %s p99 %s; event to answer p50 %s p99 %s", millis(r.LatencyMs.P50), millis(r.LatencyMs.P99), millis(r.LatencyMs.AnswerP50), millis(r.LatencyMs.AnswerP99))
 	say("throughput", "%s events/s while backfilling; %.1f CPU seconds per million events, engines and simulator included", grouped(int64(r.ThroughputPerS)), r.CPUSPerMillion)

@@ -53,7 +53,7 @@ func columns() []column {
 		{"BRAND", 0, false, func(f *Finding, _ *spiking) string { return f.Name }},
 		{"SPIKE", 2, false, func(_ *Finding, s *spiking) string { return s.text() }},
 		{"LEADING POST", 5, false, func(_ *Finding, s *spiking) string { return dash(s.post) }},
-		{"BEST LAG", 4, true, func(f *Finding, _ *spiking) string { return hours(f.LagHours) }},
+		{"BEST LAG", 4, true, func(f *Finding, _ *spiking) string { return f.lag() }},
 		{"CREDITED", 1, true, func(f *Finding, _ *spiking) string { return amount(f.CreditedMicros, f.Currency) }},
 		{"PLANTED", 6, true, func(f *Finding, _ *spiking) string { return amount(f.CausedMicros, f.Currency) }},
 		{"MULTIPLIER [95 %]", 1, true, func(f *Finding, _ *spiking) string { return f.interval() }},
@@ -95,11 +95,13 @@ func dash(s string) string {
 	return s
 }
 
-func hours(h *float64) string {
-	if h == nil {
+// lag is the best lag where there is evidence: among correlations of chance one
+// is always the highest, and its lag says nothing.
+func (f *Finding) lag() string {
+	if f.LagHours == nil || f.Verdict != string(event.VerdictSignificant) {
 		return "–"
 	}
-	return fmt.Sprintf("%.2f h", *h)
+	return fmt.Sprintf("%.2f h", *f.LagHours)
 }
 
 // amount prints whole units of a currency.
@@ -321,7 +323,7 @@ func (v *view) news(old *view) []string {
 			spike = fmt.Sprintf("spike of %s over, z %.1f", s.at.Format("Jan 2 15:04"), s.z)
 		}
 		lines = append(lines, fmt.Sprintf("       %s: %s; leading post %s; best lag %s; credited %s of %s planted; multiplier %s, planted %.2f; %s",
-			f.Name, spike, dash(s.post), hours(f.LagHours), amount(f.CreditedMicros, f.Currency), amount(f.CausedMicros, f.Currency),
+			f.Name, spike, dash(s.post), f.lag(), amount(f.CreditedMicros, f.Currency), amount(f.CausedMicros, f.Currency),
 			f.interval(), f.PlantedMultiplier, f.judged()))
 	}
 	return lines

@@ -81,7 +81,7 @@ func newConfigCheck(env *environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(env.stdout, "the configuration is valid; %d keys differ from their defaults\n", len(from))
+			_, err = fmt.Fprintf(env.stdout, "the configuration is valid; keys set by file, environment and flags: %d\n", len(from))
 			return err
 		},
 	}
