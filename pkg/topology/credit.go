@@ -61,6 +61,7 @@ func (p *Partition) refreshDays(b *brand, emit func(any)) (spent Budget) {
 			}
 		}
 	}
+	first = max(first, today-hoursKept/24) // further back is a brand that was silent, or a clock that was wrong
 	if first < today {
 		b.days.due.Add(first, today)
 	}
@@ -82,6 +83,9 @@ func (b *brand) makesMoney(ser *series) bool {
 // and currency that money came in.
 func (p *Partition) publishDay(b *brand, day int64, emit func(any)) (spent Budget) {
 	startMs, endMs := b.entry.zone.DayStart(day), b.entry.zone.DayStart(day+1)
+	if startMs == endMs {
+		return 0 // the clocks skip it
+	}
 	untilMs := min(endMs, startMs+window.Ceil(b.clockMs+1-startMs, window.HourMs)*window.HourMs)
 	reporting := b.currency()
 	for _, revenue := range [...]event.Signal{event.BrandedRevenue, event.ShopifyRevenue, event.TikTokGMV} {
@@ -159,7 +163,7 @@ func (p *Partition) publishCredit(b *brand, node event.NodeName, ser *series, st
 			out.Tier = t
 		}
 	}
-	a := p.attribute(b, ser, startMs, int((endMs-startMs)/window.HourMs), claims, func(c claim) float64 { return c.Beta }, true)
+	a := p.attribute(b, ser, startMs, endMs, claims, func(c claim) float64 { return c.Beta }, true)
 	for _, m := range w.money {
 		out.RevenueMicros += m
 	}
@@ -206,7 +210,7 @@ func (p *Partition) multiply(b *brand, ser, gmv *series, untilMs int64, claims [
 		{&out.MultiplierLow, func(c claim) float64 { return c.Low }},
 		{&out.MultiplierHigh, func(c claim) float64 { return c.High }},
 	} {
-		a := p.attribute(b, ser, fromMs, event.ShortWindowHours, claims, func(c claim) float64 {
+		a := p.attribute(b, ser, fromMs, untilMs, claims, func(c claim) float64 {
 			if c.force == spikeForce {
 				return side.beta(c)
 			}
@@ -220,14 +224,16 @@ func (p *Partition) multiply(b *brand, ser, gmv *series, untilMs int64, claims [
 	}
 }
 
-// attribute splits the revenue of consecutive hours from fromMs on. With
-// perPost the views of each of the most viewed posts make a claim of their own.
-func (p *Partition) attribute(b *brand, ser *series, fromMs int64, hours int, claims []claim, beta func(claim) float64, perPost bool) correlate.Attribution {
+// attribute splits the revenue between two moments by hours, the last of which
+// may be a part of one. With perPost the views of each of the most viewed posts
+// make a claim of their own.
+func (p *Partition) attribute(b *brand, ser *series, fromMs, toMs int64, claims []claim, beta func(claim) float64, perPost bool) correlate.Attribution {
 	w := &p.work.credit
+	hours := int(window.Ceil(toMs-fromMs, window.HourMs))
 	money := grow(&w.money, hours)
 	for t := range money {
 		at := fromMs + int64(t)*window.HourMs
-		money[t] = quarterSum(ser, at, at+window.HourMs)
+		money[t] = quarterSum(ser, at, min(at+window.HourMs, toMs))
 	}
 	endMs := fromMs + int64(hours)*window.HourMs
 	base := grow(&w.base, hours)

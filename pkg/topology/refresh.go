@@ -13,16 +13,41 @@ type Budget int
 // Refresh derives the results of brands with new input, the longest waiting
 // first and none more often than Config.RefreshInterval, and hands each to
 // emit: *event.Correlation, *event.Credit or *event.Spike, valid until emit
-// returns. What is left of the budget goes to restated windows. It returns the
-// work done, which exceeds the budget by at most one brand.
+// returns. What is left of the budget goes to restated windows, which at every
+// pastTurn-th call come first: so they, and what is forgotten after them, get
+// their turn under any load. It returns the work done, which exceeds the budget
+// by at most one brand.
 //
 // A window is published when it is the newest at a refresh. From then on
 // whatever changes its input has it published again, with a higher revision, as
 // long as its buckets are kept.
 func (p *Partition) Refresh(nowMs int64, budget Budget, emit func(result any)) (spent Budget) {
 	p.settle()
-	clear(p.work.fits)
-	clear(p.work.choices)
+	p.work.forget()
+	p.refreshes++
+	if p.refreshes%pastTurn == 0 {
+		spent = p.refreshPast(budget, emit)
+		spent += p.refreshNewest(nowMs, budget-spent, emit)
+	} else {
+		spent = p.refreshNewest(nowMs, budget, emit)
+		spent += p.refreshPast(budget-spent, emit)
+	}
+
+	p.staleMs = 0
+	for _, b := range p.queue {
+		if b.dirtySinceMs == unknownMs {
+			b.dirtySinceMs = nowMs
+		}
+		p.staleMs = max(p.staleMs, nowMs-b.dirtySinceMs)
+	}
+	return spent
+}
+
+// pastTurn is how often restated windows come before the newest.
+const pastTurn = 4
+
+// refreshNewest derives the newest results of brands with new input.
+func (p *Partition) refreshNewest(nowMs int64, budget Budget, emit func(any)) (spent Budget) {
 	intervalMs := p.cfg.RefreshInterval.Milliseconds()
 	waiting := p.queue[:0]
 	for _, b := range p.queue {
@@ -45,7 +70,11 @@ func (p *Partition) Refresh(nowMs int64, budget Budget, emit func(result any)) (
 	}
 	clear(p.queue[len(waiting):])
 	p.queue = waiting
+	return spent
+}
 
+// refreshPast publishes restated windows, brand after brand.
+func (p *Partition) refreshPast(budget Budget, emit func(any)) (spent Budget) {
 	done := 0
 	for _, b := range p.past {
 		if spent >= budget {
@@ -60,14 +89,6 @@ func (p *Partition) Refresh(nowMs int64, budget Budget, emit func(result any)) (
 		done++
 	}
 	p.past = append(p.past[:0], p.past[done:]...)
-
-	p.staleMs = 0
-	for _, b := range p.queue {
-		if b.dirtySinceMs == unknownMs {
-			b.dirtySinceMs = nowMs
-		}
-		p.staleMs = max(p.staleMs, nowMs-b.dirtySinceMs)
-	}
 	return spent
 }
 
@@ -255,13 +276,19 @@ type workspace struct {
 	x, y     []int64
 	ex, ey   []float64
 	bins     []uint8
-	fits     map[pastFit]correlate.Baseline // of days before the newest, within a Refresh
+	fits     map[pastFit]correlate.Baseline // of days before the newest, until the state changes
 	choices  map[pastChoice]correlate.Choice
 	marks    []event.SourceWatermark
 	credit   creditWork
 	series   spike.Series
 	episodes []spike.Episode
 	steps    []spike.Transition
+}
+
+// forget drops what was derived of the state before it changes.
+func (w *workspace) forget() {
+	clear(w.fits)
+	clear(w.choices)
 }
 
 type pastFit struct {

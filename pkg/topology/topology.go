@@ -79,9 +79,10 @@ type Partition struct {
 	queue   []*brand // with input that no result shows yet
 	past    []*brand // with restated windows
 	// restored were read from the changelog and are not settled yet.
-	restored []*brand
-	bytes    int64
-	staleMs  int64
+	restored  []*brand
+	bytes     int64
+	staleMs   int64
+	refreshes uint64 // so far
 
 	contributions []event.Contribution
 	contribs      []contrib
@@ -146,6 +147,7 @@ func (o Outcome) String() string {
 // Late; a report has its period in addition, since its time is its start.
 func (p *Partition) Apply(record event.Record, takenMs int64) Outcome {
 	p.settle()
+	p.work.forget()
 	h := record.Head()
 	if h.OccurredAtMs > takenMs+FutureToleranceMs {
 		return Future
@@ -201,6 +203,7 @@ func latenessMs(record event.Record) int64 {
 // It keeps nothing of the entry's memory.
 func (p *Partition) ApplyBrand(entry *event.Brand) Outcome {
 	p.settle()
+	p.work.forget()
 	b, known := p.brands[entry.BrandID]
 	if known && b.entry.known {
 		switch {

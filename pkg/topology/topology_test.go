@@ -241,7 +241,6 @@ func TestStreamEqualsBatch(t *testing.T) {
 			default:
 				continue
 			}
-			clear(batch.work.fits)
 			if diff := gocmp.Diff(want[key], g); diff != "" {
 				t.Errorf("%s (-batch +stream):\n%s", key, diff)
 			}
@@ -432,6 +431,93 @@ func TestRefreshKeepsToItsBudgetAndInterval(t *testing.T) {
 	p.Refresh(monday+1500, all, count)
 	if brands["brand-00"] != 2 {
 		t.Error("a brand was not refreshed after its interval")
+	}
+}
+
+// TestRestatedWindowsGetTheirTurn lets more brands change all the time than the
+// budget is enough for.
+func TestRestatedWindowsGetTheirTurn(t *testing.T) {
+	p, err := New(DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := int64(monday)
+	send := func(brand, i int, atMs int64) {
+		o := order(fmt.Sprint(i), 1, atMs, 1000, 0, event.OrderStatusPlaced)
+		o.BrandID = fmt.Sprintf("brand-%02d", brand)
+		p.Apply(o, now)
+	}
+	const brands = 20
+	for brand := range brands {
+		send(brand, 0, monday-1) // the day before is due with the first result
+	}
+	yesterday := make(map[string]bool)
+	for round := range 600 {
+		now += 1000
+		for brand := range brands {
+			send(brand, 1+round, now)
+		}
+		p.Refresh(now, 2, func(v any) {
+			if c, ok := v.(*event.Credit); ok && c.DayMs < monday {
+				yesterday[c.BrandID] = true
+			}
+		})
+	}
+	if len(yesterday) != brands {
+		t.Errorf("of %d brands of %d the day before was published", len(yesterday), brands)
+	}
+	if p.Stats().Bytes == 0 {
+		t.Error("nothing was looked through for what can be forgotten")
+	}
+}
+
+// TestAWrongClockDoesNotPublishDecades sends an order of 1970 before those of
+// today.
+func TestAWrongClockDoesNotPublishDecades(t *testing.T) {
+	p := newPartition(t)
+	old := order("old", 1, 1, 1000, 0, event.OrderStatusPlaced)
+	old.Source = "wrong clock"
+	p.Apply(old, taken)
+	p.Apply(order("new", 1, monday, 1000, 0, event.OrderStatusPlaced), taken)
+	n := 0
+	for p.Stats().Dirty > 0 {
+		p.Refresh(taken, all, func(any) { n++ })
+	}
+	if n > 100 {
+		t.Errorf("%d results were published", n)
+	}
+}
+
+// TestRecomputingSeesWhatWasApplied asks for a window of the past before and
+// after an event changes it, without a Refresh between them.
+func TestRecomputingSeesWhatWasApplied(t *testing.T) {
+	p := newPartition(t)
+	for hour := range int64(20 * 24) {
+		at := monday + hour*window.HourMs
+		p.Apply(searches(at, 1, 60, 100+hour%24), taken)
+		p.Apply(statistics("c", hour, at, monday, hour*hour), taken)
+	}
+	end := int64(monday + 18*window.DayMs)
+	ask := func() results {
+		got := make(results)
+		p.RecomputeWindow("acme", 1, end, got.take)
+		return got
+	}
+	ask()
+	late := searches(monday+17*window.DayMs+1000, 1, 15, 5000)
+	late.Source, late.NaturalKey = "late", "late"
+	if got := p.Apply(late, taken); got != Applied {
+		t.Fatal(got)
+	}
+	got := ask()
+	changes := make(log)
+	changes.take(p)
+	restored := newPartition(t)
+	changes.restore(t, restored)
+	want := make(results)
+	restored.RecomputeWindow("acme", 1, end, want.take)
+	if diff := gocmp.Diff(want, got); diff != "" {
+		t.Errorf("window (-restored +applied):\n%s", diff)
 	}
 }
 

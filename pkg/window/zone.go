@@ -12,13 +12,18 @@ type Zone struct {
 	holidays []int64  // local days since 1970-01-01, ascending
 }
 
+// offsetMsMax bounds an offset, and so how long a local day can be: no clock was
+// ever as far from UTC.
+const offsetMsMax = 18 * HourMs
+
 // NewZone returns the calendar of the offsets and holidays, in any order.
 // Offsets count in whole quarter-hours, as every zone's do since 1972: a rest
-// is cut off. The first offset holds for the time before it as well.
+// is cut off, and so is what is beyond offsetMsMax. The first offset holds for
+// the time before it as well.
 func NewZone(offsets []Offset, holidays []int64) Zone {
 	z := Zone{slices.Clone(offsets), slices.Clone(holidays)}
 	for i, o := range z.offsets {
-		z.offsets[i].OffsetMs = Floor(o.OffsetMs, QuarterMs) * QuarterMs
+		z.offsets[i].OffsetMs = max(-offsetMsMax, min(offsetMsMax, Floor(o.OffsetMs, QuarterMs)*QuarterMs))
 	}
 	slices.SortStableFunc(z.offsets, func(a, b Offset) int {
 		switch {
@@ -48,17 +53,20 @@ func (z *Zone) offset(at int64) int64 {
 // Day returns the local day that holds a moment, in days since 1970-01-01.
 func (z *Zone) Day(at int64) int64 { return Floor(at+z.offset(at), DayMs) }
 
-// DayStart returns the first moment of a local day, in UTC.
+// DayStart returns the first moment from which on it is a local day or a later
+// one, in UTC: the days cut time into pieces, of nothing where clocks skip a day.
 func (z *Zone) DayStart(day int64) int64 {
 	local := day * DayMs
-	// The offset before a change of clocks and the one after it give two
-	// candidates; the day starts at the first moment that counts as the day.
-	for _, at := range [...]int64{local - z.offset(local-DayMs), local - z.offset(local+DayMs)} {
-		if z.Day(at) == day && z.Day(at-1) < day {
+	for i, o := range z.offsets {
+		at := local - o.OffsetMs
+		if i > 0 {
+			at = max(at, o.FromMs)
+		}
+		if i+1 == len(z.offsets) || at < z.offsets[i+1].FromMs {
 			return at
 		}
 	}
-	return local - z.offset(local)
+	return local
 }
 
 // Bins is the number of kinds of hour; see Bin.
