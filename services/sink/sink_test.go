@@ -2,6 +2,7 @@ package sink_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -119,8 +120,8 @@ func (w *world) start(change func(*sink.Config), options ...kgo.Opt) *member {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	m := &member{s, stop, make(chan error, 1)}
+	ctx, stop := context.WithCancelCause(context.Background()) // with a cause, as run.Group stops it
+	m := &member{s, func() { stop(errors.New("the process was asked to stop")) }, make(chan error, 1)}
 	go func() { m.done <- s.Run(ctx) }()
 	w.t.Cleanup(func() { m.stop() })
 	return m
