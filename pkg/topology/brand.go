@@ -372,7 +372,7 @@ func (b *brand) measure() int64 {
 		n += perSeries + ser.quarters.Bytes() + ser.hours.Bytes()
 	}
 	for _, c := range b.contents {
-		n += perSnapshot + len(c.id) + 24*cap(c.nodes) + c.gains.Bytes()
+		n += perSnapshot + len(c.id) + 24*cap(c.nodes) + 8*cap(c.slots) + c.gains.Bytes()
 	}
 	n += 2 * perContrib * len(b.snapshots)
 	return int64(n)

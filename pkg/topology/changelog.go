@@ -140,9 +140,9 @@ func (l *changelog) state(b *brand) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.contents)) {
 		c := b.contents[id]
-		for i, n := range c.nodes {
-			if s := slotOf(n.atMs); i == 0 || s != slotOf(c.nodes[i-1].atMs) {
-				l.content(b, slot{c, s})
+		for _, number := range c.slots {
+			if number >= c.kept() {
+				l.content(b, slot{c, number})
 			}
 		}
 	}
@@ -364,22 +364,24 @@ func (l *changelog) content(b *brand, s slot) {
 	l.begin(b, kindContent)
 	l.key.int(s.number)
 	l.key.text(s.content.id)
-	nodes := s.content.nodes
-	if b.contents[s.content.id] != s.content {
-		nodes = nil // forgotten
-	}
-	in := func(n node) bool { return slotOf(n.atMs) == s.number }
-	from := slices.IndexFunc(nodes, in)
-	if from < 0 {
+	c := s.content
+	if _, holds := slices.BinarySearch(c.slots, s.number); !holds || b.contents[c.id] != c {
 		l.delete()
 		return
 	}
+	nodes := c.nodes
+	in := func(n node) bool { return slotOf(n.atMs) == s.number }
+	from := slices.IndexFunc(nodes, in)
+	if from < 0 {
+		return // it was written when memory still had it, and has not changed
+	}
 	w := &l.value
-	w.text(s.content.src.name)
-	w.bool(from == 0)
-	if from == 0 {
-		w.bool(s.content.pruned)
-		w.int(s.content.sinceMs)
+	w.text(c.src.name)
+	head := s.number == c.slots[0]
+	w.bool(head)
+	if head {
+		w.bool(c.pruned)
+		w.int(c.sinceMs)
 	}
 	last := node{atMs: s.number * slotQuarters * window.QuarterMs}
 	for _, n := range nodes[from:] {
@@ -398,16 +400,20 @@ func (b *brand) restoreContent(key, r *reader, tombstone bool) {
 	number, id := key.int(), key.text()
 	c := b.contents[id]
 	if c == nil {
-		c = &content{id: id}
+		c = &content{id: id, head: window.After}
 		b.contents[id] = c
 	}
 	c.nodes = slices.DeleteFunc(c.nodes, func(n node) bool { return slotOf(n.atMs) == number })
+	c.slots = slices.DeleteFunc(c.slots, func(n int64) bool { return n == number })
 	if tombstone {
 		return
 	}
+	c.holds(number)
 	c.src = b.restoredSource(r.text())
 	if r.bool() {
-		c.pruned, c.sinceMs = r.bool(), r.int()
+		if pruned, sinceMs := r.bool(), r.int(); number <= c.head {
+			c.pruned, c.sinceMs, c.head = pruned, sinceMs, number
+		}
 	}
 	last := node{atMs: number * slotQuarters * window.QuarterMs}
 	i, _ := slices.BinarySearchFunc(c.nodes, last.atMs, func(m node, at int64) int { return cmp.Compare(m.atMs, at) })
@@ -562,12 +568,16 @@ func (p *Partition) settle() {
 				delete(b.contents, id)
 				continue
 			}
+			if c.head > c.slots[0] { // what came before is gone from the changelog
+				c.pruned = true
+			}
 			c.gains = window.Series{}
 			for i := range c.nodes {
 				c.between(i, func(quarter, views int64) {
 					c.gains.Add(window.Floor(quarter, window.QuartersPerHour), views)
 				})
 			}
+			c.forget()
 		}
 		p.measure(b)
 	}

@@ -2,7 +2,6 @@ package topology
 
 import (
 	"cmp"
-	"math"
 	"math/bits"
 	"slices"
 	"strings"
@@ -21,10 +20,16 @@ func clone(s string) string { return strings.Clone(s) }
 type content struct {
 	id      string
 	src     *source
-	sinceMs int64         // when it was published, as nodes[0] has it
+	sinceMs int64         // when it was published, as the first observation had it
 	nodes   []node        // by time, at most one a quarter-hour
-	pruned  bool          // what came before nodes[0] was forgotten, and is in the buckets
-	gains   window.Series // by hour; derived from the nodes
+	pruned  bool          // what came before nodes[0] was forgotten, and is in the gains
+	gains   window.Series // by hour; derived from the observations
+	// slots are those of the changelog that hold observations, ascending. The
+	// changelog keeps them as long as the gains are needed, memory only as long
+	// as another observation could still come between them.
+	slots []int64
+	// head is the slot that the changelog's word on sinceMs and pruned is from.
+	head int64
 }
 
 // node is an observation.
@@ -103,7 +108,15 @@ func (p *Partition) insert(b *brand, c *content, i int, n node, sinceMs int64, r
 	}
 	p.gain(b, c, i, 1)
 	p.gain(b, c, i+1, 1)
+	c.holds(slotOf(n.atMs))
 	b.move(c, n.atMs)
+}
+
+// holds notes that a slot of the changelog holds observations.
+func (c *content) holds(number int64) {
+	if i, found := slices.BinarySearch(c.slots, number); !found {
+		c.slots = slices.Insert(c.slots, i, number)
+	}
 }
 
 // move notes that a slot of a content has changed.
@@ -178,25 +191,37 @@ func (n node) at(to node, atMs int64) int64 {
 	return n.count + step
 }
 
-// prune forgets the observations that no later one and no window needs, but
-// for the newest of them; it reports the slots that became empty.
-func (b *brand) prune(c *content, beforeMs int64, emptied func(slot int64)) {
-	beforeMs = min(beforeMs, c.src.watermarkMs-event.LatenessHours*window.HourMs)
-	keep, _ := slices.BinarySearchFunc(c.nodes, beforeMs, func(m node, at int64) int { return cmp.Compare(m.atMs, at) })
-	keep-- // the one before
+// kept returns the first slot that a later observation may need: that of the
+// newest observation behind which none can be applied any more.
+func (c *content) kept() int64 {
+	cutMs := c.src.watermarkMs - event.LatenessHours*window.HourMs
+	i, _ := slices.BinarySearchFunc(c.nodes, cutMs, func(m node, at int64) int { return cmp.Compare(m.atMs, at) })
+	return slotOf(c.nodes[max(0, i-1)].atMs)
+}
+
+// forget drops from memory the observations before the kept slot.
+func (c *content) forget() {
+	first := c.kept()
+	i := slices.IndexFunc(c.nodes, func(n node) bool { return slotOf(n.atMs) >= first })
+	if i > 0 {
+		c.nodes = slices.Clone(c.nodes[i:])
+		c.pruned = true
+	}
+}
+
+// prune forgets what no later observation and, before a moment, no window needs.
+// Of the changelog the last slot before that moment stays: the gains behind it
+// begin with its last observation.
+func (b *brand) prune(c *content, beforeMs int64) {
+	c.forget()
 	c.gains.Drop(window.Floor(beforeMs, window.HourMs))
-	if keep <= 0 {
+	last := window.Floor(min(beforeMs, c.nodes[0].atMs), slotQuarters*window.QuarterMs) // it ends behind the moment
+	i, _ := slices.BinarySearch(c.slots, last)
+	if i--; i <= 0 {
 		return
 	}
-	first := slotOf(c.nodes[keep].atMs)
-	last := int64(math.MinInt64)
-	for _, n := range c.nodes[:keep] {
-		if s := slotOf(n.atMs); s != last && s != first {
-			emptied(s)
-			last = s
-		}
+	for _, number := range c.slots[:i] {
+		b.moved = append(b.moved, slot{c, number}) // Changes sorts them
 	}
-	c.nodes = slices.Clone(c.nodes[keep:])
-	c.pruned = true
-	b.move(c, c.nodes[0].atMs)
+	c.slots = slices.Clone(c.slots[i:])
 }

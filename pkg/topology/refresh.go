@@ -232,10 +232,10 @@ func (p *Partition) sweep(b *brand, hour int64) {
 		}
 	}
 	for id, c := range b.contents {
-		b.prune(c, b.oldestQuarter*window.QuarterMs, func(number int64) { b.moved = append(b.moved, slot{c, number}) })
+		b.prune(c, b.oldestQuarter*window.QuarterMs)
 		if c.nodes[len(c.nodes)-1].atMs < oldest*window.HourMs {
-			for _, n := range c.nodes {
-				b.move(c, n.atMs)
+			for _, number := range c.slots {
+				b.moved = append(b.moved, slot{c, number})
 			}
 			delete(b.contents, id) // Changes sorts the slots
 		}
