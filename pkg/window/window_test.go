@@ -232,6 +232,31 @@ func TestZoneIsThatOfTheTimePackage(t *testing.T) {
 	}
 }
 
+// TestDaysCutTime holds every moment to lie in its day, whatever the offsets.
+func TestDaysCutTime(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var offsets []window.Offset
+		for range rapid.IntRange(0, 6).Draw(t, "offsets") {
+			offsets = append(offsets, window.Offset{
+				FromMs:   rapid.OneOf(rapid.Int64(), rapid.Int64Range(-3*window.DayMs, 3*window.DayMs)).Draw(t, "from"),
+				OffsetMs: rapid.OneOf(rapid.Int64(), rapid.Int64Range(-window.DayMs, window.DayMs)).Draw(t, "offset"),
+			})
+		}
+		z := window.NewZone(offsets, nil)
+		before := z.Day(-5 * window.DayMs)
+		for at := int64(-5 * window.DayMs); at < 5*window.DayMs; at += window.QuarterMs {
+			day := z.Day(at)
+			if from, to := z.DayStart(day), z.DayStart(day+1); from > at || at >= to {
+				t.Fatalf("%d lies in day %d, which goes from %d to %d", at, day, from, to)
+			}
+			if day < before {
+				t.Fatalf("at %d the day falls from %d to %d", at, before, day)
+			}
+			before = day
+		}
+	})
+}
+
 func TestHolidaysCountAsWeekends(t *testing.T) {
 	christmas := time.Date(2026, 12, 25, 0, 0, 0, 0, time.UTC) // a Friday
 	z := window.NewZone(nil, []int64{christmas.UnixMilli() / window.DayMs, 3})

@@ -1,6 +1,9 @@
 package window
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Offset is one offset of a time zone from UTC, valid from a moment on.
 type Offset struct{ FromMs, OffsetMs int64 }
@@ -9,33 +12,49 @@ type Offset struct{ FromMs, OffsetMs int64 }
 // days on which people behave as on a weekend. The zero Zone is UTC.
 type Zone struct {
 	offsets  []Offset // ascending
+	begun    []int64  // the latest day that has begun when the offset does
 	holidays []int64  // local days since 1970-01-01, ascending
 }
 
-// offsetMsMax bounds an offset, and so how long a local day can be: no clock was
-// ever as far from UTC.
-const offsetMsMax = 18 * HourMs
+// Bounds of a zone, and so of how long a local day can be: no clock was ever as
+// far from UTC.
+const (
+	offsetMsMax = 18 * HourMs
+	fromMsMax   = 1 << 60
+)
 
 // NewZone returns the calendar of the offsets and holidays, in any order.
-// Offsets count in whole quarter-hours, as every zone's do since 1972: a rest
-// is cut off, and so is what is beyond offsetMsMax. The first offset holds for
-// the time before it as well.
+// Offsets count in whole quarter-hours and begin with one, as every zone's do
+// since 1972: a rest is cut off, and so is what is beyond offsetMsMax. The first
+// offset holds for the time before it as well.
 func NewZone(offsets []Offset, holidays []int64) Zone {
-	z := Zone{slices.Clone(offsets), slices.Clone(holidays)}
-	for i, o := range z.offsets {
-		z.offsets[i].OffsetMs = max(-offsetMsMax, min(offsetMsMax, Floor(o.OffsetMs, QuarterMs)*QuarterMs))
+	z := Zone{offsets: slices.Clone(offsets), begun: make([]int64, len(offsets)), holidays: slices.Clone(holidays)}
+	for i := range z.offsets {
+		o := &z.offsets[i]
+		o.OffsetMs = max(-offsetMsMax, min(offsetMsMax, Floor(o.OffsetMs, QuarterMs)*QuarterMs))
+		o.FromMs = Floor(max(-fromMsMax, min(fromMsMax, o.FromMs)), QuarterMs) * QuarterMs
 	}
-	slices.SortStableFunc(z.offsets, func(a, b Offset) int {
-		switch {
-		case a.FromMs < b.FromMs:
-			return -1
-		case a.FromMs > b.FromMs:
-			return 1
+	slices.SortStableFunc(z.offsets, func(a, b Offset) int { return cmp.Compare(a.FromMs, b.FromMs) })
+	for i, o := range z.offsets {
+		if z.begun[i] = Before; i > 0 {
+			z.begun[i] = z.begun[i-1]
+			if last := z.offsets[i-1]; i == 1 || last.FromMs < o.FromMs {
+				z.begun[i] = max(z.begun[i], Floor(o.FromMs-1+last.OffsetMs, DayMs))
+			}
 		}
-		return 0
-	})
+	}
 	slices.Sort(z.holidays)
 	return z
+}
+
+// segment returns the place of the offset that holds at a moment; there must be
+// one.
+func (z *Zone) segment(at int64) int {
+	i := len(z.offsets) - 1
+	for i > 0 && z.offsets[i].FromMs > at {
+		i--
+	}
+	return i
 }
 
 // offset returns what is to be added to UTC at a moment.
@@ -43,18 +62,22 @@ func (z *Zone) offset(at int64) int64 {
 	if len(z.offsets) == 0 {
 		return 0
 	}
-	i := len(z.offsets) - 1
-	for i > 0 && z.offsets[i].FromMs > at {
-		i--
-	}
-	return z.offsets[i].OffsetMs
+	return z.offsets[z.segment(at)].OffsetMs
 }
 
-// Day returns the local day that holds a moment, in days since 1970-01-01.
-func (z *Zone) Day(at int64) int64 { return Floor(at+z.offset(at), DayMs) }
+// Day returns the local day that holds a moment, in days since 1970-01-01. A day
+// that has begun goes on when clocks are set back behind its start.
+func (z *Zone) Day(at int64) int64 {
+	if len(z.offsets) == 0 {
+		return Floor(at, DayMs)
+	}
+	i := z.segment(at)
+	return max(z.begun[i], Floor(at+z.offsets[i].OffsetMs, DayMs))
+}
 
-// DayStart returns the first moment from which on it is a local day or a later
-// one, in UTC: the days cut time into pieces, of nothing where clocks skip a day.
+// DayStart returns the first moment of a local day, in UTC; of a day that clocks
+// skip that of the next. Days cut time into pieces: Day(at) is d for every moment
+// DayStart(d) ≤ at < DayStart(d+1).
 func (z *Zone) DayStart(day int64) int64 {
 	local := day * DayMs
 	for i, o := range z.offsets {
