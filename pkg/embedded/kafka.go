@@ -17,9 +17,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// reserveBytes is far above what kfake writes when it stops: topics, groups and producers.
-const reserveBytes = 4 << 20
-
 // broker is the embedded Kafka. kfake writes no abort markers for transactions that a crash cuts
 // short, so after anything but a clean stop its log may show them as committed: a marker file tells
 // the two apart.
@@ -28,6 +25,7 @@ type broker struct {
 	log     *brokerLog
 	marker  string
 	reserve string // a file whose space lets the state be saved when the disk is full
+	space   *space
 	wiped   bool   // data of a run that did not stop cleanly were discarded
 	id      string // of the data, until they are discarded
 }
@@ -60,8 +58,8 @@ func startBroker(dir string, listener net.Listener, logger *slog.Logger) (*broke
 	if err := remove(b.marker); err != nil {
 		return nil, fmt.Errorf("remove the clean-stop marker: %w", err)
 	}
-	if err := os.WriteFile(b.reserve, make([]byte, reserveBytes), 0o640); err != nil {
-		return nil, fmt.Errorf("reserve space for stopping the embedded Kafka: %w", err)
+	if err := writeReserve(b.reserve); err != nil {
+		return nil, err
 	}
 	if err := syncDir(dir); err != nil {
 		return nil, err
@@ -76,6 +74,8 @@ func startBroker(dir string, listener net.Listener, logger *slog.Logger) (*broke
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded Kafka on %q: %w", data, err)
 	}
+	b.space = newSpace(dir, b.reserve, logger)
+	b.space.guard(b.cluster)
 	return b, nil
 }
 
