@@ -2,7 +2,9 @@ package clickhouse
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -65,7 +67,7 @@ func Insert(ctx context.Context, conn driver.Conn, table string, columns []Colum
 	query.WriteString(")")
 	batch, err := conn.PrepareBatch(clickhouse.Context(ctx, clickhouse.WithColumnNamesAndTypes(types)), query.String())
 	if err != nil {
-		return fmt.Errorf("insert into table %q: %w", table, err)
+		return fmt.Errorf("insert into table %q: %w", table, brief(err))
 	}
 	for i, v := range values {
 		if err := appendTo(batch.Column(i), v); err != nil {
@@ -74,9 +76,19 @@ func Insert(ctx context.Context, conn driver.Conn, table string, columns []Colum
 		}
 	}
 	if err := batch.Send(); err != nil {
-		return fmt.Errorf("insert %d rows into table %q: %w", batch.Rows(), table, err)
+		return fmt.Errorf("insert %d rows into table %q: %w", batch.Rows(), table, brief(err))
 	}
 	return nil
+}
+
+// brief leaves out of a failed request its address, which is half a page of
+// settings.
+func brief(err error) error {
+	var request *url.Error
+	if errors.As(err, &request) {
+		return fmt.Errorf("ClickHouse does not answer: %w", request.Err)
+	}
+	return err
 }
 
 // appendTo adds the values of one column. Of arrays the client takes one row at

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
@@ -162,13 +163,25 @@ func TestAnOutageOfClickHouseDelaysAndLosesNothing(t *testing.T) {
 			if n := w.count("SELECT uniqExact(event_id) FROM amazon_review"); n != 200 {
 				t.Errorf("%d reviews got through", n)
 			}
+			w.load(300) // of which the sink takes nothing
+			w.eventually("the lag grows", func() bool { return w.metric("flywheel.sink.lag").(metricdata.Gauge[int64]).DataPoints[0].Value >= 300 })
+			if age := w.staleness(); age <= 0 {
+				t.Errorf("rows wait, and the staleness is %v s", age)
+			}
 			g.set(open)
 			w.drained()
+			w.eventually("nothing waits", func() bool { return w.staleness() == 0 })
 			w.reviews()
 			w.eventually("the sink is ready again", func() bool { return m.Check(t.Context()) == nil })
 			w.end(m)
 		})
 	}
+}
+
+// staleness is what the metric says at the moment, in seconds.
+func (w *world) staleness() float64 {
+	w.t.Helper()
+	return w.metric("flywheel.sink.staleness").(metricdata.Gauge[float64]).DataPoints[0].Value
 }
 
 func TestALostAcknowledgementDoublesNothing(t *testing.T) {

@@ -128,6 +128,8 @@ func (s *session) write(ctx context.Context) error {
 			all = append(all, &writing{table: t, left: []span{{0, n}}})
 		}
 	}
+	s.writing.Store(time.Now().UnixMilli())
+	defer s.writing.Store(0)
 	again := newPause(s.cfg.RetryPause)
 	for left := all; ; {
 		iter.Iterator[*writing]{MaxGoroutines: s.clickhouse.ConnsMax}.ForEach(left, func(w **writing) { (*w).err = s.insert(ctx, *w) })
@@ -148,6 +150,7 @@ func (s *session) write(ctx context.Context) error {
 		s.logger.WarnContext(ctx, "clickhouse does not take rows; they wait",
 			slog.Int("flywheel.rows", s.rows), slog.Any("error.message", left[0].err), slog.Duration("flywheel.pause", again.next))
 		s.client.AllowRebalance()
+		s.measure(ctx)
 		if again.wait(ctx) != nil {
 			return errStopped
 		}
@@ -214,5 +217,6 @@ func (s *session) reset() {
 		t.reset()
 	}
 	s.rows, s.bytes, s.oldest, s.parked = 0, 0, time.Time{}, nil
+	s.oldestMs.Store(0)
 	clear(s.counts)
 }

@@ -40,6 +40,7 @@ func (s *session) row(ctx context.Context, r *kgo.Record) error {
 	s.rows++
 	if s.oldest.IsZero() || r.Timestamp.Before(s.oldest) {
 		s.oldest = r.Timestamp
+		s.oldestMs.Store(r.Timestamp.UnixMilli())
 	}
 	return nil
 }

@@ -38,10 +38,13 @@ type session struct {
 	parked []letter
 	counts tally
 
-	mu     sync.Mutex
-	held   map[string]map[int32]kgo.EpochOffset // offsets to commit
-	behind map[string]map[int32]int64           // records left in each partition
+	mu    sync.Mutex
+	held  map[string]map[int32]kgo.EpochOffset // offsets to commit
+	taken map[string]map[int32]place
 }
+
+// place is how far a partition was taken, and where it ends: offsets, exclusive.
+type place struct{ next, end int64 }
 
 // fetchBytesMax bounds what a broker sends at once, and so what waits in memory
 // while ClickHouse is away.
@@ -55,7 +58,12 @@ const fetchWait = 250 * time.Millisecond
 func (s *Sink) newSession(ctx context.Context, conn driver.Conn, tables map[reflect.Type]*table) (*session, error) {
 	d := &session{
 		Sink: s, conn: conn, tables: tables, counts: make(tally), size: event.RecordBytesMax,
-		behind: make(map[string]map[int32]int64), held: make(map[string]map[int32]kgo.EpochOffset),
+		taken: make(map[string]map[int32]place), held: make(map[string]map[int32]kgo.EpochOffset),
+	}
+	// Before it joins the group: a member that leaves again disturbs the others,
+	// and has to wait for them.
+	if err := s.checkTopics(ctx); err != nil {
+		return nil, err
 	}
 	var err error
 	if d.decoder, err = codec.NewDecoder(s.registry); err != nil {
@@ -88,15 +96,21 @@ func (s *Sink) newSession(ctx context.Context, conn driver.Conn, tables map[refl
 	if d.client, err = kafka.Connect(ctx, s.kafka, s.logger, s.meters, append(options, s.options...)...); err != nil {
 		return nil, err
 	}
-	topics, err := kafka.NewTopics(s.kafka, d.client)
-	if err == nil {
-		_, err = topics.Check(ctx)
-	}
-	if err != nil {
-		d.client.CloseAllowingRebalance()
-		return nil, err
-	}
 	return d, nil
+}
+
+func (s *Sink) checkTopics(ctx context.Context) error {
+	client, err := kafka.Connect(ctx, s.kafka, s.logger, s.meters, s.options...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	topics, err := kafka.NewTopics(s.kafka, client)
+	if err != nil {
+		return err
+	}
+	_, err = topics.Check(ctx)
+	return err
 }
 
 // run takes and writes until ctx ends or something goes wrong for good.
@@ -150,7 +164,7 @@ func (s *session) released(_ context.Context, _ *kgo.Client, gone map[string][]i
 	for topic, partitions := range gone {
 		for _, p := range partitions {
 			delete(s.held[topic], p)
-			delete(s.behind[topic], p)
+			delete(s.taken[topic], p)
 		}
 	}
 }
@@ -231,8 +245,8 @@ func (s *session) hold(p kgo.FetchTopicPartition) {
 	defer s.mu.Unlock()
 	if s.held[p.Topic] == nil {
 		s.held[p.Topic] = make(map[int32]kgo.EpochOffset)
-		s.behind[p.Topic] = make(map[int32]int64)
+		s.taken[p.Topic] = make(map[int32]place)
 	}
 	s.held[p.Topic][p.Partition] = kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1}
-	s.behind[p.Topic][p.Partition] = max(0, p.HighWatermark-last.Offset-1)
+	s.taken[p.Topic][p.Partition] = place{last.Offset + 1, p.HighWatermark}
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -45,6 +46,9 @@ type Sink struct {
 
 	mu      sync.Mutex
 	trouble error // why the sink does not deliver at the moment
+
+	oldestMs atomic.Int64 // Kafka's timestamp of the oldest row not written yet; 0 when there is none
+	writing  atomic.Int64 // since when rows are being written, in Unix milliseconds; 0 when they are not
 }
 
 // New checks the configuration and starts nothing. The options are appended to
@@ -85,7 +89,7 @@ func New(cfg Config, kafkaConfig kafka.Config, clickhouseConfig clickhouse.Confi
 			s.answered[t.Name] = t.Copartitioned
 		}
 	}
-	if s.metrics, err = newMetrics(meters); err != nil {
+	if s.metrics, err = newMetrics(meters, s.waiting); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -95,12 +99,34 @@ func New(cfg Config, kafkaConfig kafka.Config, clickhouseConfig clickhouse.Confi
 // the first time.
 func (s *Sink) Ready() <-chan struct{} { return s.ready }
 
+// writingLong is how long ClickHouse may take over the rows of a flush before
+// the sink counts as one that does not deliver.
+const writingLong = 10 * time.Second
+
 // Check returns why the sink does not deliver at the moment, and nil when it
 // does: a condition of readiness.
 func (s *Sink) Check(context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.trouble
+	if s.trouble != nil {
+		return s.trouble
+	}
+	if since := s.writing.Load(); since != 0 {
+		if took := time.Since(time.UnixMilli(since)); took > writingLong {
+			return fmt.Errorf("ClickHouse has not acknowledged rows for %s: see whether it is overloaded or its network is cut; they wait, and are tried again after clickhouse.query_timeout", took.Round(time.Second))
+		}
+	}
+	return nil
+}
+
+// waiting returns how long the oldest row has waited to be written since Kafka
+// took it.
+func (s *Sink) waiting() time.Duration {
+	oldest := s.oldestMs.Load()
+	if oldest == 0 {
+		return 0
+	}
+	return max(0, time.Since(time.UnixMilli(oldest)))
 }
 
 // report notes what keeps the sink from delivering; nil when nothing does.
