@@ -27,7 +27,7 @@ func newBrandsCheck(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE",
 		Short: "Check a brand file: exit 0 if it is valid, 1 with what is wrong, by line and column, if not",
-		Args:  cobra.ExactArgs(1),
+		Args:  oneFile,
 		RunE: func(_ *cobra.Command, args []string) error {
 			file, err := brands.Load(args[0], time.Now())
 			if err != nil {
@@ -47,7 +47,7 @@ func newBrandsApply(env *environment) *cobra.Command {
 			"The file is checked as a whole first; a file with a mistake changes nothing. A published brand\n" +
 			"that is not in the file stays as it is: set 'retired: true' to have it no longer processed.\n" +
 			"Holidays and changes of the clock reach two years ahead, so apply the file once a year at least.",
-		Args: cobra.ExactArgs(1),
+		Args: oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			file, err := brands.Load(args[0], time.Now())
 			if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"flywheel/pkg/run"
 	"flywheel/pkg/telemetry"
 	"flywheel/services/demo"
+	"flywheel/services/simulator"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -16,6 +18,7 @@ import (
 
 func newDemo(env *environment) *cobra.Command {
 	var report string
+	like := simulator.DefaultConfig()
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Play simulated brands through the whole pipeline in one process, and check the sums",
@@ -28,13 +31,16 @@ func newDemo(env *environment) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return env.demo(cmd.Context(), report) },
 	}
-	for _, a := range [...]struct{ name, value, usage string }{
-		{"for", "D", "how long live play lasts, in real time"},
-		{"brands", "N", "number of brands"},
-		{"rate", "R", "records per second while backfilling"},
-		{"speed", "S", "seconds of event time in a second of live play"},
+	for _, a := range [...]struct {
+		name, value, usage string
+		like               any
+	}{
+		{"for", "D", "how long live play lasts, in real time", short(like.For)},
+		{"brands", "N", "number of brands", like.Brands},
+		{"rate", "R", "records per second while backfilling", like.Rate},
+		{"speed", "S", "seconds of event time in a second of live play", like.Speed},
 	} {
-		cmd.Flags().Var(&alias{cmd: cmd, name: a.name, key: "simulator." + a.name, value: a.value}, a.name, a.usage)
+		cmd.Flags().Var(&alias{cmd: cmd, name: a.name, key: "simulator." + a.name, value: a.value}, a.name, fmt.Sprintf("%s (default %v)", a.usage, a.like))
 	}
 	cmd.Flags().StringVar(&report, "report", "", "write the report to this file, as JSON (default report.json in the data folder)")
 	return cmd

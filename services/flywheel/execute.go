@@ -115,6 +115,14 @@ func group(use, short string, children ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
+// oneFile checks the arguments of a command that takes a file.
+func oneFile(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("name one FILE; %d are named", len(args))
+	}
+	return nil
+}
+
 // nearestFlag adds the nearest flag to the error about an unknown one.
 func nearestFlag(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError

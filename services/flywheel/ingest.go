@@ -51,7 +51,7 @@ missing. The file is checked to its end before anything is sent, and its times a
 Sending the same file twice counts it once. A corrected file is another series: give it
 another --content. A brand that is not published yet is published, in UTC and without
 accounts; describe it in a brand file when that is not enough.`,
-		Args: cobra.ExactArgs(1),
+		Args: oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error { return env.ingestMentions(cmd.Context(), args[0], m) },
 	}
 	f := cmd.Flags()
@@ -180,16 +180,12 @@ func (e *environment) sayIngested(cfg clickhouse.Config, to ingest.Config, serie
 		return fmt.Errorf("stopped when asked to, after %d of %d rows: run the same command again to send the rest; what has arrived counts once", s.Rows, s.RowsTotal)
 	}
 	perSecond := float64(s.Acknowledged) / max(s.Took.Seconds(), 1e-9)
-	what := "views"
+	what, table, other := "views", "tiktok_content_statistics", "the searches, with --as response"
 	if to.As == ingest.Response {
-		what = "searches"
+		what, table, other = "searches", "amazon_search_report", "the views, with --as stimulus"
 	}
 	fmt.Fprintf(e.stdout, "sent %d %s of brand %q in %s to %s, %s (%.0f a second)\n",
 		series.Sum, what, to.BrandID, count(int(s.Acknowledged), "record"), s.Topic, s.Took.Round(time.Millisecond), perSecond)
-	table := "tiktok_content_statistics"
-	if to.As == ingest.Response {
-		table = "amazon_search_report"
-	}
 	ask := func(query string) {
 		if cfg.Protocol != clickhouse.DefaultConfig().Protocol {
 			fmt.Fprintf(e.stdout, "  %s\n", query)
@@ -201,7 +197,8 @@ func (e *environment) sayIngested(cfg clickhouse.Config, to ingest.Config, serie
 		}
 		fmt.Fprintf(e.stdout, "  curl -u %s:%s 'http://%s/?database=%s' -d \"%s FORMAT PrettyCompact\"\n", cfg.User, password, cfg.Addresses[0], cfg.Database, query)
 	}
-	fmt.Fprintln(e.stdout, "\n'flywheel processor' and 'flywheel sink' take it from here. Then ask ClickHouse:")
+	fmt.Fprintf(e.stdout, "\n'flywheel processor' and 'flywheel sink' take it from here. An answer needs both sides of the\n"+
+		"same days: send %s, as well. Then ask ClickHouse:\n", other)
 	ask(fmt.Sprintf("SELECT min(occurred_at), max(occurred_at), count() FROM %s FINAL WHERE brand_id = '%s'", table, to.BrandID))
 	ask(fmt.Sprintf("SELECT force_name, verdict, p_value, best_lag_hours, effect FROM brand_correlation_latest WHERE brand_id = '%s'", to.BrandID))
 	return nil

@@ -20,6 +20,7 @@ import (
 
 func newSimulate(env *environment) *cobra.Command {
 	var file string
+	like := simulator.DefaultConfig()
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Play all five nodes of a number of brands with planted truth into Kafka",
@@ -32,15 +33,18 @@ func newSimulate(env *environment) *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return env.simulate(cmd.Context(), file) },
 	}
-	for _, a := range [...]struct{ name, value, usage string }{
-		{"brands", "N", "number of brands"},
-		{"rate", "R", "records per second while backfilling"},
-		{"speed", "S", "seconds of event time in a second of live play"},
-		{"backfill", "D", "event time played before live play begins"},
-		{"for", "D", "how long live play lasts, in real time"},
-		{"seed", "K", "seed of the play"},
+	for _, a := range [...]struct {
+		name, value, usage string
+		like               any
+	}{
+		{"brands", "N", "number of brands", like.Brands},
+		{"rate", "R", "records per second while backfilling", like.Rate},
+		{"speed", "S", "seconds of event time in a second of live play", like.Speed},
+		{"backfill", "D", "event time played before live play begins", short(like.Backfill)},
+		{"for", "D", "how long live play lasts, in real time", short(like.For)},
+		{"seed", "K", "seed of the play", like.Seed},
 	} {
-		cmd.Flags().Var(&alias{cmd: cmd, name: a.name, key: "simulator." + a.name, value: a.value}, a.name, a.usage)
+		cmd.Flags().Var(&alias{cmd: cmd, name: a.name, key: "simulator." + a.name, value: a.value}, a.name, fmt.Sprintf("%s (default %v)", a.usage, a.like))
 	}
 	cmd.Flags().StringVar(&file, "ledger", "", "write the ledger to this file, as JSON")
 	return cmd
