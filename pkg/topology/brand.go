@@ -123,6 +123,9 @@ type effect struct {
 type days struct {
 	published, due window.Set
 	basis          int64 // UTC day that ends the history they rest on
+	// void are the starts, in quarter-hours, of days published that the brand's
+	// calendar does not know any more.
+	void window.Set
 }
 
 // entry is what the processor needs of a brand's entry.

@@ -236,12 +236,11 @@ func (b *brand) restoreHour(hour int64, r *reader) {
 		}
 	}
 	for len(r.left) > 0 {
-		signal := event.Signal(min(r.uint(), uint64(event.SignalsMax)))
-		info := signal.Info()
-		if info.Name == "" {
-			r.fault = fmt.Errorf("signal %d is not known: a newer program wrote it", signal)
+		signal := r.signal()
+		if signal == event.NoSignal {
 			return
 		}
+		info := signal.Info()
 		var currency [3]byte
 		if info.Money {
 			currency = r.currency()
@@ -281,7 +280,7 @@ func (l *changelog) factChunk(b *brand, h *factHour, seq uint64, ids []event.ID)
 }
 
 func (b *brand) restoreFacts(key, value *reader, tombstone bool) {
-	hour, seq, src := key.int(), key.uint(), b.restoredSource(key.text())
+	hour, seq, src := key.number(window.HourMs), key.uint(), b.restoredSource(key.text())
 	b.facts.seq = max(b.facts.seq, seq+1)
 	h := b.facts.at(src, hour)
 	if tombstone {
@@ -347,14 +346,14 @@ func (b *brand) restoreSnapshot(key, r *reader, tombstone bool) {
 		delete(b.snapshots, id)
 		return
 	}
-	s := &snapshot{src: b.restoredSource(r.text()), version: r.int(), atMs: r.int(), lateMs: r.int()}
+	s := &snapshot{src: b.restoredSource(r.text()), version: r.int(), atMs: r.moment(), lateMs: r.moment()}
 	for range r.count(6) {
-		c := contrib{signal: event.Signal(min(r.uint(), uint64(event.SignalsMax))), currency: r.currency()}
-		c.atMs, c.value = s.atMs+r.int(), r.int()
+		c := contrib{signal: r.signal(), currency: r.currency()}
+		c.atMs, c.value = s.atMs+r.within(-s.atMs, momentMs-s.atMs), r.int()
 		s.contribs = append(s.contribs, c)
 	}
 	if r.bool() {
-		s.period = &period{kind: event.CalendarKind(r.text()), node: event.NodeName(r.text()), fromMs: r.int(), toMs: r.int()}
+		s.period = &period{kind: event.CalendarKind(r.text()), node: event.NodeName(r.text()), fromMs: r.moment(), toMs: r.moment()}
 		b.addPeriod(s)
 	}
 	b.snapshots[id] = s
@@ -397,7 +396,7 @@ func (l *changelog) content(b *brand, s slot) {
 }
 
 func (b *brand) restoreContent(key, r *reader, tombstone bool) {
-	number, id := key.int(), key.text()
+	number, id := key.number(slotQuarters*window.QuarterMs), key.text()
 	c := b.contents[id]
 	if c == nil {
 		c = &content{id: id, head: window.After}
@@ -411,14 +410,19 @@ func (b *brand) restoreContent(key, r *reader, tombstone bool) {
 	c.holds(number)
 	c.src = b.restoredSource(r.text())
 	if r.bool() {
-		if pruned, sinceMs := r.bool(), r.int(); number <= c.head {
+		if pruned, sinceMs := r.bool(), r.moment(); number <= c.head {
 			c.pruned, c.sinceMs, c.head = pruned, sinceMs, number
 		}
 	}
-	last := node{atMs: number * slotQuarters * window.QuarterMs}
+	last, first := node{atMs: number * slotQuarters * window.QuarterMs}, true
 	i, _ := slices.BinarySearchFunc(c.nodes, last.atMs, func(m node, at int64) int { return cmp.Compare(m.atMs, at) })
 	for len(r.left) > 0 {
-		last = node{last.atMs + r.int(), last.version + r.int(), last.count + r.int()}
+		next := node{last.atMs + r.int(), last.version + r.int(), last.count + r.int()}
+		if slotOf(next.atMs) != number || next.atMs <= last.atMs && !first || next.count < 0 || next.count > event.CountMax {
+			r.refuse(fmt.Errorf("%d views at %d cannot follow %d at %d", next.count, next.atMs, last.count, last.atMs))
+			return
+		}
+		last, first = next, false
 		c.nodes = slices.Insert(c.nodes, i, last)
 		i++
 	}
@@ -446,6 +450,7 @@ func (l *changelog) meta(b *brand) {
 	w.set(&b.days.published)
 	w.set(&b.days.due)
 	w.int(b.days.basis)
+	w.set(&b.days.void)
 	for _, ser := range b.series {
 		if ser.published {
 			w.uint(uint64(ser.signal))
@@ -467,18 +472,22 @@ func (l *changelog) meta(b *brand) {
 }
 
 func (b *brand) restoreMeta(r *reader) {
-	b.clockMs, b.oldestQuarter, b.oldestHour, b.revision = r.int(), r.int(), r.int(), r.int()
+	b.clockMs, b.oldestQuarter, b.oldestHour, b.revision = r.moment(), r.oldest(window.QuarterMs), r.oldest(window.HourMs), r.int()
 	for range r.count(2) {
-		b.restoredSource(r.text()).watermarkMs = r.int()
+		b.restoredSource(r.text()).watermarkMs = r.moment()
 	}
 	for i := range b.forces {
 		f := &b.forces[i]
 		f.dirty, f.lastDue = r.bool(), r.bool()
-		f.published, f.due = r.set(), r.set()
+		f.published, f.due = r.set(window.QuarterMs), r.set(window.QuarterMs)
+		if f.lastDue && f.published.Empty() {
+			r.refuse(errNothingPublished)
+		}
 	}
-	b.days.published, b.days.due, b.days.basis = r.set(), r.set(), r.int()
+	b.days.published, b.days.due, b.days.basis = r.set(window.DayMs), r.set(window.DayMs), r.number(window.DayMs)
+	b.days.void = r.set(window.QuarterMs)
 	for {
-		signal := event.Signal(min(r.uint(), uint64(event.SignalsMax)))
+		signal := r.signalOrNone()
 		if signal == event.NoSignal {
 			break
 		}
@@ -486,9 +495,12 @@ func (b *brand) restoreMeta(r *reader) {
 	}
 	b.episodes = b.episodes[:0]
 	for range r.count(26) {
-		e := spike.Episode{Status: spike.Status(r.byte())}
+		e := spike.Episode{Status: spike.Status(min(r.byte(), byte(spike.Retracted)))}
 		for _, v := range [...]*int64{&e.Start, &e.Peak, &e.End, &e.Excess, &e.Revision, &e.Evidence.From, &e.Evidence.Peak, &e.Evidence.Excess} {
 			*v = r.int()
+		}
+		if e.Start < -momentMs || e.Start > momentMs {
+			r.refuse(fmt.Errorf("an episode cannot start with bucket %d", e.Start))
 		}
 		e.PeakZ, e.Evidence.PeakZ, e.Evidence.Attributed = r.float(), r.float(), r.bool()
 		b.episodes = append(b.episodes, e)
@@ -530,7 +542,7 @@ func (p *Partition) Restore(key, value []byte) error {
 	case kindEntry:
 		b.restoreEntry(&v)
 	case kindHour:
-		b.restoreHour(k.int(), &v)
+		b.restoreHour(k.number(window.HourMs), &v)
 	case kindFacts:
 		b.restoreFacts(&k, &v, tombstone)
 	case kindSnapshot:
@@ -568,7 +580,7 @@ func (p *Partition) settle() {
 				delete(b.contents, id)
 				continue
 			}
-			if c.head > c.slots[0] { // what came before is gone from the changelog
+			if c.head != c.slots[0] { // what came before is gone from the changelog
 				c.pruned = true
 			}
 			c.gains = window.Series{}

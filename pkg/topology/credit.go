@@ -50,6 +50,7 @@ func (p *Partition) refreshDays(b *brand, emit func(any)) (spent Budget) {
 	if !slices.ContainsFunc(b.series, b.makesMoney) {
 		return 0
 	}
+	spent = p.publishVoid(b, emit)
 	today := b.entry.zone.Day(b.clockMs)
 	first := today
 	if published := &b.days.published; !published.Empty() {
@@ -71,7 +72,7 @@ func (p *Partition) refreshDays(b *brand, emit func(any)) (spent Budget) {
 	}
 	b.days.published.Add(first, today+1)
 	b.days.due.Remove(today, window.After)
-	return p.publishDay(b, today, emit)
+	return spent + p.publishDay(b, today, emit)
 }
 
 // makesMoney says whether there are credits of a series.

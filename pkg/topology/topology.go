@@ -217,7 +217,9 @@ func (p *Partition) ApplyBrand(entry *event.Brand) Outcome {
 		b = newBrand(strings.Clone(entry.BrandID))
 		p.brands[b.id] = b
 	}
+	was := b.entry.zone
 	b.entry = newEntry(entry)
+	b.rezone(&was)
 	b.entryTouched = true
 	b.forget()
 	p.touch(b)

@@ -3,8 +3,10 @@ package topology
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math"
 
+	"flywheel/pkg/event"
 	"flywheel/pkg/window"
 )
 
@@ -37,19 +39,19 @@ func (w *writer) set(s *window.Set) {
 	}
 }
 
-var errTruncated = errors.New("it ends early")
+// Faults of a changelog.
+var (
+	errTruncated        = errors.New("it ends early")
+	errNoSignal         = errors.New("signal 0 holds nothing")
+	errNothingPublished = errors.New("the last window is due, but none was published")
+)
 
 type reader struct {
 	left  []byte
 	fault error
 }
 
-func (r *reader) fail() {
-	if r.fault == nil {
-		r.fault = errTruncated
-	}
-	r.left = nil
-}
+func (r *reader) fail() { r.refuse(errTruncated) }
 
 func (r *reader) uint() uint64 {
 	v, n := binary.Uvarint(r.left)
@@ -101,10 +103,77 @@ func (r *reader) currency() (c [3]byte) {
 	return c
 }
 
-func (r *reader) set() (s window.Set) {
+// Bounds on what a changelog can hold; what is beyond is damage, and would cost
+// memory or time without end.
+const (
+	momentMs = 4_200_000_000_000 // behind every event, either side of 1970
+	setMax   = 1 << 20           // numbers of a set
+)
+
+// within reads a number between two bounds.
+func (r *reader) within(least, most int64) int64 {
+	v := r.int()
+	if v < least || v > most {
+		r.refuse(fmt.Errorf("%d is not between %d and %d", v, least, most))
+		return least
+	}
+	return v
+}
+
+// refuse notes that what was read cannot be.
+func (r *reader) refuse(why error) {
+	if r.fault == nil {
+		r.fault = why
+	}
+	r.left = nil
+}
+
+// moment reads an event's time, number that of a bucket of a width.
+func (r *reader) moment() int64            { return r.within(0, momentMs) }
+func (r *reader) number(width int64) int64 { return r.within(-momentMs/width, momentMs/width) }
+
+// oldest reads the number of the first bucket of a width that is kept, or
+// window.Before where none was forgotten.
+func (r *reader) oldest(width int64) int64 {
+	v := r.int()
+	if v == window.Before || -momentMs/width <= v && v <= momentMs/width {
+		return v
+	}
+	r.refuse(fmt.Errorf("%d is not the number of a bucket of %d ms", v, width))
+	return 0
+}
+
+// signal reads the number of a signal that this program knows.
+func (r *reader) signal() event.Signal {
+	s := r.signalOrNone()
+	if s == event.NoSignal {
+		r.refuse(errNoSignal)
+	}
+	return s
+}
+
+func (r *reader) signalOrNone() event.Signal {
+	v := r.uint()
+	if v >= uint64(event.SignalsMax) {
+		r.refuse(fmt.Errorf("signal %d is not known: a newer program wrote it", v))
+		return event.NoSignal
+	}
+	return event.Signal(v)
+}
+
+// set reads a set of buckets of a width.
+func (r *reader) set(width int64) (s window.Set) {
 	for range r.count(2) {
-		from := r.int()
-		s.Add(from, from+int64(r.uint()))
+		from := r.number(width)
+		n := r.uint()
+		if n > setMax {
+			r.refuse(fmt.Errorf("a run of %d numbers is longer than %d", n, setMax))
+			return s
+		}
+		s.Add(from, from+int64(n))
+	}
+	if s.Len() > setMax {
+		r.refuse(fmt.Errorf("a set of %d numbers is larger than %d", s.Len(), setMax))
 	}
 	return s
 }

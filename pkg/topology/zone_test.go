@@ -53,6 +53,7 @@ func sell(p *Partition, fromMs int64, days int64, got results) (revenue int64) {
 }
 
 func settleAll(p *Partition, got results) {
+	p.Refresh(taken, all, got.take)
 	for p.Stats().Dirty > 0 {
 		p.Refresh(taken, all, got.take)
 	}
@@ -104,4 +105,56 @@ func TestHostileOffsetsDoNotHurt(t *testing.T) {
 			t.Errorf("the days hold %d, sold was %d", sum, want)
 		}
 	})
+}
+
+// TestAnotherZoneMovesTheDays changes the time zone of a brand that has sold for
+// days: the days of the old one are taken back, those of the new one hold all.
+func TestAnotherZoneMovesTheDays(t *testing.T) {
+	entry := func(version int64, minutes int32) *event.Brand {
+		return &event.Brand{BrandID: "acme", Version: version, Currency: "USD", UTCOffsets: []event.UTCOffset{{OffsetMinutes: minutes}}}
+	}
+	for name, tc := range map[string]struct {
+		minutes []int32 // of one entry after the other
+		days    int64
+	}{
+		"a brand without an entry gets one": {[]int32{-300}, 5},
+		"to the east":                       {[]int32{0, 600}, 5},
+		"to the west and back":              {[]int32{0, -480, 0}, 5},
+		"by a quarter of an hour":           {[]int32{330, 345}, 5},
+		"by nothing":                        {[]int32{60, 60}, 5},
+		"within the first day":              {[]int32{0, 60}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, got, changes := newPartition(t), make(results), make(log)
+			first := 0
+			if len(tc.minutes) > 1 {
+				p.ApplyBrand(entry(1, tc.minutes[0]))
+				first = 1
+			}
+			want := sell(p, monday, tc.days, got)
+			for i, minutes := range tc.minutes[first:] {
+				p.ApplyBrand(entry(int64(2+i), minutes))
+				changes.take(p)
+				p = newPartition(t) // a crash before anything of it is published
+				changes.restore(t, p)
+				settleAll(p, got)
+				if sum := revenueOf(got); sum != want {
+					t.Errorf("at UTC%+d minutes the days hold %d, sold was %d", minutes, sum, want)
+				}
+			}
+		})
+	}
+}
+
+// TestAnotherZoneDoublesNothing changes the zone when the first days are final.
+func TestAnotherZoneDoublesNothing(t *testing.T) {
+	for _, minutes := range []int32{-300, 300} {
+		p, got := newPartition(t), make(results)
+		want := sell(p, monday, 40, got)
+		p.ApplyBrand(&event.Brand{BrandID: "acme", Version: 1, Currency: "USD", UTCOffsets: []event.UTCOffset{{OffsetMinutes: minutes}}})
+		settleAll(p, got)
+		if sum, least := revenueOf(got), want-96*(1000+40*96); sum > want || sum < least {
+			t.Errorf("at UTC%+d minutes the days hold %d, want at most %d, and at least %d", minutes, sum, want, least)
+		}
+	}
 }

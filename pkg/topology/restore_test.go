@@ -1,0 +1,118 @@
+package topology
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"flywheel/pkg/event"
+	"flywheel/pkg/window"
+)
+
+// written returns a changelog with every kind of slot.
+func written(t testing.TB) log {
+	p, changes := newPartition(t), make(log)
+	p.ApplyBrand(&event.Brand{
+		BrandID: "acme", Version: 1, Currency: "USD",
+		UTCOffsets: []event.UTCOffset{{OffsetMinutes: 60}, {FromMs: monday, OffsetMinutes: 120}}, Holidays: []int32{20_000},
+	})
+	for i := range int64(40) {
+		at := monday + i*window.HourMs
+		p.Apply(order(fmt.Sprint(i), 1, at, 1000, 0, event.OrderStatusPlaced), taken)
+		p.Apply(review(fmt.Sprint(i), at), taken)
+		p.Apply(statistics("c", i, at, monday, i*10), taken)
+		p.Apply(searches(at, 1, 15, i*7), taken)
+		p.Apply(promotion(fmt.Sprint(i), 1, at, at+window.HourMs, false), taken)
+		if i%10 == 0 {
+			p.Refresh(taken, 3, func(any) {})
+			changes.take(p)
+		}
+	}
+	changes.take(p)
+	return changes
+}
+
+// FuzzRestore restores a changelog in which one slot is damaged. That is an
+// error, or a state with which the processor can live: it goes on, in bounded
+// time and memory, and what it writes can be restored.
+func FuzzRestore(f *testing.F) {
+	changes := written(f)
+	for _, key := range slices.Sorted(maps.Keys(changes)) {
+		f.Add([]byte(key), changes[key])
+		f.Add([]byte(key), []byte(nil))
+		f.Add([]byte(key), changes[key][:len(changes[key])/2])
+	}
+	f.Fuzz(func(t *testing.T, key, value []byte) {
+		p := newPartition(t)
+		changes.restore(t, p)
+		if err := p.Restore(key, value); err != nil {
+			return
+		}
+		at := int64(monday + 50*window.HourMs)
+		p.Apply(order("1", 2, at, 1000, 0, event.OrderStatusPlaced), taken)
+		p.Apply(statistics("c", 99, at, monday, 1000), taken)
+		p.Apply(review("z", at), taken)
+		for range 3 {
+			p.Refresh(taken, 100, func(any) {})
+		}
+		p.Changes(func(_, _ []byte) {})
+		again := newPartition(t)
+		p.State(func(key, value []byte) {
+			if err := again.Restore(slices.Clone(key), slices.Clone(value)); err != nil {
+				t.Fatalf("what was written cannot be restored: %v", err)
+			}
+		})
+		again.Refresh(taken, 100, func(any) {})
+	})
+}
+
+// TestADamagedChangelogIsAnError damages one value each.
+func TestADamagedChangelogIsAnError(t *testing.T) {
+	slot := func(kind byte, key func(w *writer), value func(w *writer)) (k, v []byte) {
+		l := changelog{}
+		l.begin(&brand{id: "acme"}, kind)
+		key(&l.key)
+		value(&l.value)
+		return l.key, l.value
+	}
+	none := func(*writer) {}
+	for name, tc := range map[string]struct {
+		kind       byte
+		key, value func(w *writer)
+		want       string
+	}{
+		"an hour that never comes": {kindHour, func(w *writer) { w.int(1 << 60) }, none, "not between"},
+		"a signal of the future":   {kindHour, func(w *writer) { w.int(9) }, func(w *writer) { w.uint(uint64(event.SignalsMax)) }, "newer program"},
+		"no signal":                {kindHour, func(w *writer) { w.int(9) }, func(w *writer) { w.uint(0) }, "signal 0"},
+		"a clock that never comes": {kindMeta, none, func(w *writer) { w.int(1 << 60) }, "not between"},
+		"a kind of the future":     {'z', none, none, "newer program"},
+		"half an id":               {kindSnapshot, func(w *writer) { w.bytes([]byte("half")) }, none, "ends early"},
+		"an endless offset list":   {kindEntry, none, func(w *writer) { w.bool(false); w.int(1); w.bytes([]byte("USD")); w.uint(1 << 40) }, "ends early"},
+		"two observations at once": {kindContent, func(w *writer) { w.int(0); w.text("c") }, func(w *writer) {
+			w.text("poll")
+			w.bool(false)
+			for range 2 {
+				w.int(0)
+				w.int(1)
+				w.int(5)
+			}
+		}, "cannot follow"},
+		"an observation of another slot": {kindContent, func(w *writer) { w.int(0); w.text("c") }, func(w *writer) {
+			w.text("poll")
+			w.bool(false)
+			w.int(slotQuarters * window.QuarterMs)
+			w.int(1)
+			w.int(5)
+		}, "cannot follow"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			key, value := slot(tc.kind, tc.key, tc.value)
+			err := newPartition(t).Restore(key, value)
+			if err == nil || !strings.Contains(err.Error(), tc.want) || !strings.Contains(err.Error(), "acme") {
+				t.Errorf("got %v, want %q about acme", err, tc.want)
+			}
+		})
+	}
+}
