@@ -504,3 +504,13 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// An insert or merge that the end of the disk cuts short can leave a part that cannot be read.
+func TestClickHouseLeavesSpaceOnTheDisk(t *testing.T) {
+	conn, _ := testkit.ClickHouse(t)
+	var free uint64
+	must(t, conn.QueryRow(t.Context(), "SELECT keep_free_space FROM system.disks").Scan(&free))
+	if free != 16<<20 {
+		t.Errorf("ClickHouse stops at %d bytes of free space, want 16 MiB", free)
+	}
+}

@@ -159,7 +159,7 @@ func (e *Engines) startClickHouse(library string, listener net.Listener) error {
 	}
 	var err error
 	e.clickhouse, err = chdb.Start(chdb.Options{
-		Library: library, Data: data, Renew: renew,
+		Library: library, Data: data, Renew: renew, KeepFree: clickhouseFreeBytes,
 		User: e.config.ClickHouseUser, Password: e.config.ClickHousePassword.Reveal(), Database: e.config.ClickHouseDatabase,
 	}, listener)
 	if err != nil {

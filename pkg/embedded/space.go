@@ -16,10 +16,11 @@ import (
 const (
 	// reserveBytes is far above what kfake writes when it stops: topics, groups and producers.
 	reserveBytes = 4 << 20
-	// Below shortBytes of free space no records are taken, from plentyBytes on they are again. What
-	// lies between is for ClickHouse, which takes a mebibyte for the smallest insert.
+	// Below shortBytes of free space no records are taken, from plentyBytes on they are again.
 	shortBytes  = 8 << 20
 	plentyBytes = 24 << 20
+	// clickhouseFreeBytes is where ClickHouse stops, before Kafka does.
+	clickhouseFreeBytes = 16 << 20
 	// spaceInterval lies between two looks at the disk.
 	spaceInterval = 100 * time.Millisecond
 )

@@ -13,6 +13,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,6 +55,7 @@ type Options struct {
 	Password string
 	Database string // created if absent; used by requests that name none
 	Renew    bool   // whether to drop that database first
+	KeepFree int64  // bytes of the disk that it leaves free
 }
 
 // Start boots the engine and serves it on the listener until Close.
@@ -66,7 +69,11 @@ func Start(o Options, listener net.Listener) (*Engine, error) {
 		lib: lib, path: o.Data, user: o.User, password: o.Password, database: o.Database,
 		cancel: cancel, slots: make(chan struct{}, requestsMax),
 	}
-	if err := e.boot(o.Renew); err != nil {
+	err = e.writeSettings(o.KeepFree)
+	if err == nil {
+		err = e.boot(o.Renew)
+	}
+	if err != nil {
 		cancel()
 		return nil, fmt.Errorf("start the ClickHouse engine on %q: %w", o.Data, err)
 	}
@@ -110,7 +117,23 @@ func (e *Engine) boot(renew bool) error {
 // connect opens a connection. The engine's own log, which it writes to the process's standard error
 // where that is a terminal, is off.
 func (e *Engine) connect() (*conn, error) {
-	return e.lib.open("--path="+e.path, "--log-level=none")
+	return e.lib.open("--path="+e.path, "--log-level=none", "--config-file="+e.settings())
+}
+
+// settings is the file of the engine's own settings, in its data folder.
+func (e *Engine) settings() string { return filepath.Join(e.path, "flywheel.xml") }
+
+// writeSettings has the engine refuse inserts and merges while less space than that is left: one
+// that the end of the disk cuts short can leave a part that cannot be read.
+func (e *Engine) writeSettings(keepFree int64) error {
+	if err := os.MkdirAll(e.path, 0o750); err != nil {
+		return fmt.Errorf("create the ClickHouse data folder: %w", err)
+	}
+	text := fmt.Sprintf("<clickhouse><storage_configuration><disks><default><keep_free_space_bytes>%d</keep_free_space_bytes></default></disks></storage_configuration></clickhouse>\n", keepFree)
+	if err := os.WriteFile(e.settings(), []byte(text), 0o640); err != nil {
+		return fmt.Errorf("write the ClickHouse settings: %w", err)
+	}
+	return nil
 }
 
 // Version of the engine, such as "26.7.2.1".
