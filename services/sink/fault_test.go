@@ -515,6 +515,9 @@ func TestAnUnreachableRegistryDelaysAndLosesNothing(t *testing.T) {
 	if m.Check(t.Context()) == nil {
 		t.Error("a sink that can read nothing is ready")
 	}
+	if w.staleness() <= 0 {
+		t.Error("records wait, and the staleness does not say so")
+	}
 	w.end(m) // it stops when asked, all the same
 	m = w.start(nil)
 	seen := registry.seen.Load()
