@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -21,6 +22,7 @@ import (
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
+	"flywheel/pkg/kafka"
 	"flywheel/services/sink"
 )
 
@@ -529,6 +531,27 @@ func TestAnUnreachableRegistryDelaysAndLosesNothing(t *testing.T) {
 		t.Errorf("a sink that delivers is not ready: %v", err)
 	}
 	w.end(m)
+}
+
+// The client never reads a topic of the same name that is not the one it knows.
+func TestTopicsThatAreCreatedAnewEndTheSink(t *testing.T) {
+	w := newWorld(t)
+	m := w.start(nil)
+	w.load(10)
+	w.drained()
+	if _, err := kadm.NewClient(w.client).DeleteTopics(t.Context(), "channel.amazon"); err != nil {
+		t.Fatal(err)
+	}
+	topics, err := kafka.NewTopics(w.kafka, w.client)
+	if err == nil {
+		_, err = topics.Apply(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.wait(m); err == nil || !strings.Contains(err.Error(), "start the sink again") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestTablesThatVanishEndTheSink(t *testing.T) {

@@ -131,6 +131,8 @@ func (s *session) run(ctx context.Context) error {
 			continue
 		case !errors.As(err, &fetch):
 			return err
+		case errors.Is(err, kerr.UnknownTopicID) && again.next >= s.cfg.RetryPause: // no longer a broker that is behind
+			return fmt.Errorf("a topic was deleted under the sink: run 'flywheel topics apply' if it is missing, and start the sink again: %w", err)
 		}
 		s.report(err)
 		s.logger.WarnContext(ctx, "reading from kafka fails; trying on", slog.Any("error.message", err), slog.Duration("flywheel.pause", again.next))
