@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -330,6 +331,9 @@ func (w *world) letters() map[string][]event.Reason {
 		if l.Detail == "" || strings.Contains(l.Detail, "\n") {
 			w.t.Errorf("a dead letter says %q", l.Detail)
 		}
+		if at := time.UnixMilli(l.OccurredAtMs).UTC(); at.Year() < 1970 || at.Year() > 2100 {
+			w.t.Errorf("a dead letter is of %s, which no table can hold", at)
+		}
 		at := fmt.Sprintf("%s/%d/%d", l.Topic, l.Partition, l.Offset)
 		letters[at] = append(letters[at], l.Reason)
 	}
@@ -458,6 +462,8 @@ func TestEveryRefusedRecordHasOneDeadLetter(t *testing.T) {
 		{change(func(v *event.AmazonReview) { v.OccurredAtMs -= 90 * 24 * 3_600_000 }), event.ReasonLate},
 		{change(func(v *event.AmazonReview) { v.OccurredAtMs += 3_600_000 }), event.ReasonFuture},
 		{change(func(v *event.AmazonReview) { v.Stars = 6 }), event.ReasonInvalid},
+		{change(func(v *event.AmazonReview) { v.OccurredAtMs = math.MinInt64 }), event.ReasonInvalid},
+		{change(func(v *event.AmazonReview) { v.OccurredAtMs = math.MaxInt64 }), event.ReasonInvalid},
 		{unknown, event.ReasonUnknownSchema},
 		{cutOff, event.ReasonMalformed},
 		{&kgo.Record{Topic: event.TopicAmazon, Key: []byte("acme")}, event.ReasonMalformed},

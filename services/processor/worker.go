@@ -152,6 +152,7 @@ const (
 	keyBytesMax     = 1 << 10
 	payloadBytesMax = 1<<20 - 16<<10
 	detailBytesMax  = 4 << 10
+	letterMsMax     = 4_102_444_800_000 // 2100-01-01: the tables cannot hold every time that an invalid event claims
 )
 
 // refuse publishes the one dead letter of a record.
@@ -164,12 +165,15 @@ func (w *worker) refuse(t *transaction, r *kgo.Record, why refusal) (event.Reaso
 		Topic:        r.Topic,
 		Partition:    r.Partition,
 		Offset:       r.Offset,
-		OccurredAtMs: r.Timestamp.UnixMilli(),
+		OccurredAtMs: min(max(r.Timestamp.UnixMilli(), 0), letterMsMax),
 		Key:          r.Key[:min(len(r.Key), keyBytesMax)],
 		Payload:      r.Value[:min(len(r.Value), payloadBytesMax)],
 	}
 	if why.head != nil {
-		letter.EventID, letter.OccurredAtMs = why.head.EventID, why.head.OccurredAtMs
+		letter.EventID = why.head.EventID
+		if at := why.head.OccurredAtMs; at >= 0 && at <= letterMsMax {
+			letter.OccurredAtMs = at
+		}
 		letter.BrandID = cut([]byte(why.head.BrandID), event.TextBytesMax)
 	}
 	if letter.EventID == (event.ID{}) {
