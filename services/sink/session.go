@@ -119,6 +119,7 @@ func (s *session) run(ctx context.Context) error {
 	// partitions to the others at once.
 	defer s.client.CloseAllowingRebalance()
 	again := newPause(s.cfg.RetryPause)
+	var gone trouble
 	for ctx.Err() == nil {
 		err := s.cycle(ctx)
 		var fetch fetchError
@@ -131,7 +132,7 @@ func (s *session) run(ctx context.Context) error {
 			continue
 		case !errors.As(err, &fetch):
 			return err
-		case errors.Is(err, kerr.UnknownTopicID) && again.next >= s.cfg.RetryPause: // no longer a broker that is behind
+		case errors.Is(fetch.error, kerr.UnknownTopicID) && gone.lasts(s.cfg.RetryPause): // no longer a broker that is behind
 			return fmt.Errorf("a topic was deleted under the sink: run 'flywheel topics apply' if it is missing, and start the sink again: %w", err)
 		}
 		s.report(err)
@@ -141,6 +142,20 @@ func (s *session) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// trouble comes back between successes that have nothing to do with it.
+type trouble struct{ first, last time.Time }
+
+// lasts notes that the trouble is there, and says whether it has been for so
+// long, without a pause of three times that.
+func (t *trouble) lasts(long time.Duration) bool {
+	now := time.Now()
+	if now.Sub(t.last) > 3*long {
+		t.first = now
+	}
+	t.last = now
+	return now.Sub(t.first) >= long
 }
 
 // assigned runs when the group has given out its partitions; there may be none
