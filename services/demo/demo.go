@@ -76,6 +76,7 @@ func (d *Demo) Run(ctx context.Context, beside ...run.Unit) error {
 	if err := free(d.parts.Embedded); err != nil {
 		return err
 	}
+	d.screen.say("Starting Kafka, schema registry and ClickHouse in this process.") // first: to empty the folder may take seconds
 	if err := empty(dir); err != nil {
 		return err
 	}
@@ -106,7 +107,6 @@ func (d *Demo) Run(ctx context.Context, beside ...run.Unit) error {
 
 // run serves the engines and plays on them.
 func (d *Demo) run(ctx context.Context, beside []run.Unit) (p *play, err error) {
-	d.screen.say("Starting Kafka, schema registry and ClickHouse in this process.")
 	if err := d.engines.Start(ctx); err != nil {
 		return nil, err
 	}
