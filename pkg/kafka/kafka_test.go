@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -74,6 +76,34 @@ func TestApplyCreatesWhatIsMissingOnce(t *testing.T) {
 	}
 	if _, err := tp.Check(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestInputIsDatedByTheBroker looks at the topics whose times are judged.
+func TestInputIsDatedByTheBroker(t *testing.T) {
+	_, cfg := cluster(t)
+	client := connect(t, cfg)
+	if _, err := topics(t, cfg, client).Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{event.TopicAmazon: "LogAppendTime", event.TopicCalendar: "LogAppendTime", event.TopicState: "CreateTime", event.TopicCredit: "CreateTime"}
+	configs, err := kadm.NewClient(client).DescribeTopicConfigs(t.Context(), slices.Collect(maps.Keys(want))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for topic, by := range want {
+		c, err := configs.On(topic, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kv := range c.Configs {
+			if kv.Key == "message.timestamp.type" && kv.MaybeValue() != by {
+				t.Errorf("topic %q is dated by %s, want %s", topic, kv.MaybeValue(), by)
+			}
+		}
+		if !slices.ContainsFunc(c.Configs, func(kv kadm.Config) bool { return kv.Key == "message.timestamp.type" }) {
+			t.Errorf("topic %q does not say how it is dated", topic)
+		}
 	}
 }
 

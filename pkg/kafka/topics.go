@@ -153,6 +153,11 @@ func (t *Topics) create(ctx context.Context, w schemas.Topic) error {
 		"cleanup.policy": kadm.StringPtr(w.Cleanup),
 		"retention.ms":   kadm.StringPtr(strconv.FormatInt(retention, 10)),
 	}
+	if w.Copartitioned && len(w.Records) > 0 {
+		// The broker's clock tells what lies in the future: a producer whose clock
+		// is wrong is wrong in both of its times.
+		configs["message.timestamp.type"] = kadm.StringPtr("LogAppendTime")
+	}
 	if w.Cleanup == "compact" {
 		configs["segment.bytes"] = kadm.StringPtr(strconv.Itoa(segmentBytes))
 	}
