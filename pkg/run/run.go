@@ -14,8 +14,8 @@
 //     cancelled, Run waits until it has returned, then comes the one before. What
 //     depends on others is so gone before they are. [context.Cause] of a unit's
 //     context tells why.
-//   - A unit asked to stop may return nil or its context's error. Any other error
-//     is joined behind the first.
+//   - A unit asked to stop may return nil, its context's error or the cause of it.
+//     Any other error is joined behind the first.
 //   - All of stopping has Drain to finish. Then every unit left is cancelled at
 //     once, has one second more, and is named in the error if it still runs. Run
 //     returns regardless: its process is about to exit.
@@ -160,7 +160,7 @@ func (g *Group) stop(started []*running, why error) []error {
 		r.cancel(why)
 		select {
 		case <-r.done:
-			failures = append(failures, r.failure()...)
+			failures = append(failures, r.failure(why)...)
 		case <-deadline.C:
 			return append(failures, abandon(started[:i+1], why, drain)...)
 		}
@@ -168,9 +168,10 @@ func (g *Group) stop(started []*running, why error) []error {
 	return failures
 }
 
-// failure returns what a stopped unit has to report: at most one error.
-func (r *running) failure() []error {
-	if r.told || r.err == nil || errors.Is(r.err, context.Canceled) || errors.Is(r.err, ErrDone) {
+// failure returns what a unit that was stopped for a reason has to report: at
+// most one error.
+func (r *running) failure(why error) []error {
+	if r.told || r.err == nil || errors.Is(r.err, context.Canceled) || errors.Is(r.err, ErrDone) || why != nil && errors.Is(r.err, why) {
 		return nil
 	}
 	return []error{fmt.Errorf("stop %s: %w", r.Name, r.err)}
@@ -197,7 +198,7 @@ func abandon(units []*running, why error, drain time.Duration) []error {
 		}
 		select {
 		case <-r.done:
-			failures = append(failures, r.failure()...)
+			failures = append(failures, r.failure(why)...)
 		default:
 			left = append(left, r.Name)
 		}

@@ -156,6 +156,29 @@ func TestAUnitLearnsWhyItStops(t *testing.T) {
 	})
 }
 
+// What net/http returns when its context ends is the cause, and not the context's
+// error.
+func TestTheCauseIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		unit := run.Unit{Name: "migrate", Run: func(ctx context.Context) error {
+			<-ctx.Done()
+			return fmt.Errorf("apply a migration: %w", context.Cause(ctx))
+		}}
+		var g run.Group
+		g.Add(unit)
+		if err := g.Run(ctx); err != nil {
+			t.Errorf("the group was asked to stop, and got %v", err)
+		}
+		g = run.Group{}
+		g.Add(unit, after("server", time.Second, errDisk))
+		if err := g.Run(t.Context()); text(err) != "server: the disk is full" {
+			t.Errorf("a unit failed, and got %v", err)
+		}
+	})
+}
+
 func TestOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
