@@ -46,6 +46,10 @@ func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 	if err == nil {
 		return exitOK
 	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintf(stderr, "flywheel: stopped when asked to, before '%s' was done: run it again\n", cmd.CommandPath())
+		return exitFailed
+	}
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(stderr, "flywheel: %s\n", strings.TrimSuffix(line, "\n"))
 	}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -25,6 +27,20 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 	})
+}
+
+// Ctrl-C while a tool waits for a server is no riddle of contexts.
+func TestAToolThatIsStoppedSaysSo(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, args := range [][]string{{"topics", "check"}, {"brands", "list"}} {
+		var stdout, stderr strings.Builder
+		code := execute(ctx, append(args, "--kafka.brokers=127.0.0.1:1"), nil, &stdout, &stderr)
+		want := "flywheel: stopped when asked to, before 'flywheel " + strings.Join(args, " ") + "' was done: run it again\n"
+		if code != exitFailed || stderr.String() != want {
+			t.Errorf("%q: exit %d with %q, want %d with %q", args, code, stderr.String(), exitFailed, want)
+		}
+	}
 }
 
 // TestCommands holds every command to the same manners.
