@@ -55,6 +55,7 @@ type brand struct {
 	expired []*factHour // since Changes
 
 	touched, queued, restating, restored bool
+	forgetting                           bool // observations, once their slots are written
 	dirtySinceMs, refreshedMs            int64
 	bytes                                int64
 }

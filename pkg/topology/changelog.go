@@ -46,8 +46,9 @@ func (p *Partition) Changes(f func(key, value []byte)) {
 	p.touched = p.touched[:0]
 }
 
-// State hands out the whole state in the form of its changelog, each slot once
-// and in one order: two partitions in the same state give the same.
+// State hands out what memory holds in the form of the changelog, each slot once
+// and in one order: two partitions in the same state give the same. It does not
+// replace the changelog, which keeps more of the posts' observations.
 func (p *Partition) State(f func(key, value []byte)) {
 	p.settle()
 	l := changelog{f: f}
@@ -114,6 +115,12 @@ func (l *changelog) changes(b *brand) {
 		}
 	}
 	b.moved = b.moved[:0]
+	if b.forgetting {
+		for _, c := range b.contents {
+			c.forget()
+		}
+		b.forgetting = false
+	}
 	l.meta(b)
 }
 

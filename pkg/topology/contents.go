@@ -199,7 +199,8 @@ func (c *content) kept() int64 {
 	return slotOf(c.nodes[max(0, i-1)].atMs)
 }
 
-// forget drops from memory the observations before the kept slot.
+// forget drops from memory the observations before the kept slot. They must be
+// in the changelog.
 func (c *content) forget() {
 	first := c.kept()
 	i := slices.IndexFunc(c.nodes, func(n node) bool { return slotOf(n.atMs) >= first })
@@ -213,7 +214,6 @@ func (c *content) forget() {
 // Of the changelog the last slot before that moment stays: the gains behind it
 // begin with its last observation.
 func (b *brand) prune(c *content, beforeMs int64) {
-	c.forget()
 	c.gains.Drop(window.Floor(beforeMs, window.HourMs))
 	last := window.Floor(min(beforeMs, c.nodes[0].atMs), slotQuarters*window.QuarterMs) // it ends behind the moment
 	i, _ := slices.BinarySearch(c.slots, last)

@@ -231,6 +231,7 @@ func (p *Partition) sweep(b *brand, hour int64) {
 			b.changed = append(b.changed, id) // Changes sorts them
 		}
 	}
+	b.forgetting = true
 	for id, c := range b.contents {
 		b.prune(c, b.oldestQuarter*window.QuarterMs)
 		if c.nodes[len(c.nodes)-1].atMs < oldest*window.HourMs {

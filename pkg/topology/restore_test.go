@@ -116,3 +116,23 @@ func TestADamagedChangelogIsAnError(t *testing.T) {
 		})
 	}
 }
+
+// TestObservationsAreWrittenBeforeTheyAreForgotten lets ten days of a post pass in
+// one transaction.
+func TestObservationsAreWrittenBeforeTheyAreForgotten(t *testing.T) {
+	p, changes := newPartition(t), make(log)
+	for hour := range int64(10 * 24) {
+		p.Apply(statistics("c", hour, monday+(hour+1)*window.HourMs, monday, (hour+1)*100), taken)
+	}
+	p.Refresh(taken, all, func(any) {})
+	changes.take(p)
+	restored := newPartition(t)
+	changes.restore(t, restored)
+	restored.settle()
+	want, got := p.brands["acme"].contents["c"], restored.brands["acme"].contents["c"]
+	for hour := int64(monday / window.HourMs); hour < monday/window.HourMs+10*24; hour++ {
+		if w, g := want.gains.Get(hour), got.gains.Get(hour); w != g {
+			t.Fatalf("hour %d gained %d, restored %d", hour-monday/window.HourMs, w, g)
+		}
+	}
+}
