@@ -11,11 +11,20 @@ import (
 )
 
 func newLogger(cfg LogConfig, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.Level}
+	options := &slog.HandlerOptions{Level: cfg.Level, ReplaceAttr: readable}
 	if cfg.Format == FormatText || cfg.Format == FormatAuto && isTerminal(w) {
 		return slog.New(traced{slog.NewTextHandler(w, options)})
 	}
 	return slog.New(traced{slog.NewJSONHandler(w, options)})
+}
+
+// readable writes a duration as 1.5s, which JSON has as a number of nanoseconds
+// otherwise.
+func readable(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 func isTerminal(w io.Writer) bool {

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"flywheel/pkg/telemetry"
 
@@ -149,8 +150,8 @@ func TestRecords(t *testing.T) {
 		level  slog.Level
 		want   string
 	}{
-		"json when it is no terminal": {telemetry.FormatAuto, slog.LevelInfo, `"level":"INFO","msg":"connected","service.name":"flywheel-test","server.address":"a:1"}` + "\n"},
-		"text when asked for":         {telemetry.FormatText, slog.LevelInfo, "level=INFO msg=connected service.name=flywheel-test server.address=a:1\n"},
+		"json when it is no terminal": {telemetry.FormatAuto, slog.LevelInfo, `"level":"INFO","msg":"connected","service.name":"flywheel-test","server.address":"a:1","flywheel.pause":"1.5s"}` + "\n"},
+		"text when asked for":         {telemetry.FormatText, slog.LevelInfo, "level=INFO msg=connected service.name=flywheel-test server.address=a:1 flywheel.pause=1.5s\n"},
 		"nothing below the level":     {telemetry.FormatText, slog.LevelWarn, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -161,7 +162,7 @@ func TestRecords(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tel.Logger().Info("connected", "server.address", "a:1")
+			tel.Logger().Info("connected", "server.address", "a:1", "flywheel.pause", 1500*time.Millisecond)
 			if !strings.HasSuffix(logs.String(), tc.want) || (tc.want == "") != (logs.Len() == 0) {
 				t.Errorf("logged %q, want …%q", logs.String(), tc.want)
 			}
