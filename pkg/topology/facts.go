@@ -48,6 +48,20 @@ func (f *facts) add(id event.ID, src *source, hour int64) {
 	h.ids = append(h.ids, id)
 }
 
+// known says whether a fact was applied before. What could only come late now is
+// forgotten first, whenever it was looked for last.
+func (p *Partition) known(b *brand, id event.ID) bool {
+	if _, known := b.facts.ids[id]; !known {
+		return false
+	}
+	if gone := b.facts.expired(); len(gone) > 0 {
+		b.expired = append(b.expired, gone...)
+		p.touch(b)
+	}
+	_, known := b.facts.ids[id]
+	return known
+}
+
 // expired takes out the hours that no fact can come from any more.
 func (f *facts) expired() []*factHour {
 	var gone []*factHour

@@ -32,6 +32,9 @@ func (p *Partition) applySnapshot(b *brand, record event.Record, src *source, ta
 	h := record.Head()
 	key := event.NewID(record.Type().String(), "", h.Source, h.NaturalKey, 0)
 	old := b.snapshots[key]
+	if old != nil && old.expired(b.clockMs) {
+		old = nil // whenever it was looked for last what can be forgotten
+	}
 	if old != nil {
 		switch {
 		case h.Version == old.version:

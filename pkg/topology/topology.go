@@ -62,6 +62,11 @@ func (c Config) Validate() error {
 	if c.HistoryHours < correlate.SeasonalHoursMin || c.HistoryHours > correlate.HistoryHoursMax {
 		fail("history_hours: %d is not between %d and %d", c.HistoryHours, correlate.SeasonalHoursMin, correlate.HistoryHoursMax)
 	}
+	// A window that is restated rests on a history, and on another that ends three
+	// to four days before it.
+	if most := hoursKept - event.ShortWindowHours - 24 - c.RestateHours; c.HistoryHours > most {
+		fail("history_hours: %d is more than the %d that are kept behind what restate_hours %d restates", c.HistoryHours, most, c.RestateHours)
+	}
 	if c.CreditPosts < 0 || c.CreditPosts > creditPostsMax {
 		fail("credit_posts: %d is not between 0 and %d", c.CreditPosts, creditPostsMax)
 	}
@@ -165,7 +170,7 @@ func (p *Partition) Apply(record event.Record, takenMs int64) Outcome {
 	outcome := Applied
 	switch record.Type().Info().Mode {
 	case event.Fact:
-		if _, seen := b.facts.ids[h.EventID]; seen {
+		if p.known(b, h.EventID) {
 			return Duplicate
 		}
 		src = b.accept(h, src, takenMs)

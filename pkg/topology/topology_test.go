@@ -521,6 +521,43 @@ func TestRecomputingSeesWhatWasApplied(t *testing.T) {
 	}
 }
 
+// TestForgettingDoesNotDependOnRefreshing moves entities and facts by more than
+// their horizon, with and without a look before at what can be forgotten.
+func TestForgettingDoesNotDependOnRefreshing(t *testing.T) {
+	const later = monday + 80*window.HourMs
+	for name, tc := range map[string]struct {
+		first, again event.Record
+		want         Outcome
+	}{
+		"an order of another time is another order": {order("a", 1, monday, 1000, 0, event.OrderStatusPlaced), order("a", 1, later, 1000, 0, event.OrderStatusPlaced), Applied},
+		"a fact of another time is another fact":    {review("a", monday), review("a", later), Applied},
+		"within the horizon the order is the same":  {order("a", 1, monday+20*window.HourMs, 1000, 0, event.OrderStatusPlaced), order("a", 1, later, 1000, 0, event.OrderStatusPlaced), Duplicate},
+		"within the horizon the fact is the same":   {review("a", monday+20*window.HourMs), review("a", later), Duplicate},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var revenue [2]int64
+			for i, refresh := range []bool{false, true} {
+				p := newPartition(t)
+				p.Apply(tc.first, taken)
+				for hour := range int64(80) {
+					p.Apply(review(fmt.Sprint(hour), monday+hour*window.HourMs), taken)
+					p.Apply(order(fmt.Sprint(hour), 1, monday+hour*window.HourMs, 10, 0, event.OrderStatusPlaced), taken)
+				}
+				if refresh {
+					p.Refresh(taken, all, func(any) {})
+				}
+				if got := p.Apply(tc.again, taken); got != tc.want {
+					t.Errorf("refreshed before %t: it is %v, want %v", refresh, got, tc.want)
+				}
+				revenue[i] = p.brands["acme"].find(event.BrandedRevenue, code("USD")).hours.Sum(window.Before, window.After)
+			}
+			if revenue[0] != revenue[1] {
+				t.Errorf("the revenue is %d, and %d where it was refreshed before", revenue[0], revenue[1])
+			}
+		})
+	}
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*Config)
@@ -529,6 +566,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"an interval below nothing":           {func(c *Config) { c.RefreshInterval = -1 }, "refresh_interval"},
 		"restating less than what is late":    {func(c *Config) { c.RestateHours = 71 }, "restate_hours"},
 		"a history without a season":          {func(c *Config) { c.HistoryHours = 100 }, "history_hours"},
+		"more history than is kept":           {func(c *Config) { c.HistoryHours, c.RestateHours = 50*24, 28*24 }, "restate_hours 672"},
 		"a negative number of credited posts": {func(c *Config) { c.CreditPosts = -1 }, "credit_posts"},
 	} {
 		t.Run(name, func(t *testing.T) {
