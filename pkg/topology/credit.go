@@ -194,33 +194,24 @@ func quarterSum(ser *series, fromMs, toMs int64) int64 {
 }
 
 // multiply fills in the multiplier over the window that ends at untilMs: the
-// revenue credited to force 1 over the direct revenue. Its interval is what the
-// ends of the effect's nominal interval give; the other forces stay at their
-// estimates.
+// revenue credited to force 1 over the direct revenue. Its interval is in
+// proportion that of the effect: the shares themselves saturate, and would make
+// it look more certain than the effect is.
 func (p *Partition) multiply(b *brand, ser, gmv *series, untilMs int64, claims []claim, out *event.Credit) {
 	fromMs := untilMs - event.ShortWindowHours*window.HourMs
 	direct := quarterSum(gmv, fromMs, untilMs)
 	if direct <= 0 || !slices.ContainsFunc(claims, func(c claim) bool { return c.force == spikeForce }) {
 		return
 	}
-	for _, side := range [...]struct {
-		to   *float64
-		beta func(claim) float64
-	}{
-		{&out.Multiplier, func(c claim) float64 { return c.Beta }},
-		{&out.MultiplierLow, func(c claim) float64 { return c.Low }},
-		{&out.MultiplierHigh, func(c claim) float64 { return c.High }},
-	} {
-		a := p.attribute(b, ser, fromMs, untilMs, claims, func(c claim) float64 {
-			if c.force == spikeForce {
-				return side.beta(c)
-			}
-			return c.Beta
-		}, false)
-		for i, credit := range a.Credits {
-			if p.work.credit.labels[i].force == spikeForce {
-				*side.to += float64(credit) / float64(direct)
-			}
+	a := p.attribute(b, ser, fromMs, untilMs, claims, func(c claim) float64 { return c.Beta }, false)
+	for i, credit := range a.Credits {
+		if p.work.credit.labels[i].force == spikeForce {
+			out.Multiplier += float64(credit) / float64(direct)
+		}
+	}
+	for _, c := range claims {
+		if c.force == spikeForce {
+			out.MultiplierLow, out.MultiplierHigh = out.Multiplier*c.Low/c.Beta, out.Multiplier*c.High/c.Beta
 		}
 	}
 }

@@ -114,7 +114,8 @@ func grow[T any](buf *[]T, n int) []T {
 // nothing is searched in the window itself; without evidence the window is
 // searched. The one up to its end gives the kernel of the effect, and is evidence
 // of its own: three days alone rarely are. Of the two probabilities twice the
-// smaller one counts (Bonferroni).
+// smaller one counts (Bonferroni). Where only the second search has evidence, its
+// kernel describes the window, but does not judge it.
 func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(any)) {
 	f := &p.plan.forces[i]
 	w := &p.work
@@ -155,9 +156,13 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 		evidence = p.choose(b, &state.evidence, stimulus, response, day, live)
 	}
 	lags := f.WindowHours * 60 / f.StepMinutes()
+	known := prior // the kernel the window is described by
+	if !proves(prior) && proves(evidence) {
+		known = evidence
+	}
 	in := correlate.Input{
 		StepMinutes: f.StepMinutes(), Stride: 1, X: grow(&w.x, 2*lags), ExpectedX: grow(&w.ex, 2*lags),
-		Given: prior.Verdict == correlate.Significant, Kernel: prior.Kernel.Rescale(60, f.StepMinutes()),
+		Given: proves(known), Kernel: known.Kernel.Rescale(60, f.StepMinutes()),
 	}
 	if step < window.HourMs && response.signal.Info().Grain != event.QuarterHour {
 		in.Stride = int(window.HourMs / step)
@@ -179,14 +184,18 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 
 	res := correlate.Profile(&in, &w.scratch)
 	out.LagProfile = res.Lags
-	if res.BestLag >= 0 {
-		out.BestLagMinutes, out.BestLagCorrelation = int32(res.BestLag*f.StepMinutes()), res.BestCorrelation
+	if lag, r := best(&res, in.Given); lag >= 0 {
+		out.BestLagMinutes, out.BestLagCorrelation = int32(lag*f.StepMinutes()), r
 	}
 	out.DelayMinutes, out.HalfLifeMinutes = int32(res.Kernel.Delay*f.StepMinutes()), int32(res.Kernel.HalfLife*f.StepMinutes())
 	out.DecayedCorrelation, out.EffectiveN, out.PValue = res.Decayed, res.EffectiveN, res.P
 	out.Verdict, out.Reason = event.Verdict(res.Verdict.String()), res.Reason.String()
 	if evidence.Verdict != correlate.Insufficient {
-		out.PValue = min(1, 2*min(res.P, evidence.P))
+		own := res.P
+		if known == evidence && known != prior { // a kernel that has seen the window does not judge it
+			own = 1
+		}
+		out.PValue = min(1, 2*min(own, evidence.P))
 		switch {
 		case out.PValue <= correlate.Alpha:
 			out.Verdict, out.Reason = event.VerdictSignificant, ""
@@ -206,6 +215,22 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 		out.Effect, out.EffectLow, out.EffectHigh = e.Beta, e.Low, e.High
 	}
 	emit(&out)
+}
+
+// best returns the lag with the highest correlation, −1 for none. With a kernel
+// that is known it is looked for up to three half-lives behind the delay, where
+// seven eighths of its weight lie: a peak further out belongs to another post.
+func best(res *correlate.Result, known bool) (lag int, r float64) {
+	if !known {
+		return res.BestLag, res.BestCorrelation
+	}
+	lag = -1
+	for i, v := range res.Lags[:min(len(res.Lags), res.Kernel.Delay+3*max(1, res.Kernel.HalfLife)+1)] {
+		if float64(v) > r {
+			lag, r = i, float64(v)
+		}
+	}
+	return lag, r
 }
 
 // proves says whether a search is evidence by itself.
