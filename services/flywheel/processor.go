@@ -1,9 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
-
 	"flywheel/pkg/codec"
 	"flywheel/pkg/run"
 	"flywheel/pkg/telemetry"
@@ -31,14 +28,7 @@ func newProcessor(env *environment) *cobra.Command {
 				if err != nil {
 					return nil, usageError{err}
 				}
-				t.AddCheck("processor", func(context.Context) error {
-					select {
-					case <-p.Ready():
-						return nil
-					default:
-						return errors.New("the processor has not restored its partitions yet")
-					}
-				})
+				t.AddCheck("processor", p.Check)
 				return []run.Unit{{Name: "processor", Run: p.Run, Ready: p.Ready()}}, nil
 			})
 		},

@@ -23,11 +23,11 @@ type metrics struct {
 	brands      metric.Int64Gauge
 	stateBytes  metric.Int64Gauge
 	dirty       metric.Int64Gauge
-	stalenessS  metric.Float64Gauge
+	lag         metric.Int64Gauge
 	evaluations metric.Int64Counter
 }
 
-func newMetrics(provider metric.MeterProvider) (*metrics, error) {
+func newMetrics(provider metric.MeterProvider, staleness func() time.Duration) (*metrics, error) {
 	meter := provider.Meter("flywheel/services/processor")
 	var (
 		m    metrics
@@ -61,8 +61,13 @@ func newMetrics(provider metric.MeterProvider) (*metrics, error) {
 	gauge(&m.brands, "flywheel.processor.brands", "{brand}", "Brands in memory.")
 	gauge(&m.stateBytes, "flywheel.processor.state.size", "By", "Estimated memory of the state.")
 	gauge(&m.dirty, "flywheel.processor.brands.dirty", "{brand}", "Brands with input that no result shows yet.")
-	m.stalenessS, err = meter.Float64Gauge("flywheel.processor.staleness", metric.WithUnit("s"),
-		metric.WithDescription("Age of the oldest input that no result shows yet."))
+	gauge(&m.lag, "flywheel.processor.lag", "{record}", "Input records in Kafka that are not committed yet, as of the last commit.")
+	_, err = meter.Float64ObservableGauge("flywheel.processor.staleness", metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest input that no result shows yet."),
+		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+			o.Observe(staleness().Seconds())
+			return nil
+		}))
 	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, fmt.Errorf("create the processor's instruments: %w", err)
 	}
@@ -97,8 +102,11 @@ func (m *metrics) count(ctx context.Context, counts tally) {
 func (m *metrics) committed(ctx context.Context, t *transaction, took time.Duration) {
 	m.commitS.Record(ctx, took.Seconds())
 	m.commitN.Record(ctx, int64(t.records))
-	var brands, bytes, dirty, staleMs int64
+	var brands, bytes, dirty, staleMs, lag int64
 	for _, w := range t.workers {
+		for _, n := range w.behind {
+			lag += n
+		}
 		s := w.state.Stats()
 		brands += int64(s.Brands)
 		bytes += s.Bytes
@@ -108,5 +116,6 @@ func (m *metrics) committed(ctx context.Context, t *transaction, took time.Durat
 	m.brands.Record(ctx, brands)
 	m.stateBytes.Record(ctx, bytes)
 	m.dirty.Record(ctx, dirty)
-	m.stalenessS.Record(ctx, float64(staleMs)/1000)
+	m.lag.Record(ctx, lag)
+	t.aged(staleMs)
 }

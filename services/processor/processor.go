@@ -40,6 +40,11 @@ type Processor struct {
 	ready     chan struct{}
 	readyOnce sync.Once
 
+	troubleMu    sync.Mutex
+	trouble      error     // why nothing is committed at the moment
+	troubleSince time.Time // when that began
+	staleMs      int64     // as of the last commit
+
 	// workers outlive a session: a partition that comes back unchanged is not
 	// restored again. Only the session that runs touches them.
 	workers map[int32]*worker
@@ -87,10 +92,51 @@ func New(cfg Config, kafkaConfig kafka.Config, registry codec.Registry,
 			p.inputs = append(p.inputs, t.Name)
 		}
 	}
-	if p.metrics, err = newMetrics(meters); err != nil {
+	if p.metrics, err = newMetrics(meters, p.staleness); err != nil {
 		return nil, err
 	}
 	return p, nil
+}
+
+// Check returns why the processor makes no progress at the moment, and nil when
+// it does: a condition of readiness.
+func (p *Processor) Check(context.Context) error {
+	select {
+	case <-p.ready:
+	default:
+		return errors.New("the processor has not restored its partitions yet")
+	}
+	p.troubleMu.Lock()
+	defer p.troubleMu.Unlock()
+	return p.trouble
+}
+
+// report notes what keeps the processor from committing; nil when nothing does.
+func (p *Processor) report(trouble error) {
+	p.troubleMu.Lock()
+	defer p.troubleMu.Unlock()
+	if trouble != nil && p.trouble == nil {
+		p.troubleSince = time.Now()
+	}
+	p.trouble = trouble
+}
+
+// aged notes the age of the oldest input that no result shows, after a commit.
+func (p *Processor) aged(staleMs int64) {
+	p.troubleMu.Lock()
+	defer p.troubleMu.Unlock()
+	p.staleMs = staleMs
+}
+
+// staleness returns the age of the oldest input that no result shows.
+func (p *Processor) staleness() time.Duration {
+	p.troubleMu.Lock()
+	defer p.troubleMu.Unlock()
+	age := time.Duration(p.staleMs) * time.Millisecond
+	if p.trouble != nil {
+		age += time.Since(p.troubleSince)
+	}
+	return age
 }
 
 // Ready is closed once the processor has its partitions restored for the first
@@ -137,6 +183,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		if s.commits > 0 {
 			pause = pauseMin
 		}
+		p.report(err)
 		p.metrics.restarted(ctx)
 		p.logger.WarnContext(ctx, "starting over from the last commit; nothing is lost or applied twice",
 			slog.Any("error.message", err), slog.Duration("flywheel.pause", pause))

@@ -629,6 +629,36 @@ func TestMembersShareAndHandOverPartitions(t *testing.T) {
 	w.exact()
 }
 
+// TestAnotherChangelogIsNoticed wipes the state under a processor that runs on.
+func TestAnotherChangelogIsNoticed(t *testing.T) {
+	w := newWorld(t)
+	m := w.start(nil)
+	w.load(200)
+	w.drained()
+	admin := kadm.NewClient(w.client)
+	if _, err := admin.DeleteTopics(t.Context(), event.TopicState); err != nil {
+		t.Fatal(err)
+	}
+	topics, err := kafka.NewTopics(w.kafka, w.connect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := topics.Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.client = w.connect()
+	w.sent = nil                                                   // what was before is gone
+	w.fault(kmsg.EndTxn, 1, func(req kmsg.Request) kmsg.Response { // a new session must look
+		resp := req.ResponseKind().(*kmsg.EndTxnResponse)
+		resp.ErrorCode = kerr.TransactionAbortable.Code
+		return resp
+	})
+	w.load(60)
+	w.drained()
+	w.exact()
+	w.end(m)
+}
+
 func TestASecondProcessorOfTheSameNameIsNamed(t *testing.T) {
 	w := newWorld(t)
 	one := w.start(nil)
@@ -702,12 +732,15 @@ func TestAnUnreachableRegistryDelaysAndLosesNothing(t *testing.T) {
 	go func() { m.done <- p.Run(ctx) }()
 	w.load(50)
 	<-p.Ready()
-	time.Sleep(150 * time.Millisecond) // time to do it wrong
+	w.eventually("the processor says that it makes no progress", func() bool { return p.Check(t.Context()) != nil })
 	if _, committed := w.offsets(); committed != 0 {
 		t.Errorf("%d records were passed over while they could not be read", committed)
 	}
 	registry.down.Store(false)
 	w.drained()
+	if err := p.Check(t.Context()); err != nil {
+		t.Errorf("the processor is not ready although it commits again: %v", err)
+	}
 	w.exact()
 	if letters := w.letters(); len(letters) > 0 {
 		t.Errorf("records were refused for the registry's fault: %v", letters)

@@ -48,6 +48,9 @@ func (s *session) restore(ctx context.Context, partitions []int32) error {
 			if kept[p], err = span(p, w.next); err != nil {
 				return err
 			}
+			if kept[p].end < w.next { // it is another changelog by now
+				w.touched = true
+			}
 		}
 	}
 	if err := s.read(ctx, kept, func(p int32, _ []*kgo.Record) error {
@@ -97,6 +100,7 @@ const progressInterval = 5 * time.Second
 // parallel, until each has reached its end. Control records are read as well:
 // with them alone at the end, it would never come.
 func (s *session) read(ctx context.Context, spans map[int32]changes, apply func(p int32, records []*kgo.Record) error) error {
+	spans = maps.Clone(spans)
 	maps.DeleteFunc(spans, func(_ int32, c changes) bool { return c.from >= c.end })
 	if len(spans) == 0 {
 		return nil

@@ -32,7 +32,8 @@ type session struct {
 	txn     *kgo.GroupTransactSession
 	begun   chan struct{} // closed when txn is set: franz-go calls back before it returns it
 	pace    pace
-	commits int         // transactions committed
+	commits int // transactions committed
+	bornAt  time.Time
 	dirty   atomic.Bool // results may be due without any input
 
 	mu         sync.Mutex // held by a transaction and by assigned
@@ -94,13 +95,21 @@ func (s *session) run(ctx context.Context) error {
 	if _, _, err := s.txn.Client().ProducerID(wait); err != nil {
 		return fmt.Errorf("begin as transactional producer: %w", err)
 	}
+	s.bornAt = time.Now()
 	for ctx.Err() == nil {
 		if err := s.cycle(ctx); err != nil {
 			return err
 		}
+		if time.Since(s.bornAt) > steady {
+			s.report(nil)
+		}
 	}
 	return nil
 }
+
+// steady is how long a session must last to count as progress without input to
+// commit.
+const steady = 5 * time.Second
 
 // fail ends the session with what another goroutine ran into.
 func (s *session) fail(err error) {

@@ -210,6 +210,9 @@ func (t *transaction) commit() error {
 		return err
 	}
 	t.commits++
+	if t.records > 0 {
+		t.report(nil)
+	}
 	t.settleWorkers()
 	t.metrics.committed(t.ctx, t, time.Since(ending))
 	return nil

@@ -23,9 +23,10 @@ type worker struct {
 	decoder   *codec.Decoder
 	arena     arena
 
-	next    int64        // offset in the changelog behind what the state contains
-	written atomic.Int64 // offset behind the last change produced
-	touched bool         // the state may be ahead of what is committed
+	next    int64            // offset in the changelog behind what the state contains
+	written atomic.Int64     // offset behind the last change produced
+	touched bool             // the state may be ahead of what is committed
+	behind  map[string]int64 // records left in Kafka, by topic
 }
 
 func newWorker(partition int32, cfg topology.Config, registry codec.Registry) (*worker, error) {
@@ -37,7 +38,7 @@ func newWorker(partition int32, cfg topology.Config, registry codec.Registry) (*
 	if err != nil {
 		return nil, fmt.Errorf("create the decoder of partition %d: %w", partition, err)
 	}
-	return &worker{partition: partition, state: state, decoder: decoder}, nil
+	return &worker{partition: partition, state: state, decoder: decoder, behind: make(map[string]int64)}, nil
 }
 
 // restore applies records of the changelog.
@@ -62,6 +63,9 @@ func (w *worker) process(t *transaction, topics []kgo.FetchTopicPartition) error
 				return err
 			}
 			counts.add(r.Topic, reason)
+		}
+		if n := len(topic.Records); n > 0 {
+			w.behind[topic.Topic] = max(0, topic.HighWatermark-topic.Records[n-1].Offset-1)
 		}
 	}
 	return nil
