@@ -40,8 +40,11 @@ func (p *Partition) Changes(f func(key, value []byte)) {
 	p.settle()
 	l := changelog{f: f}
 	for _, b := range p.touched {
+		forgot := b.forgetting
 		l.changes(b)
-		b.touched = false
+		if b.touched = false; forgot {
+			p.measure(b)
+		}
 	}
 	p.touched = p.touched[:0]
 }
