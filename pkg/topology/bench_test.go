@@ -129,6 +129,7 @@ func BenchmarkBrandMemory(b *testing.B) {
 			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(len(brands)), "B/brand")
 			b.ReportMetric(float64(brands[0].Stats().Bytes), "estimate-B/brand")
 			runtime.KeepAlive(brands)
+			runtime.KeepAlive(events)
 		})
 	}
 }

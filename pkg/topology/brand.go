@@ -187,7 +187,7 @@ func (b *brand) source(name string) *source {
 	return nil
 }
 
-// otherSources stands for the sources beyond sourcesMax; its place is the last.
+// otherSources stands for the sources beyond sourcesMax.
 const otherSources = "(other sources)"
 
 // accept moves the clocks to an event that is applied, and returns its source.

@@ -85,7 +85,9 @@ func (p *Partition) applyCounter(b *brand, h *event.Header, src *source, takenMs
 	if i == 0 && c.pruned && !replace {
 		return Superseded // before all that is known of it
 	}
-	b.accept(h, src, takenMs)
+	if src = b.accept(h, src, takenMs); src.name < c.src.name { // the same in any order
+		c.src = src
+	}
 	p.insert(b, c, i, n, obs.SinceMs, replace)
 	return Applied
 }

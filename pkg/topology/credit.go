@@ -127,19 +127,26 @@ func (p *Partition) claims(b *brand, revenue event.Signal) {
 		if f.Revenue != revenue {
 			continue
 		}
-		stimulus, response := p.seen(b, f.Stimuli, day), p.seen(b, f.Responses, day)
-		if stimulus == nil || response == nil {
+		basis := p.basis(b, i)
+		if !proves(basis.Choice) {
 			continue
 		}
-		cache := b.forces[i].state()
-		basis := p.choose(b, &cache.basis, stimulus, response, day, true)
-		if !proves(basis) {
-			continue
-		}
-		if e := p.effect(b, &cache.revenue, stimulus, money, basis.Kernel, day*window.DayMs, true); e.Beta > 0 {
-			claims = append(claims, claim{i, stimulus, response, basis.Kernel, e.Placebo(basis)})
+		if e := p.effect(b, &b.forces[i].state().revenue, basis.from, money, basis.Kernel, day*window.DayMs, true); e.Beta > 0 {
+			claims = append(claims, claim{i, basis.from, basis.to, basis.Kernel, e.Placebo(basis.Choice)})
 		}
 	}
+}
+
+// basis returns what the history up to the UTC day of the brand's clock shows of
+// a force.
+func (p *Partition) basis(b *brand, i int) choice {
+	f := &p.plan.forces[i]
+	day := window.Floor(b.clockMs, window.DayMs)
+	stimulus, response := p.seen(b, f.Stimuli, day), p.seen(b, f.Responses, day)
+	if stimulus == nil || response == nil {
+		return choice{}
+	}
+	return choice{from: stimulus, to: response, Choice: p.choose(b, &b.forces[i].state().basis, stimulus, response, day, true)}
 }
 
 // seen returns the first of some signals that the history up to a UTC day holds.

@@ -32,7 +32,7 @@ func compareFactHours(a, b *factHour) int {
 	return cmp.Or(cmp.Compare(a.src.name, b.src.name), cmp.Compare(a.hour, b.hour))
 }
 
-// hour returns the ids of a source and hour.
+// at returns the ids of a source and hour.
 func (f *facts) at(src *source, hour int64) *factHour {
 	want := &factHour{src: src, hour: hour}
 	i, found := slices.BinarySearchFunc(f.hours, want, compareFactHours)

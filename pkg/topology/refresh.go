@@ -80,9 +80,11 @@ func (p *Partition) refreshPast(budget Budget, emit func(any)) (spent Budget) {
 		if spent >= budget {
 			break
 		}
-		spent += p.restate(b, budget-spent, emit)
-		if b.due() {
-			break
+		if !b.entry.retired {
+			spent += p.restate(b, budget-spent, emit)
+			if b.due() {
+				break
+			}
 		}
 		b.restating = false
 		p.tidy(b)

@@ -86,7 +86,7 @@ func (p *Partition) publishSpike(b *brand, f *event.Force, e *spike.Episode, res
 		Revision:       b.revision, Tier: p.tier(b, f, response, e.End*width), Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
 	}
 	out.LeadingContentID, out.LeadingViews = b.leading(
-		window.Floor(e.Evidence.From*width, window.HourMs), window.Floor(e.Peak*width, window.HourMs), b.forces[spikeForce].state().evidence.Choice)
+		window.Floor(e.Evidence.From*width, window.HourMs), window.Floor(e.Peak*width, window.HourMs), p.basis(b, spikeForce).Choice)
 	emit(&out)
 }
 

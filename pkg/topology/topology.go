@@ -149,7 +149,9 @@ func (o Outcome) String() string {
 // nothing of the record's memory.
 //
 // An event more than event.LatenessHours behind the newest of its source is
-// Late; a report has its period in addition, since its time is its start.
+// Late; a report has its period in addition, since its time is its start. So is
+// one that is more than 63 days behind the brand's newest event, whatever its
+// source: no bucket is kept for it.
 func (p *Partition) Apply(record event.Record, takenMs int64) Outcome {
 	p.settle()
 	p.work.forget()
@@ -167,6 +169,9 @@ func (p *Partition) Apply(record event.Record, takenMs int64) Outcome {
 		return Late
 	}
 	p.contributions = record.Contribute(p.contributions[:0])
+	if len(p.contributions) > 0 && h.OccurredAtMs < b.clockMs-hoursKept*window.HourMs {
+		return Late // no bucket would hold it
+	}
 	outcome := Applied
 	switch record.Type().Info().Mode {
 	case event.Fact:

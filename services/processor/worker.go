@@ -131,7 +131,7 @@ func (w *worker) apply(t *transaction, r *kgo.Record) (event.Reason, error) {
 		refused.detail = fmt.Sprintf("the %s of brand %q was applied before: nothing is to be done", refused.record, brandID)
 	case topology.Late:
 		refused.reason = event.ReasonLate
-		refused.detail = fmt.Sprintf("the %s of brand %q is more than %d h behind its source %q: it counts in the raw tables only; restate the period by a batch recomputation", refused.record, brandID, event.LatenessHours, refused.head.Source)
+		refused.detail = fmt.Sprintf("the %s of brand %q comes too late to be applied: more than %d h (a report: and its period) behind its source %q, or further behind the brand than hours are kept: it counts in the raw tables only; restate the period by a batch recomputation", refused.record, brandID, event.LatenessHours, refused.head.Source)
 	case topology.Future:
 		refused.reason = event.ReasonFuture
 		refused.detail = fmt.Sprintf("the %s of brand %q says it happened at %s, after Kafka took it at %s: correct the clock of source %q and send it again", refused.record, brandID,
