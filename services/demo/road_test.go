@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"math/big"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -411,7 +413,8 @@ func (r *road) recompute() {
 		return nil
 	})
 
-	windows, days, final := 0, 0, 0
+	windows, days, final, byHand := 0, 0, 0, 0
+	plain := buckets(events)
 	reach := int64(topology.DefaultConfig().RestateHours) * 3_600_000
 	r.query(`SELECT brand_id, force, toUnixTimestamp64Milli(window_end), stimulus_signal, response_signal, stimulus_total, response_total, lag_profile,
 		best_lag_minutes, delay_minutes, half_life_minutes, decayed_correlation, p_value, verdict, effect, effect_low, effect_high FROM correlation FINAL`, func(rows driver.Rows) error {
@@ -433,6 +436,21 @@ func (r *road) recompute() {
 			}
 		})
 		windows++
+		hours := int64(event.Forces()[got.Force-1].WindowHours)
+		views, searches := plain[got.BrandID].sums(got.WindowEndMs-hours*3_600_000, got.WindowEndMs)
+		for _, side := range []struct {
+			signal      string
+			total, want int64
+		}{
+			{got.StimulusSignal, got.StimulusTotal, views}, {got.ResponseSignal, got.ResponseTotal, searches},
+		} {
+			if side.signal != event.TikTokViews.String() && side.signal != event.BrandedSearches.String() {
+				continue
+			}
+			if byHand++; side.total != side.want {
+				r.Errorf("%s, force %d, window to %d: %d of %s, by hand %d", got.BrandID, got.Force, got.WindowEndMs, side.total, side.signal, side.want)
+			}
+		}
 		if len(got.LagProfile) == 0 && len(want.LagProfile) == 0 {
 			got.LagProfile, want.LagProfile = nil, nil
 		}
@@ -486,10 +504,82 @@ func (r *road) recompute() {
 		}
 		return nil
 	})
-	r.Logf("%d events give again %d windows and %d days; %d final ones differ", len(events), windows, days, final)
-	if windows < 500 || days < 20 || final > (windows+days)/100 {
+	r.Logf("%d events give again %d windows, %d totals of them summed by hand, and %d days; %d final ones differ", len(events), windows, byHand, days, final)
+	if windows < 500 || byHand < 100 || days < 20 || final > (windows+days)/100 {
 		r.Errorf("of %d windows and %d days %d differ: that is no test", windows, days, final)
 	}
+}
+
+// plainBuckets is one brand's views and branded searches by quarter-hour, got from
+// the records by the definitions alone.
+type plainBuckets struct{ views, searches map[int64]int64 }
+
+const quarterMs = 15 * 60_000
+
+func (p *plainBuckets) sums(fromMs, toMs int64) (views, searches int64) {
+	for q := fromMs / quarterMs; q < toMs/quarterMs; q++ {
+		views += p.views[q]
+		searches += p.searches[q]
+	}
+	return views, searches
+}
+
+// buckets counts without any of the pipeline's code: of a report the highest
+// version, of a post's observations the newest of each quarter-hour, with views
+// linear between them from the publication on, each end of a quarter-hour
+// rounded down.
+func buckets(events []event.Record) map[string]*plainBuckets {
+	out := make(map[string]*plainBuckets)
+	reports := make(map[[2]string]*event.AmazonSearchReport)
+	posts := make(map[[2]string]map[int64]*event.TikTokContentStatistics)
+	for _, e := range events {
+		brand := e.Head().BrandID
+		if out[brand] == nil {
+			out[brand] = &plainBuckets{make(map[int64]int64), make(map[int64]int64)}
+		}
+		switch e := e.(type) {
+		case *event.AmazonSearchReport:
+			key := [2]string{brand, e.Source + " " + e.NaturalKey}
+			if old := reports[key]; e.Branded && e.PeriodMinutes == 15 && (old == nil || old.Version < e.Version) {
+				reports[key] = e
+			}
+		case *event.TikTokContentStatistics:
+			key, q := [2]string{brand, e.ContentID}, e.OccurredAtMs/quarterMs
+			if posts[key] == nil {
+				posts[key] = make(map[int64]*event.TikTokContentStatistics)
+			}
+			if old := posts[key][q]; old == nil || old.OccurredAtMs < e.OccurredAtMs || old.OccurredAtMs == e.OccurredAtMs && old.Version < e.Version {
+				posts[key][q] = e
+			}
+		}
+	}
+	for key, r := range reports {
+		out[key[0]].searches[r.OccurredAtMs/quarterMs] += r.Volume
+	}
+	for key, byQuarter := range posts {
+		at, count := int64(-1), int64(0)
+		for _, q := range slices.Sorted(maps.Keys(byQuarter)) {
+			o := byQuarter[q]
+			if at < 0 {
+				at = min(o.PublishedAtMs, o.OccurredAtMs)
+			}
+			between := func(ms int64) int64 { // floor(count + (views − count)·(ms − at)/(occurred − at))
+				if ms >= o.OccurredAtMs {
+					return o.Views
+				}
+				rise := new(big.Int).Mul(big.NewInt(o.Views-count), big.NewInt(max(0, ms-at)))
+				return count + rise.Div(rise, big.NewInt(o.OccurredAtMs-at)).Int64()
+			}
+			before := count
+			for b := at / quarterMs; b*quarterMs < o.OccurredAtMs || b == at/quarterMs; b++ {
+				after := between((b + 1) * quarterMs)
+				out[key[0]].views[b] += after - before
+				before = after
+			}
+			at, count = o.OccurredAtMs, o.Views
+		}
+	}
+	return out
 }
 
 func (r *road) query(sql string, row func(driver.Rows) error) {
