@@ -1,5 +1,7 @@
 package event
 
+import "fmt"
+
 // Brand is a brand: names, zone, currency, holidays and accounts; published to the compacted topic
 // flywheel.brand.
 type Brand struct {
@@ -39,4 +41,50 @@ type Account struct {
 	Node NodeName `avro:"node"`
 	// The platform's id of the account.
 	AccountID string `avro:"account_id"`
+}
+
+// Bounds of a brand's entry.
+const (
+	variantsMax      = 1000
+	offsetsMax       = 1000
+	holidaysMax      = 10_000
+	accountsMax      = 10_000
+	offsetMinutesMax = 18 * 60 // no zone is further from UTC
+)
+
+// Validate reports the first field whose value is out of bounds.
+func (b *Brand) Validate() error {
+	var c check
+	c.id("brand_id", b.BrandID)
+	if b.Version < 0 {
+		c.fail("version", b.Version, "0 or more")
+	}
+	c.text("name", b.Name)
+	c.text("time_zone", b.TimeZone)
+	c.currency(b.Currency)
+	for _, l := range []struct {
+		field   string
+		n, most int
+	}{
+		{"variants", len(b.Variants), variantsMax},
+		{"utc_offsets", len(b.UTCOffsets), offsetsMax},
+		{"holidays", len(b.Holidays), holidaysMax},
+		{"accounts", len(b.Accounts), accountsMax},
+	} {
+		if l.n > l.most {
+			c.fail(l.field, fmt.Sprintf("%d entries long", l.n), fmt.Sprintf("at most %d", l.most))
+		}
+	}
+	for _, v := range b.Variants {
+		c.text("variants", v)
+	}
+	for _, o := range b.UTCOffsets {
+		if o.OffsetMinutes < -offsetMinutesMax || o.OffsetMinutes > offsetMinutesMax {
+			c.fail("utc_offsets", o.OffsetMinutes, fmt.Sprintf("minutes within ±%d", offsetMinutesMax))
+		}
+	}
+	for _, a := range b.Accounts {
+		c.id("accounts", a.AccountID)
+	}
+	return c.err
 }

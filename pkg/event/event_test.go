@@ -257,3 +257,41 @@ func TestValuesOnTheBoundsAreTaken(t *testing.T) {
 		}
 	}
 }
+
+func TestBrandsAreBounded(t *testing.T) {
+	good := func() *Brand {
+		return &Brand{
+			BrandID: "acme", Version: 1, Name: "Acme", Variants: []string{"acme"}, TimeZone: "Europe/Berlin",
+			UTCOffsets: []UTCOffset{{OffsetMinutes: 60}}, Currency: "EUR", Holidays: []int32{20_000}, Accounts: []Account{{NodeAmazon, "A1"}},
+		}
+	}
+	if err := good().Validate(); err != nil {
+		t.Errorf("a good entry is refused: %v", err)
+	}
+	for name, tc := range map[string]struct {
+		field  string
+		change func(*Brand)
+	}{
+		"it has no id":                     {"brand_id", func(b *Brand) { b.BrandID = "" }},
+		"its version is negative":          {"version", func(b *Brand) { b.Version = -1 }},
+		"its name is too long":             {"name", func(b *Brand) { b.Name = strings.Repeat("x", TextBytesMax+1) }},
+		"its zone is too long":             {"time_zone", func(b *Brand) { b.TimeZone = strings.Repeat("x", TextBytesMax+1) }},
+		"its currency is none":             {"currency", func(b *Brand) { b.Currency = "eur" }},
+		"an offset is of no zone":          {"utc_offsets", func(b *Brand) { b.UTCOffsets[0].OffsetMinutes = 1081 }},
+		"it has more offsets than changes": {"utc_offsets", func(b *Brand) { b.UTCOffsets = make([]UTCOffset, 1001) }},
+		"it has more holidays than days":   {"holidays", func(b *Brand) { b.Holidays = make([]int32, 10_001) }},
+		"a variant is too long":            {"variants", func(b *Brand) { b.Variants[0] = strings.Repeat("x", TextBytesMax+1) }},
+		"it has too many variants":         {"variants", func(b *Brand) { b.Variants = make([]string, 1001) }},
+		"an account has no id":             {"accounts", func(b *Brand) { b.Accounts[0].AccountID = "" }},
+		"it has too many accounts":         {"accounts", func(b *Brand) { b.Accounts = make([]Account, 10_001) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := good()
+			tc.change(b)
+			var field *FieldError
+			if err := b.Validate(); !errors.As(err, &field) || field.Field != tc.field {
+				t.Errorf("got %v, want a fault in %s", err, tc.field)
+			}
+		})
+	}
+}

@@ -100,7 +100,7 @@ func (w *worker) apply(t *transaction, r *kgo.Record) (event.Reason, error) {
 		brandID, valid = record.Head().BrandID, record.Validate()
 		refused = refusal{head: record.Head(), record: record.Type().String()}
 	case isBrand:
-		brandID = brand.BrandID
+		brandID, valid = brand.BrandID, brand.Validate()
 		refused = refusal{record: "brand"}
 	default:
 		return "", fmt.Errorf("decode offset %d of %q: %T is no input", r.Offset, r.Topic, value)

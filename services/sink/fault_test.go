@@ -405,8 +405,8 @@ func TestARowThatClickHouseRefusesGoesToTheDeadLettersAlone(t *testing.T) {
 func TestAValueBeyondItsColumnGoesToTheDeadLetters(t *testing.T) {
 	w := newWorld(t)
 	w.send(
-		w.record(&event.Brand{BrandID: "far", Holidays: []int32{1, 70_000}}),
-		w.record(&event.Brand{BrandID: "near", Holidays: []int32{1, 2}}),
+		w.record(&event.Brand{BrandID: "far", Currency: "EUR", Holidays: []int32{1, 70_000}}),
+		w.record(&event.Brand{BrandID: "near", Currency: "EUR", Holidays: []int32{1, 2}}),
 		w.record(&event.Spike{BrandID: "far", Status: event.SpikeStatusActive, Tier: event.TierSettled, StartedAtMs: 1 << 60}),
 		w.record(&event.Spike{BrandID: "near", Status: event.SpikeStatusActive, Tier: event.TierSettled, StartedAtMs: 1}),
 	)

@@ -45,6 +45,15 @@ func (g *generator) draw(t testing.TB) any {
 	for range 1000 {
 		v := g.fresh()
 		g.fill(reflect.ValueOf(v).Elem(), g.contract)
+		if b, ok := v.(*event.Brand); ok {
+			for i := range b.UTCOffsets {
+				b.UTCOffsets[i].OffsetMinutes %= 18 * 60
+			}
+			if err = b.Validate(); err == nil {
+				return v
+			}
+			continue
+		}
 		r, ok := v.(event.Record)
 		if !ok {
 			return v

@@ -80,6 +80,9 @@ func judge(value any, r *kgo.Record) event.Reason {
 		}
 		brandID = v.Head().BrandID
 	case *event.Brand:
+		if v.Validate() != nil {
+			return event.ReasonInvalid
+		}
 		brandID = v.BrandID
 	default:
 		return ""
