@@ -10,8 +10,6 @@ import (
 	"flywheel/pkg/window"
 )
 
-func clone(s string) string { return strings.Clone(s) }
-
 // content is the views of one post as they were observed: a cumulative count
 // that is 0 when the post is published, linear between two observations, and
 // flat after the last. The views gained in a bucket are the difference of the
@@ -61,7 +59,7 @@ func (p *Partition) applyCounter(b *brand, h *event.Header, src *source, takenMs
 	n := node{h.OccurredAtMs, h.Version, obs.Value}
 	c := b.contents[obs.Content]
 	if c == nil {
-		c = &content{id: clone(obs.Content), src: b.accept(h, src, takenMs)}
+		c = &content{id: strings.Clone(obs.Content), src: b.accept(h, src, takenMs)}
 		b.contents[c.id] = c
 		p.insert(b, c, 0, n, obs.SinceMs, false)
 		return Applied

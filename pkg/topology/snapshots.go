@@ -3,6 +3,7 @@ package topology
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"flywheel/pkg/event"
 	"flywheel/pkg/window"
@@ -80,7 +81,7 @@ func (p *Partition) declare(b *brand, old, s *snapshot, c *event.CalendarEvent) 
 		return
 	}
 	s.period = &period{
-		kind: event.CalendarKind(clone(string(c.Kind))), node: event.NodeName(clone(string(c.Node))),
+		kind: event.CalendarKind(strings.Clone(string(c.Kind))), node: event.NodeName(strings.Clone(string(c.Node))),
 		fromMs: c.OccurredAtMs, toMs: c.EndsAtMs,
 	}
 	b.addPeriod(s)
