@@ -378,14 +378,8 @@ func (a *account) flow(quarter int, node event.NodeName, caused bool, micros int
 	}
 }
 
-// Spikes returns the planted spikes that have become visible by the event time
+// spikes returns the planted spikes that have become visible by the event time
 // reached, by start.
-func (l *Ledger) Spikes() []Spike {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.spikes()
-}
-
 func (l *Ledger) spikes() []Spike {
 	var out []Spike
 	for _, b := range l.world.brands {
