@@ -13,6 +13,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"flywheel/pkg/fault"
 	"flywheel/schemas"
 )
 
@@ -94,10 +95,12 @@ func apply(ctx context.Context, conn driver.Conn, cfg Config, files []Migration)
 		if err := conn.Exec(ctx, rewrite(m.statement, cfg.Cluster)); err != nil {
 			return done, fmt.Errorf("apply migration %s: %w", m, err)
 		}
+		fault.Reached(fault.MigrateApplied)
 		const record = "INSERT INTO schema_migration (number, name, checksum) VALUES ($1, $2, $3)"
 		if err := conn.Exec(ctx, record, m.Number, m.Name, m.Checksum); err != nil {
 			return done, fmt.Errorf("record that migration %s was applied: %w", m, err)
 		}
+		fault.Reached(fault.MigrateRecorded)
 		m.AppliedAt = time.Now()
 		done = append(done, m)
 	}

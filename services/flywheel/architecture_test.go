@@ -24,6 +24,7 @@ const (
 // below lists for the packages with an exact place what of ours they may import.
 var below = map[string][]string{
 	"schemas":       nil,
+	"pkg/fault":     nil,
 	"pkg/event":     {"schemas"},
 	"pkg/window":    {"schemas", "pkg/event"},
 	"pkg/correlate": {"schemas", "pkg/event"},
@@ -92,6 +93,8 @@ func TestArrowsRefuse(t *testing.T) {
 		"the contracts do not know the events":               {"schemas/schemas.go", "pkg/event"},
 		"the events do not know the statistics":              {"pkg/event/event.go", "pkg/correlate"},
 		"the events do not know the codec":                   {"pkg/event/event.go", "pkg/codec"},
+		"the points of faults know nothing of ours":          {"pkg/fault/on.go", "pkg/event"},
+		"the statistics know no faults":                      {"pkg/window/a.go", "pkg/fault"},
 		"the statistics do not know each other":              {"pkg/correlate/a.go", "pkg/window"},
 		"the spikes do not know the topology":                {"pkg/spike/spike.go", "pkg/topology"},
 		"the topology does not know Kafka":                   {"pkg/topology/step.go", "pkg/kafka"},
@@ -227,6 +230,9 @@ func refuse(place, ours string, test bool) string {
 		return ""
 	}
 	if allowed, ok := below[place]; ok && !slices.Contains(allowed, ours) {
+		if place == "pkg/fault" {
+			return "it stands in the deepest code: it imports nothing of ours"
+		}
 		return "the arrows run schemas <- event <- window, correlate, spike <- topology <- all others"
 	}
 	top := func(dir string) bool { return within(dir, "services/demo") || within(dir, "services/flywheel") }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"flywheel/pkg/config"
+	"flywheel/pkg/fault"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -30,6 +31,11 @@ func (e usageError) Unwrap() error { return e.err }
 // execute runs one command line and returns the exit code. It touches nothing of
 // the process but its arguments, so that tests drive it as the shell would.
 func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	environ, err := fault.Arm(environ)
+	if err != nil {
+		fmt.Fprintf(stderr, "flywheel: %v\n", err)
+		return exitUsage
+	}
 	env := &environment{environ: environ, stdout: stdout, stderr: stderr}
 	root, err := newRoot(env)
 	if err != nil {

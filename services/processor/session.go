@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"flywheel/pkg/event"
+	"flywheel/pkg/fault"
 	"flywheel/pkg/kafka"
 )
 
@@ -138,6 +139,7 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 	at := s.revocations.Load()
 	s.mu.Lock() // waits for a transaction that began before the rebalance
 	defer s.mu.Unlock()
+	fault.Reached(fault.ProcessorAssigned)
 	partitions, err := copartitioned(offsets, s.inputs)
 	if err == nil {
 		err = s.restore(ctx, partitions)
@@ -181,6 +183,7 @@ func copartitioned(offsets map[string]map[int32]kgo.Offset, topics []string) ([]
 
 func (s *session) revoked(context.Context, *kgo.Client, map[string][]int32) {
 	s.revocations.Add(1)
+	fault.Reached(fault.ProcessorRevoked)
 	s.interrupt()
 }
 

@@ -18,6 +18,8 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"flywheel/pkg/fault"
 )
 
 // transaction is what is committed together: refused records, results, the
@@ -190,12 +192,14 @@ func (t *transaction) commit() error {
 	if err := t.begin(); err != nil {
 		return err
 	}
+	fault.Reached(fault.ProcessorFlushing)
 	if err := t.txn.Client().Flush(t.ctx); err != nil {
 		return t.abort(fmt.Errorf("deliver the results: %w", err))
 	}
 	if err := t.lost.Load(); err != nil {
 		return t.abort(*err)
 	}
+	fault.Reached(fault.ProcessorFlushed)
 	ending := time.Now()
 	committed, err := t.txn.End(kgo.PreTxnCommitFnContext(t.ctx, t.fence), kgo.TryCommit)
 	switch {
@@ -209,6 +213,7 @@ func (t *transaction) commit() error {
 		t.metrics.aborts.Add(t.ctx, 1)
 		return err
 	}
+	fault.Reached(fault.ProcessorEnded)
 	t.commits++
 	if t.records > 0 {
 		t.report(nil)

@@ -12,6 +12,7 @@ import (
 
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
+	"flywheel/pkg/fault"
 	"flywheel/pkg/topology"
 )
 
@@ -48,6 +49,7 @@ func (w *worker) restore(records []*kgo.Record) error {
 			return fmt.Errorf("restore partition %d from offset %d of %q: %w", w.partition, r.Offset, r.Topic, err)
 		}
 	}
+	fault.Reached(fault.ProcessorRestoring)
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"flywheel/pkg/clickhouse"
+	"flywheel/pkg/fault"
 )
 
 // errStopped ends a session whose rows could not be written before the sink had
@@ -61,6 +62,7 @@ func (s *session) flush(ctx context.Context) error {
 		span.SetStatus(codes.Error, err.Error())
 		return err
 	}
+	fault.Reached(fault.SinkInserted)
 	s.commit(ctx)
 	s.metrics.flushed(ctx, s, time.Since(started))
 	s.reset()
@@ -170,6 +172,7 @@ func (s *session) write(ctx context.Context) error {
 func (s *session) insert(ctx context.Context, w *writing) error {
 	for len(w.left) > 0 {
 		rows := w.left[0]
+		fault.Reached(fault.SinkInserting)
 		attempt, cancel := context.WithTimeout(ctx, s.clickhouse.QueryTimeout)
 		err := w.table.insert(attempt, s.conn, rows)
 		cancel()
@@ -208,6 +211,7 @@ func (s *session) commit(ctx context.Context) {
 		s.logger.WarnContext(ctx, "offsets were not committed; trying again with the next rows", slog.Any("error.message", failed))
 		return
 	}
+	fault.Reached(fault.SinkCommitted)
 	clear(s.held)
 }
 
