@@ -8,6 +8,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/event"
 )
 
@@ -54,12 +55,12 @@ func ask(ctx context.Context, conn driver.Conn, currencies map[string]string) (a
 		f(&b)
 		a.brands[brand] = b
 	}
-	err := each(ctx, conn, `SELECT brand_id, verdict, reason, best_lag_hours FROM brand_correlation_latest WHERE force = 1`,
+	err := clickhouse.Each(ctx, conn, `SELECT brand_id, verdict, reason, best_lag_hours FROM brand_correlation_latest WHERE force = 1`,
 		func(rows driver.Rows) error {
 			var brand string
 			var b brandAnswer
 			if err := rows.Scan(&brand, &b.verdict, &b.reason, &b.lagHours); err != nil {
-				return err //nolint:wrapcheck // each says what was asked
+				return err //nolint:wrapcheck // Each says what was asked
 			}
 			change(brand, func(to *brandAnswer) { to.verdict, to.reason, to.lagHours = b.verdict, b.reason, b.lagHours })
 			return nil
@@ -67,14 +68,14 @@ func ask(ctx context.Context, conn driver.Conn, currencies map[string]string) (a
 	if err != nil {
 		return a, err
 	}
-	err = each(ctx, conn, `
+	err = clickhouse.Each(ctx, conn, `
 		SELECT brand_id, count(), argMax(status, started_at), max(started_at), argMax(peak_z, started_at), argMax(leading_content_id, started_at)
 		FROM brand_spike WHERE force = 1 AND status != 'retracted' GROUP BY brand_id`,
 		func(rows driver.Rows) error {
 			var brand string
 			var b brandAnswer
 			if err := rows.Scan(&brand, &b.spikes, &b.spikeStatus, &b.spikeAt, &b.spikeZ, &b.spikePost); err != nil {
-				return err //nolint:wrapcheck // each says what was asked
+				return err //nolint:wrapcheck // Each says what was asked
 			}
 			change(brand, func(to *brandAnswer) {
 				to.spikes, to.spikeStatus, to.spikeAt, to.spikeZ, to.spikePost = b.spikes, b.spikeStatus, b.spikeAt, b.spikeZ, b.spikePost
@@ -84,7 +85,7 @@ func ask(ctx context.Context, conn driver.Conn, currencies map[string]string) (a
 	if err != nil {
 		return a, err
 	}
-	err = each(ctx, conn, `
+	err = clickhouse.Each(ctx, conn, `
 		SELECT brand_id, currency, sum(credit), argMaxIf(content_id, credit, content_id != '')
 		FROM (
 			SELECT brand_id, currency, content_id, sum(credit_micros) AS credit FROM post_credit
@@ -94,7 +95,7 @@ func ask(ctx context.Context, conn driver.Conn, currencies map[string]string) (a
 			var brand, currency, post string
 			var micros int64
 			if err := rows.Scan(&brand, &currency, &micros, &post); err != nil {
-				return err //nolint:wrapcheck // each says what was asked
+				return err //nolint:wrapcheck // Each says what was asked
 			}
 			change(brand, func(to *brandAnswer) {
 				if to.credited == nil {
@@ -110,7 +111,7 @@ func ask(ctx context.Context, conn driver.Conn, currencies map[string]string) (a
 	if err != nil {
 		return a, err
 	}
-	err = each(ctx, conn, `
+	err = clickhouse.Each(ctx, conn, `
 		SELECT brand_id, currency, max(day) AS newest, argMax(multiplier, day), argMax(multiplier_low, day), argMax(multiplier_high, day), argMax(arrayMax(watermarks.watermark), day)
 		FROM credit FINAL WHERE node = 'amazon' GROUP BY brand_id, currency`,
 		func(rows driver.Rows) error {
@@ -118,7 +119,7 @@ func ask(ctx context.Context, conn driver.Conn, currencies map[string]string) (a
 			var day, clock time.Time
 			var b brandAnswer
 			if err := rows.Scan(&brand, &currency, &day, &b.multiplier, &b.low, &b.high, &clock); err != nil {
-				return err //nolint:wrapcheck // each says what was asked
+				return err //nolint:wrapcheck // Each says what was asked
 			}
 			if currency == currencies[brand] {
 				// The window ends with the hour of the brand's newest event.
@@ -145,31 +146,6 @@ func ask(ctx context.Context, conn driver.Conn, currencies map[string]string) (a
 	a.answer, err = answerLatency(ctx, conn, recent)
 	a.took = time.Since(started)
 	return a, err
-}
-
-// each calls f for each row of a query.
-func each(ctx context.Context, conn driver.Conn, query string, f func(driver.Rows) error) (err error) {
-	fail := func(err error) error {
-		return fmt.Errorf("ask ClickHouse %q: %w", strings.Join(strings.Fields(query), " "), err)
-	}
-	rows, err := conn.Query(ctx, query)
-	if err != nil {
-		return fail(err)
-	}
-	for rows.Next() {
-		if err := f(rows); err != nil {
-			rows.Close() //nolint:errcheck // the first error says more
-			return fail(err)
-		}
-	}
-	if err := rows.Err(); err != nil {
-		rows.Close() //nolint:errcheck // the first error says more
-		return fail(err)
-	}
-	if err := rows.Close(); err != nil {
-		return fail(err)
-	}
-	return nil
 }
 
 // rawTables is all raw tables as one, to ask for the columns they share.

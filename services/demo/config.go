@@ -6,6 +6,7 @@ import (
 
 	"flywheel/pkg/embedded"
 	"flywheel/pkg/setup"
+	"flywheel/services/demo/oracle"
 	"flywheel/services/processor"
 	"flywheel/services/simulator"
 	"flywheel/services/sink"
@@ -21,8 +22,8 @@ func DefaultConfig() Config { return Config{DrainTimeout: 3 * time.Minute} }
 
 // Validate reports every setting that cannot work.
 func (c Config) Validate() error {
-	if c.DrainTimeout < settle || c.DrainTimeout > time.Hour {
-		return fmt.Errorf("drain_timeout: %s is not between %s and 1h", c.DrainTimeout, settle)
+	if c.DrainTimeout < oracle.Settle || c.DrainTimeout > time.Hour {
+		return fmt.Errorf("drain_timeout: %s is not between %s and 1h", c.DrainTimeout, oracle.Settle)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"flywheel/pkg/codec"
 	"flywheel/pkg/run"
 	"flywheel/pkg/setup"
+	"flywheel/services/demo/oracle"
 	"flywheel/services/processor"
 	"flywheel/services/simulator"
 	"flywheel/services/sink"
@@ -23,7 +24,7 @@ type play struct {
 	*Demo
 	conn      driver.Conn
 	registry  *codec.Client
-	groups    *groups
+	groups    *oracle.Groups
 	processor *processor.Processor
 	sink      *sink.Sink
 	simulator *simulator.Simulator
@@ -47,7 +48,7 @@ func (d *Demo) newPlay(ctx context.Context, t setup.Targets) (p *play, err error
 	if p.registry, err = codec.NewClient(t.Registry); err != nil {
 		return nil, err
 	}
-	if p.groups, err = newGroups(ctx, t.Kafka, d.parts.Processor.Group, d.parts.Sink.Group, d.logger, d.meters); err != nil {
+	if p.groups, err = oracle.NewGroups(ctx, t.Kafka, d.parts.Processor.Group, d.parts.Sink.Group, d.logger, d.meters); err != nil {
 		return nil, err
 	}
 	if p.processor, err = processor.New(d.parts.Processor, t.Kafka, p.registry, d.logger, d.meters, d.tracers); err != nil {
@@ -68,7 +69,7 @@ func (d *Demo) newPlay(ctx context.Context, t setup.Targets) (p *play, err error
 
 func (p *play) close() (err error) {
 	if p.groups != nil {
-		p.groups.close()
+		p.groups.Close()
 	}
 	if p.registry != nil {
 		p.registry.Close()
@@ -114,7 +115,7 @@ func (p *play) watch(ctx context.Context) error {
 		return err
 	}
 	next := time.Now()
-	if err := p.groups.wait(ctx, p.cfg.DrainTimeout, func(s standing) {
+	if err := p.groups.Wait(ctx, p.cfg.DrainTimeout, func(s oracle.Standing) {
 		if now := time.Now(); !now.Before(next) {
 			next = now.Add(p.show(ctx, s, true))
 		}
@@ -123,18 +124,21 @@ func (p *play) watch(ctx context.Context) error {
 	}
 	seconds, spent := time.Since(started).Seconds(), cpuSeconds()-cpu
 
-	last, err := p.groups.standing(ctx)
+	last, err := p.groups.Standing(ctx)
 	if err != nil {
 		return err
 	}
 	p.show(ctx, last, true)
 	p.screen.end()
 	detail := p.simulator.Ledger().Detail()
-	f, err := gather(ctx, p.conn)
+	f, err := oracle.Gather(ctx, p.conn)
 	if err != nil {
 		return err
 	}
-	r := judge(&detail, &f)
+	r := Report{
+		Verdict: oracle.Judge(&detail, &f),
+		Run:     RunInfo{Seed: detail.Seed, Brands: len(detail.Brands), Start: detail.Start, Live: detail.Live, End: detail.EventTime},
+	}
 	if err := speed(ctx, p.conn, detail.Live, &r); err != nil {
 		return err
 	}
@@ -159,7 +163,7 @@ const (
 // follow shows the play until everything is sent.
 func (p *play) follow(ctx context.Context) error {
 	for {
-		s, err := p.groups.standing(ctx)
+		s, err := p.groups.Standing(ctx)
 		if err != nil {
 			return err
 		}
@@ -175,11 +179,11 @@ func (p *play) follow(ctx context.Context) error {
 
 // show looks and shows what it sees. It returns the pause until the next look,
 // which grows with what a look costs.
-func (p *play) show(ctx context.Context, s standing, draining bool) time.Duration {
+func (p *play) show(ctx context.Context, s oracle.Standing, draining bool) time.Duration {
 	progress, detail := p.simulator.Progress(), p.simulator.Ledger().Detail()
 	v := &view{
 		phase: progress.Phase, draining: draining, eventTime: progress.EventTime, share: progress.Share, speed: p.parts.Simulator.Speed,
-		sentPerS: progress.PerSecond, sent: detail.Sent, behind: progress.Behind, processor: s.processorBehind, sink: s.sinkBehind,
+		sentPerS: progress.PerSecond, sent: detail.Sent, behind: progress.Behind, processor: s.ProcessorBehind, sink: s.SinkBehind,
 	}
 	a, err := ask(ctx, p.conn, p.currencies)
 	if err != nil {

@@ -122,7 +122,6 @@ func grouped(n int64) string {
 	return sign + s
 }
 
-func moment(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
 
 // table lays the brands out for a width, at most so many of them; a width of 0
 // is without limit.

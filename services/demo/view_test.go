@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"flywheel/services/demo/oracle"
 	"flywheel/services/simulator"
 )
 
@@ -110,8 +111,11 @@ func TestPlainLines(t *testing.T) {
 func TestSummary(t *testing.T) {
 	at := time.Date(2026, 3, 17, 9, 15, 0, 0, time.UTC)
 	r := Report{
-		Events: Events{312_406, 305_127, 1_226, 2_973, 3_080}, ClickHouse: ClickHouse{306_634, 9_059}, DeadLettered: 7_279,
-		Spikes:    Spikes{Planted: 32, Detected: 30, False: 2, Early: 16, Confounded: 1, Led: 29},
+		Verdict: oracle.Verdict{
+			Events:     oracle.Events{Sent: 312_406, Valid: 305_127, Late: 1_226, Duplicate: 2_973, Poison: 3_080},
+			ClickHouse: oracle.ClickHouse{EventRows: 306_634, ResultRows: 9_059}, DeadLettered: 7_279,
+			Spikes: oracle.Spikes{Planted: 32, Detected: 30, False: 2, Early: 16, Confounded: 1, Led: 29},
+		},
 		LatencyMs: LatencyMs{630, 1_300, 854, 1_800}, ThroughputPerS: 18_533.4, CPUSPerMillion: 99.44,
 		Run: RunInfo{Seed: 1, Brands: 20, Start: at, End: at.Add(356 * time.Hour), Seconds: 138.2},
 	}

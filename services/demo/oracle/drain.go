@@ -1,4 +1,4 @@
-package demo
+package oracle
 
 import (
 	"context"
@@ -17,12 +17,12 @@ import (
 	"flywheel/schemas"
 )
 
-// settle is how long nothing must have been published before the pipeline
+// Settle is how long nothing must have been published before the pipeline
 // counts as finished: longer than a brand's results may wait for their refresh.
-const settle = 3 * time.Second
+const Settle = 3 * time.Second
 
-// groups asks Kafka how far processor and sink are.
-type groups struct {
+// Groups asks Kafka how far processor and sink are.
+type Groups struct {
 	cfg             kafka.Config
 	client          *kgo.Client
 	admin           *kadm.Client
@@ -34,7 +34,9 @@ type groups struct {
 	settle          time.Duration
 }
 
-func newGroups(ctx context.Context, cfg kafka.Config, processor, sink string, logger *slog.Logger, meters metric.MeterProvider) (*groups, error) {
+// NewGroups connects to Kafka. Processor and sink are the names of their groups.
+// It returns an error when no broker answers; Close ends it.
+func NewGroups(ctx context.Context, cfg kafka.Config, processor, sink string, logger *slog.Logger, meters metric.MeterProvider) (*Groups, error) {
 	topics, err := schemas.LoadTopics()
 	if err != nil {
 		return nil, err
@@ -43,7 +45,7 @@ func newGroups(ctx context.Context, cfg kafka.Config, processor, sink string, lo
 	if err != nil {
 		return nil, err
 	}
-	g := &groups{cfg: cfg, client: client, admin: kadm.NewClient(client), logger: logger, meters: meters, processor: processor, sink: sink, settle: settle}
+	g := &Groups{cfg: cfg, client: client, admin: kadm.NewClient(client), logger: logger, meters: meters, processor: processor, sink: sink, settle: Settle}
 	for _, t := range topics.Topics {
 		g.all = append(g.all, t.Name)
 		switch {
@@ -57,20 +59,22 @@ func newGroups(ctx context.Context, cfg kafka.Config, processor, sink string, lo
 	return g, nil
 }
 
-func (g *groups) close() { g.client.Close() }
+// Close ends the connection.
+func (g *Groups) Close() { g.client.Close() }
 
-// standing is where everything is at a moment.
-type standing struct {
+// Standing is where everything is at a moment.
+type Standing struct {
 	end             kadm.ListedOffsets
 	sink            kadm.OffsetResponses
-	processorBehind int64 // input records the processor has not committed
-	sinkBehind      int64 // of those, and brands, the sink has not
+	ProcessorBehind int64 // input records the processor has not committed
+	SinkBehind      int64 // of those, and brands, the sink has not
 	outputsTotal    int64 // grows while the processor publishes
 	worst           string
 }
 
-func (g *groups) standing(ctx context.Context) (standing, error) {
-	var s standing
+// Standing asks where everything is now.
+func (g *Groups) Standing(ctx context.Context) (Standing, error) {
+	var s Standing
 	end, err := g.admin.ListEndOffsets(ctx, g.all...)
 	if err == nil {
 		err = end.Error()
@@ -102,12 +106,12 @@ func (g *groups) standing(ctx context.Context) (standing, error) {
 		}
 		return total
 	}
-	s.processorBehind, s.sinkBehind = behind(g.processor, done), behind(g.sink, s.sink)
+	s.ProcessorBehind, s.SinkBehind = behind(g.processor, done), behind(g.sink, s.sink)
 	return s, nil
 }
 
 // committed is how far a group is; one that is not there has committed nothing.
-func (g *groups) committed(ctx context.Context, group string) (kadm.OffsetResponses, error) {
+func (g *Groups) committed(ctx context.Context, group string) (kadm.OffsetResponses, error) {
 	offsets, err := g.admin.FetchOffsets(ctx, group)
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
 		return nil, fmt.Errorf("ask Kafka how far the group %q is: %w", group, err)
@@ -115,21 +119,21 @@ func (g *groups) committed(ctx context.Context, group string) (kadm.OffsetRespon
 	return offsets, nil
 }
 
-// wait returns when processor and sink have finished everything that was sent:
+// Wait returns when processor and sink have finished everything that was sent:
 // all input is committed by both, nothing new has been published for a while,
 // and the sink has committed the last result.
-func (g *groups) wait(ctx context.Context, timeout time.Duration, tell func(standing)) error {
+func (g *Groups) Wait(ctx context.Context, timeout time.Duration, tell func(Standing)) error {
 	const pause = 250 * time.Millisecond
 	started, still := time.Now(), time.Now()
-	var last standing
+	var last Standing
 	why := "nothing was committed"
 	for time.Since(started) < timeout {
-		s, err := g.standing(ctx)
+		s, err := g.Standing(ctx)
 		if err != nil {
 			return err
 		}
 		tell(s)
-		if s.outputsTotal != last.outputsTotal || s.processorBehind+s.sinkBehind > 0 {
+		if s.outputsTotal != last.outputsTotal || s.ProcessorBehind+s.SinkBehind > 0 {
 			still = time.Now()
 			if why = s.worst; why == "" {
 				why = "the processor still publishes results"
@@ -158,7 +162,7 @@ func (g *groups) wait(ctx context.Context, timeout time.Duration, tell func(stan
 // unread says what the sink has not committed of the results, "" if nothing.
 // Offsets alone do not tell: the end of a transaction takes one as well. So the
 // rest is read, and only records count.
-func (g *groups) unread(ctx context.Context, s standing) (string, error) {
+func (g *Groups) unread(ctx context.Context, s Standing) (string, error) {
 	from, open := make(map[string]map[int32]kgo.Offset), make(map[string]map[int32]int64)
 	for _, topic := range g.outputs {
 		for p, o := range s.end[topic] {

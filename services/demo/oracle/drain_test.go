@@ -1,4 +1,4 @@
-package demo
+package oracle
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 // pipeline is a broker with topics, on which the test plays processor and sink.
 type pipeline struct {
 	t      *testing.T
-	groups *groups
+	groups *Groups
 	client *kgo.Client
 }
 
@@ -35,13 +35,13 @@ func newPipeline(t *testing.T) *pipeline {
 	if _, err := topics.Apply(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	g, err := newGroups(t.Context(), cfg, "processor", "sink", slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider())
+	g, err := NewGroups(t.Context(), cfg, "processor", "sink", slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(g.close)
-	if g.settle != settle {
-		t.Fatalf("waits %s for the last result, want %s", g.settle, settle)
+	t.Cleanup(g.Close)
+	if g.settle != Settle {
+		t.Fatalf("waits %s for the last result, want %s", g.settle, Settle)
 	}
 	g.settle = 300 * time.Millisecond
 	p := &pipeline{t, g, testkit.KafkaClient(t, cluster, kgo.TransactionalID("t"), kgo.RecordPartitioner(kgo.ManualPartitioner()))}
@@ -95,7 +95,7 @@ func TestDraining(t *testing.T) {
 					p.commit(at.group, at.topic, at.at)
 				}
 			}
-			err := p.groups.wait(t.Context(), 3*time.Second, func(standing) {})
+			err := p.groups.Wait(t.Context(), 3*time.Second, func(Standing) {})
 			if c.missing == "" && err != nil || c.missing != "" && (err == nil || !strings.Contains(err.Error(), c.missing)) {
 				t.Errorf("%v; want %q", err, c.missing)
 			}
@@ -109,7 +109,7 @@ func TestDrainingWaitsWhileResultsCome(t *testing.T) {
 	p.commit("processor", event.TopicAmazon, 2)
 	p.commit("sink", event.TopicAmazon, 2)
 	published := 0
-	err := p.groups.wait(t.Context(), time.Minute, func(standing) {
+	err := p.groups.Wait(t.Context(), time.Minute, func(Standing) {
 		if published < 8 { // as a processor does that refreshes brand after brand
 			published++
 			p.publish(event.TopicCredit)
@@ -125,7 +125,7 @@ func TestDrainingStopsWhenAsked(t *testing.T) {
 	t.Parallel()
 	p := newPipeline(t)
 	ctx, stop := context.WithCancel(t.Context())
-	if err := p.groups.wait(ctx, time.Minute, func(standing) { stop() }); !errors.Is(err, context.Canceled) {
+	if err := p.groups.Wait(ctx, time.Minute, func(Standing) { stop() }); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }

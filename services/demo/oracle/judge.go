@@ -1,19 +1,19 @@
-package demo
+package oracle
 
 import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"flywheel/services/simulator"
 )
 
-// judge holds what ClickHouse has against the ledger of what was sent.
-func judge(d *simulator.Detail, f *facts) Report {
-	r := Report{
+// Judge holds what ClickHouse has against the ledger of what was sent.
+func Judge(d *simulator.Detail, f *Facts) Verdict {
+	r := Verdict{
 		Events:     Events{d.Sent, d.Valid, d.Late, d.Duplicate, d.Poison},
 		ClickHouse: ClickHouse{ResultRows: int64(f.results)},
-		Run:        RunInfo{Seed: d.Seed, Brands: len(d.Brands), Start: d.Start, Live: d.Live, End: d.EventTime},
 		Problems:   []string{},
 		Details:    []string{},
 	}
@@ -25,7 +25,7 @@ func judge(d *simulator.Detail, f *facts) Report {
 	return r
 }
 
-type judgement struct{ *Report }
+type judgement struct{ *Verdict }
 
 func (j judgement) problem(format string, args ...any) {
 	j.Problems = append(j.Problems, fmt.Sprintf(format, args...))
@@ -138,7 +138,7 @@ func (j judgement) revenue(want []simulator.Revenue, have []cell) {
 	}
 	if over+under > 0 {
 		j.problem("revenue is not what was sold in %d cases (%d too much, %d too little), such as brand %s, %s, %s on the day that begins at %s: compare credit with the orders of that day",
-			over+under, over, under, first.brand, first.node, first.currency, moment(first.dayMs))
+			over+under, over, under, first.brand, first.node, first.currency, time.UnixMilli(first.dayMs).UTC().Format(time.RFC3339))
 	}
 }
 
@@ -165,15 +165,19 @@ func (j judgement) spikes(d *simulator.Detail, alerts []alert) {
 		if s.Early {
 			j.Spikes.Early++
 		}
-		detected, led := false, false
+		detected, led := 0, false
 		for i, a := range alerts {
 			if a.brand == s.BrandID && a.startMs < s.EndMs && a.endMs > s.VisibleMs {
-				met[i], detected = true, true
+				met[i] = true
+				detected++
 				led = led || a.post == s.ContentID
 			}
 		}
-		if detected {
+		if detected > 0 {
 			j.Spikes.Detected++
+		}
+		if detected > 1 {
+			j.Spikes.Doubled++
 		}
 		if led {
 			j.Spikes.Led++

@@ -1,17 +1,17 @@
-package demo
+package oracle
 
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/event"
 )
 
-// facts is what ClickHouse holds in the end.
-type facts struct {
+// Facts is what ClickHouse holds in the end.
+type Facts struct {
 	tables  []table
 	results uint64
 	letters []letter
@@ -59,9 +59,9 @@ type alert struct {
 	startMs, endMs int64
 }
 
-// gather reads all of it, under FINAL.
-func gather(ctx context.Context, conn driver.Conn) (facts, error) {
-	var f facts
+// Gather reads all of it, under FINAL.
+func Gather(ctx context.Context, conn driver.Conn) (Facts, error) {
+	var f Facts
 	for _, t := range event.Types() {
 		c := table{name: t.String()}
 		if err := conn.QueryRow(ctx, "SELECT count(), uniqExact(event_id) FROM "+c.name+" FINAL").Scan(&c.rows, &c.ids); err != nil {
@@ -74,13 +74,13 @@ func gather(ctx context.Context, conn driver.Conn) (facts, error) {
 	}
 	// What was published twice has two offsets, as long as the rows have not been
 	// merged; the same offset twice is a sink that wrote again, which is harmless.
-	err := each(ctx, conn, `
+	err := clickhouse.Each(ctx, conn, `
 		SELECT topic, partition, offset, argMax(reason, kafka_offset), argMax(brand_id, kafka_offset), toString(argMax(event_id, kafka_offset)), uniqExact(brand_id, kafka_partition, kafka_offset)
 		FROM dead_letter GROUP BY topic, partition, offset`,
 		func(rows driver.Rows) error {
 			var l letter
 			if err := rows.Scan(&l.topic, &l.partition, &l.offset, &l.reason, &l.brand, &l.event, &l.times); err != nil {
-				return err //nolint:wrapcheck // each says what was asked
+				return err //nolint:wrapcheck // Each says what was asked
 			}
 			f.letters = append(f.letters, l)
 			return nil
@@ -88,13 +88,13 @@ func gather(ctx context.Context, conn driver.Conn) (facts, error) {
 	if err != nil {
 		return f, err
 	}
-	err = each(ctx, conn, `
+	err = clickhouse.Each(ctx, conn, `
 		SELECT brand_id, toUnixTimestamp64Milli(day), node, currency, revenue_micros, arraySum(credits.credit_micros) + baseline_micros - revenue_micros
 		FROM credit FINAL`,
 		func(rows driver.Rows) error {
 			var c cell
 			if err := rows.Scan(&c.brand, &c.dayMs, &c.node, &c.currency, &c.micros, &c.residual); err != nil {
-				return err //nolint:wrapcheck // each says what was asked
+				return err //nolint:wrapcheck // Each says what was asked
 			}
 			f.cells = append(f.cells, c)
 			return nil
@@ -102,52 +102,16 @@ func gather(ctx context.Context, conn driver.Conn) (facts, error) {
 	if err != nil {
 		return f, err
 	}
-	err = each(ctx, conn, `
+	err = clickhouse.Each(ctx, conn, `
 		SELECT brand_id, leading_content_id, toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(ended_at)
 		FROM brand_spike WHERE force = 1 AND status != 'retracted' ORDER BY brand_id, started_at`,
 		func(rows driver.Rows) error {
 			var a alert
 			if err := rows.Scan(&a.brand, &a.post, &a.startMs, &a.endMs); err != nil {
-				return err //nolint:wrapcheck // each says what was asked
+				return err //nolint:wrapcheck // Each says what was asked
 			}
 			f.alerts = append(f.alerts, a)
 			return nil
 		})
 	return f, err
-}
-
-// speed measures latency in live play and the throughput of the backfill.
-func speed(ctx context.Context, conn driver.Conn, live time.Time, to *Report) error {
-	from := fmt.Sprintf("fromUnixTimestamp64Milli(%d, 'UTC')", live.UnixMilli())
-	events, err := eventLatency(ctx, conn, "observed_at >= "+from)
-	if err == nil && events.n == 0 { // no live play
-		events, err = eventLatency(ctx, conn, "1")
-	}
-	if err != nil {
-		return err
-	}
-	var liveMs int64
-	if err := conn.QueryRow(ctx, "SELECT toUnixTimestamp64Milli(min(kafka_at)) FROM "+rawTables()+" WHERE observed_at >= "+from).Scan(&liveMs); err != nil {
-		return fmt.Errorf("find the begin of live play: %w", err)
-	}
-	// By Kafka's time: what is sent twice is observed once.
-	began := fmt.Sprintf("fromUnixTimestamp64Milli(%d, 'UTC')", liveMs)
-	answers, err := answerLatency(ctx, conn, "kafka_at >= "+began)
-	if err != nil {
-		return err
-	}
-	to.LatencyMs = LatencyMs{events.p50, events.p99, answers.p50, answers.p99}
-	backfill := "kafka_at < " + began
-	if liveMs == 0 {
-		backfill = "1"
-	}
-	var rows uint64
-	var ms int64
-	if err := conn.QueryRow(ctx, "SELECT count(), dateDiff('millisecond', min(kafka_at), max(inserted_at)) FROM "+rawTables()+" WHERE "+backfill).Scan(&rows, &ms); err != nil {
-		return fmt.Errorf("measure the throughput in ClickHouse: %w", err)
-	}
-	if ms > 0 {
-		to.ThroughputPerS = float64(rows) / float64(ms) * 1000
-	}
-	return nil
 }

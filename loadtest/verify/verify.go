@@ -1,0 +1,106 @@
+// Package verify checks, after a play, everything that has to be true whatever
+// was killed, stalled or refused on the way. It reads Kafka and ClickHouse only:
+// what the services say about themselves counts for nothing.
+package verify
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"flywheel/pkg/codec"
+	"flywheel/pkg/kafka"
+	"flywheel/pkg/topology"
+	"flywheel/services/demo/oracle"
+	"flywheel/services/simulator"
+)
+
+// Names of the oracles.
+const (
+	oracleLedger   = "one effect or one reason each, credits and baseline are the revenue"
+	oracleEpisodes = "one spike for an episode"
+	oracleRising   = "revisions rise"
+	oracleNewest   = "ClickHouse holds the newest revisions"
+	oracleBatch    = "results are those of a batch over the raw tables"
+	oracleTotals   = "totals are those summed by hand"
+)
+
+// Failure is one thing that is not as it has to be.
+type Failure struct {
+	Oracle string `json:"oracle"`
+	Text   string `json:"text"`
+}
+
+// Result is what was checked, and what failed.
+type Result struct {
+	oracle.Verdict
+
+	Windows  int       `json:"windows"` // compared with the batch
+	Days     int       `json:"days"`    // credit rows compared with the batch
+	Totals   int       `json:"totals"`  // compared with a sum by hand
+	Final    int       `json:"final"`   // windows beyond restatement that differ, as they may
+	Failures []Failure `json:"failures"`
+}
+
+// Pipeline is where the pipeline's data are.
+type Pipeline struct {
+	Kafka    kafka.Config
+	Registry codec.Registry
+	Conn     driver.Conn
+	Topology topology.Config // of the processors
+}
+
+// checker collects what fails.
+type checker struct {
+	*Result
+
+	kafka    kafka.Config
+	registry codec.Registry
+	conn     driver.Conn
+	topology topology.Config
+}
+
+// failuresMax bounds the failures of one oracle that are kept.
+const failuresMax = 20
+
+func (c *checker) fail(oracle, format string, args ...any) {
+	n := 0
+	for _, f := range c.Failures {
+		if f.Oracle == oracle {
+			n++
+		}
+	}
+	if n < failuresMax {
+		c.Failures = append(c.Failures, Failure{oracle, fmt.Sprintf(format, args...)})
+	}
+}
+
+// All checks a pipeline that has finished and is stopped against the ledger of
+// what was sent to it. The error says what could not be looked at.
+func All(ctx context.Context, p Pipeline, ledger *simulator.Detail) (Result, error) {
+	var r Result
+	c := &checker{&r, p.Kafka, p.Registry, p.Conn, p.Topology}
+	facts, err := oracle.Gather(ctx, c.conn)
+	if err != nil {
+		return r, err
+	}
+	r.Verdict = oracle.Judge(ledger, &facts)
+	for _, problem := range r.Problems {
+		c.fail(oracleLedger, "%s", problem)
+	}
+	if r.Spikes.Doubled > 0 {
+		c.fail(oracleEpisodes, "%d planted spikes have more than one alert each", r.Spikes.Doubled)
+	}
+	if err := c.revisions(ctx); err != nil {
+		return r, err
+	}
+	b, err := c.batch(ctx)
+	if err != nil {
+		return r, err
+	}
+	if err := c.windows(ctx, b); err != nil {
+		return r, err
+	}
+	return r, c.days(ctx, b)
+}

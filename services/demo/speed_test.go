@@ -1,0 +1,47 @@
+package demo
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"flywheel/pkg/clickhouse"
+	"flywheel/pkg/config"
+	"flywheel/pkg/testkit"
+)
+
+func TestSpeedIsThatOfTheRows(t *testing.T) {
+	conn, dsn := testkit.ClickHouse(t)
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := clickhouse.DefaultConfig()
+	password, _ := u.User.Password()
+	cfg.Addresses, cfg.User, cfg.Password, cfg.Database = []string{u.Host}, u.User.Username(), config.Secret(password), strings.TrimPrefix(u.Path, "/")
+	if _, err := clickhouse.Migrate(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []string{
+		`INSERT INTO amazon_order (event_id, brand_id, occurred_at, observed_at, source, kafka_topic, kafka_partition, kafka_offset, kafka_at, inserted_at)
+		 VALUES ('00000000-0000-0000-0000-000000000001', 'acme', '2026-01-01 01:00:00', '2026-01-01 01:00:01', 'amazon_orders', 'channel.amazon', 3, 8, '2026-02-01 00:00:01.000', '2026-02-01 00:00:02.000')`,
+		`INSERT INTO tiktok_shop_order (event_id, brand_id, occurred_at, observed_at, source, kafka_topic, kafka_partition, kafka_offset, kafka_at, inserted_at)
+		 VALUES ('00000000-0000-0000-0000-000000000002', 'acme', '2026-01-01 11:00:00', '2026-01-01 11:00:01', 'tiktok_shop', 'channel.tiktok', 3, 4, '2026-02-01 00:00:10.000', '2026-02-01 00:00:10.400')`,
+		`INSERT INTO correlation (brand_id, force, window_start, window_end, revision, watermarks.source, watermarks.watermark, kafka_partition, kafka_offset, kafka_at, inserted_at)
+		 VALUES ('acme', 1, '2025-12-29 12:00:00', '2026-01-01 12:00:00', 2, ['tiktok_shop', 'amazon_orders'], ['2026-01-01 11:00:00', '2026-01-01 01:00:00'], 3, 5, '2026-02-01 00:00:10.300', '2026-02-01 00:00:11.000')`,
+	} {
+		if err := conn.Exec(t.Context(), row); err != nil {
+			t.Fatalf("%s: %v", row, err)
+		}
+	}
+	var got Report
+	if err := speed(t.Context(), conn, time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC), &got); err != nil {
+		t.Fatal(err)
+	}
+	// The order of live play took 400 ms, and the result that rests on it 1 s; the
+	// row of the backfill was taken a second after it was sent.
+	if want := (LatencyMs{P50: 400, P99: 400, AnswerP50: 1000, AnswerP99: 1000}); got.LatencyMs != want || got.ThroughputPerS != 1 {
+		t.Errorf("%+v and %v rows/s, want %+v and 1", got.LatencyMs, got.ThroughputPerS, want)
+	}
+}
