@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"flywheel/pkg/codec"
 	"flywheel/pkg/run"
 	"flywheel/pkg/telemetry"
@@ -10,12 +12,15 @@ import (
 )
 
 func newSink(env *environment) *cobra.Command {
-	return &cobra.Command{
+	var until catchUp
+	cmd := &cobra.Command{
 		Use:   "sink",
 		Short: "Carry every record of Kafka's topics into its ClickHouse table",
 		Long: "Carry every record of Kafka's topics into its ClickHouse table: in batches, each offset\n" +
 			"committed only once ClickHouse has acknowledged the row. It waits for ClickHouse, at start\n" +
-			"and later; /readyz says so. Several sinks share the work. Ctrl-C stops it after the last rows.",
+			"and later; /readyz says so. Several sinks share the work. Ctrl-C stops it after the last\n" +
+			"rows. With --until-caught-up it ends once everything is written that Kafka held at the start;\n" +
+			"--report FILE then says what was done and what it cost.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return env.serve(cmd.Context(), "sink", func(cfg Config, t *telemetry.Telemetry) ([]run.Unit, error) {
@@ -28,8 +33,12 @@ func newSink(env *environment) *cobra.Command {
 					return nil, usageError{err}
 				}
 				t.AddCheck("sink", s.Check)
-				return []run.Unit{{Name: "sink", Run: s.Run, Ready: s.Ready()}}, nil
+				unit, err := until.unit(run.Unit{Name: "sink", Run: s.Run, Ready: s.Ready()},
+					func(ctx context.Context) (any, error) { return s.CatchUp(ctx) })
+				return []run.Unit{unit}, err
 			})
 		},
 	}
+	until.flags(cmd)
+	return cmd
 }

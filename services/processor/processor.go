@@ -49,6 +49,10 @@ type Processor struct {
 	// restored again. Only the session that runs touches them.
 	workers map[int32]*worker
 	encoder *codec.Encoder
+
+	goal            *goal // nil unless it is to end by itself
+	restoreTook     time.Duration
+	restoredRecords int64
 }
 
 // New checks the configuration and starts nothing. The options are appended to
@@ -218,6 +222,11 @@ func (p *Processor) prepare(ctx context.Context) error {
 	}
 	if warning != "" {
 		p.logger.WarnContext(ctx, "transactions of the Kafka cluster are old", slog.String("flywheel.advice", warning))
+	}
+	if p.goal != nil {
+		if p.goal.spans, err = kafka.ReadSpans(ctx, client, p.inputs...); err != nil {
+			return err
+		}
 	}
 	p.encoder, err = codec.NewEncoder(ctx, p.registry, outputs()...)
 	return err

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sourcegraph/conc/iter"
@@ -74,7 +75,9 @@ func (s *session) restore(ctx context.Context, partitions []int32) error {
 		}
 		s.workers[p].touched = true // until it is complete
 	}
+	var count atomic.Int64
 	if err := s.read(ctx, fresh, func(p int32, records []*kgo.Record) error {
+		count.Add(int64(len(records)))
 		return s.workers[p].restore(records)
 	}); err != nil {
 		return err
@@ -82,6 +85,7 @@ func (s *session) restore(ctx context.Context, partitions []int32) error {
 	for p, c := range fresh {
 		s.workers[p].next, s.workers[p].touched = c.end, false
 	}
+	s.restoreTook, s.restoredRecords = s.restoreTook+time.Since(started), s.restoredRecords+count.Load()
 	s.metrics.restored(ctx, time.Since(started))
 	s.logger.InfoContext(ctx, "state restored",
 		slog.Int("flywheel.partitions.restored", len(fresh)), slog.Int("flywheel.partitions.kept", len(partitions)-len(fresh)),

@@ -41,6 +41,7 @@ type session struct {
 	owned      []*worker  // by partition, ascending
 	assignedAt int64      // value of revocations when owned was assigned
 	settledAt  int64      // value of revocations when franz-go was settled; the loop's own
+	restoredAt time.Time  // when owned was
 
 	revocations atomic.Int64
 	wake        atomic.Pointer[context.CancelFunc] // ends the poll that waits
@@ -81,6 +82,9 @@ func (s *session) run(ctx context.Context) error {
 		kgo.TransactionTimeout(s.cfg.TransactionTimeout),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
 	)
+	if s.goal != nil { // a partition may end with one
+		opts = append(opts, kgo.KeepControlRecords())
+	}
 	s.txn, err = kgo.NewGroupTransactSession(append(opts, s.options...)...)
 	if err != nil {
 		return fmt.Errorf("configure the Kafka client: %w: %w", err, errFatal)
@@ -103,6 +107,9 @@ func (s *session) run(ctx context.Context) error {
 		}
 		if time.Since(s.bornAt) > steady {
 			s.report(nil)
+		}
+		if s.goal != nil {
+			s.goal.look(s)
 		}
 	}
 	return nil
@@ -155,6 +162,7 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 	for _, p := range partitions {
 		s.owned = append(s.owned, s.workers[p])
 	}
+	s.restoredAt = time.Now()
 	s.dirty.Store(true)
 	s.logger.InfoContext(ctx, "consuming", slog.Any("flywheel.partitions", partitions))
 	s.readyOnce.Do(func() { close(s.ready) })

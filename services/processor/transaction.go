@@ -27,13 +27,14 @@ import (
 type transaction struct {
 	*session
 
-	ctx     context.Context // outlives a request to stop, but not the broker's patience
-	cancel  context.CancelFunc
-	span    trace.Span
-	header  []kgo.RecordHeader // the trace, for what is produced
-	workers []*worker
-	started time.Time
-	records int
+	ctx      context.Context // outlives a request to stop, but not the broker's patience
+	cancel   context.CancelFunc
+	span     trace.Span
+	header   []kgo.RecordHeader // the trace, for what is produced
+	workers  []*worker
+	started  time.Time
+	records  int
+	controls int // control records polled, which only a goal keeps
 
 	once     sync.Once
 	began    error
@@ -81,6 +82,11 @@ func (t *transaction) process(fetches kgo.Fetches) error {
 	links := 0
 	var stray error
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if t.goal != nil {
+			polled := len(p.Records)
+			p.Records = slices.DeleteFunc(p.Records, func(r *kgo.Record) bool { return r.Attrs.IsControl() })
+			t.controls += polled - len(p.Records)
+		}
 		if len(p.Records) == 0 {
 			return
 		}
@@ -185,7 +191,7 @@ func (t *transaction) abort(why error) error {
 // commit makes the transaction's effects visible, all of them or none. Any
 // error ends the session: only a new one learns what the broker has decided.
 func (t *transaction) commit() error {
-	if t.records == 0 && t.produced.Load() == 0 {
+	if t.records == 0 && t.controls == 0 && t.produced.Load() == 0 {
 		t.settleWorkers()
 		return nil
 	}
@@ -217,6 +223,9 @@ func (t *transaction) commit() error {
 	t.commits++
 	if t.records > 0 {
 		t.report(nil)
+	}
+	if t.goal != nil {
+		t.goal.committed(t)
 	}
 	t.settleWorkers()
 	t.metrics.committed(t.ctx, t, time.Since(ending))

@@ -28,6 +28,7 @@ type worker struct {
 	written atomic.Int64     // offset behind the last change produced
 	touched bool             // the state may be ahead of what is committed
 	behind  map[string]int64 // records left in Kafka, by topic
+	made    produced         // in the transaction under way
 }
 
 func newWorker(partition int32, cfg topology.Config, registry codec.Registry) (*worker, error) {
@@ -202,6 +203,7 @@ func (w *worker) publish(t *transaction, topic, brandID string, v any) error {
 	if r.Value, err = w.arena.append(func(dst []byte) ([]byte, error) { return t.encoder.Encode(dst, v) }); err != nil {
 		return fmt.Errorf("publish to %q for brand %q: %w", topic, brandID, err)
 	}
+	w.made.count(topic)
 	return t.produce(r, t.delivered)
 }
 
@@ -231,11 +233,14 @@ func (w *worker) refresh(t *transaction, nowMs int64, budget topology.Budget) er
 	if spent > 0 {
 		t.pace.worked(spent, time.Since(started))
 		t.metrics.evaluations.Add(t.ctx, int64(spent))
+		w.made.evaluations += int64(spent)
 	}
 	w.state.Changes(func(key, value []byte) {
 		r := w.arena.record()
 		r.Topic, r.Partition = event.TopicState, w.partition
 		r.Key, r.Value = w.arena.copy(key), w.arena.copy(value)
+		w.made.changes++
+		w.made.changeBytes += int64(len(key) + len(value))
 		try(t.produce(r, func(r *kgo.Record, err error) {
 			t.delivered(r, err)
 			if err == nil {
@@ -251,6 +256,7 @@ func (w *worker) refresh(t *transaction, nowMs int64, budget topology.Budget) er
 func (w *worker) settled() (dirty bool) {
 	w.next = max(w.next, w.written.Load())
 	w.touched = false
+	w.made = produced{}
 	w.arena.reset()
 	return w.state.Stats().Dirty > 0
 }

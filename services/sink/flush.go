@@ -64,6 +64,9 @@ func (s *session) flush(ctx context.Context) error {
 	}
 	fault.Reached(fault.SinkInserted)
 	s.commit(ctx)
+	if s.goal != nil {
+		s.goal.committed(s)
+	}
 	s.metrics.flushed(ctx, s, time.Since(started))
 	s.reset()
 	return nil
@@ -160,6 +163,9 @@ func (s *session) write(ctx context.Context) error {
 	s.report(nil)
 	for _, w := range all {
 		s.metrics.written(ctx, w.table.name, len(w.table.records)-len(w.refused))
+		if s.goal != nil {
+			s.goal.written(w.table.name, len(w.table.records)-len(w.refused))
+		}
 		for _, r := range w.refused {
 			s.park(ctx, w.table.name, w.table.records[r.row], r.why)
 		}
@@ -220,7 +226,7 @@ func (s *session) reset() {
 	for _, t := range s.tables {
 		t.reset()
 	}
-	s.rows, s.bytes, s.oldest, s.parked = 0, 0, time.Time{}, nil
+	s.rows, s.bytes, s.polled, s.oldest, s.parked = 0, 0, 0, time.Time{}, nil
 	s.oldestMs.Store(0)
 	clear(s.counts)
 }

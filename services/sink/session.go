@@ -34,6 +34,7 @@ type session struct {
 	rows   int
 	bytes  int
 	size   int       // bytes of a record, by the last poll
+	polled int       // records
 	oldest time.Time // lowest Kafka timestamp of a row
 	parked []letter
 	counts tally
@@ -90,6 +91,9 @@ func (s *Sink) newSession(ctx context.Context, conn driver.Conn, tables map[refl
 		kgo.OnPartitionsLost(d.released),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
 	}
+	if s.goal != nil { // a partition may end with one
+		options = append(options, kgo.KeepControlRecords())
+	}
 	if s.cfg.InstanceID != "" {
 		options = append(options, kgo.InstanceID(s.cfg.InstanceID))
 	}
@@ -109,7 +113,9 @@ func (s *Sink) checkTopics(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = topics.Check(ctx)
+	if _, err = topics.Check(ctx); err == nil && s.goal != nil {
+		s.goal.spans, err = kafka.ReadSpans(ctx, client, s.topics...)
+	}
 	return err
 }
 
@@ -122,6 +128,9 @@ func (s *session) run(ctx context.Context) error {
 	var gone trouble
 	for ctx.Err() == nil {
 		err := s.cycle(ctx)
+		if err == nil && s.goal != nil {
+			s.goal.look(s)
+		}
 		var fetch fetchError
 		switch {
 		case err == nil && again.next == retryPauseMin:
@@ -165,6 +174,9 @@ func (s *session) assigned(ctx context.Context, _ *kgo.Client, added map[string]
 		s.report(nil)
 		close(s.ready)
 	})
+	if s.goal != nil {
+		s.goal.assigned(added)
+	}
 	n := 0
 	for _, partitions := range added {
 		n += len(partitions)
@@ -176,6 +188,9 @@ func (s *session) assigned(ctx context.Context, _ *kgo.Client, added map[string]
 // written, which the other's writing makes no difference to; their offsets are
 // the other's affair from now on.
 func (s *session) released(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+	if s.goal != nil {
+		s.goal.released(gone)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for topic, partitions := range gone {
@@ -246,6 +261,10 @@ func (s *session) take(ctx context.Context, fetches kgo.Fetches) error {
 			if failed != nil {
 				return
 			}
+			if r.Attrs.IsControl() { // only a goal keeps them
+				continue
+			}
+			s.polled++
 			failed = s.row(ctx, r)
 		}
 		if failed == nil && len(p.Records) > 0 {

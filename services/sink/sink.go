@@ -47,6 +47,8 @@ type Sink struct {
 	mu      sync.Mutex
 	trouble error // why the sink does not deliver at the moment
 
+	goal *goal // nil unless it is to end by itself
+
 	oldestMs atomic.Int64 // Kafka's timestamp of the oldest row not written yet; 0 when there is none
 	writing  atomic.Int64 // since when rows are being written, in Unix milliseconds; 0 when they are not
 }
