@@ -1,0 +1,43 @@
+package apache
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+)
+
+// javaVersion is the oldest Java that runs the broker.
+const javaVersion = 17
+
+// javaSays is how every Java begins what it says about its version.
+var javaSays = regexp.MustCompile(`version "(\d+)`)
+
+// findJava returns the program that JAVA_HOME names, or else the one on the PATH, if it is new enough.
+func findJava(ctx context.Context) (string, error) {
+	program, err := exec.LookPath("java")
+	if home := os.Getenv("JAVA_HOME"); home != "" {
+		program, err = exec.LookPath(filepath.Join(home, "bin", "java"))
+	}
+	if err != nil {
+		return "", fmt.Errorf("there is no java: install a Java runtime of version %d or later, or set JAVA_HOME to one: %w", javaVersion, err)
+	}
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, program, "-version")
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("ask %s for its version (install Java %d or later, or set JAVA_HOME to one): %w: %s", program, javaVersion, err, firstLines(out.String()))
+	}
+	said := javaSays.FindSubmatch(out.Bytes())
+	if said == nil {
+		return "", fmt.Errorf("%s does not tell its version but says %q: install Java %d or later, or set JAVA_HOME to one", program, firstLines(out.String()), javaVersion)
+	}
+	if version, err := strconv.Atoi(string(said[1])); err != nil || version < javaVersion {
+		return "", fmt.Errorf("%s is Java %s, which is too old for Kafka %s: install Java %d or later, or set JAVA_HOME to one", program, said[1], KafkaVersion, javaVersion)
+	}
+	return program, nil
+}
