@@ -1,0 +1,77 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"flywheel/loadtest/chaos"
+	"flywheel/loadtest/stage"
+)
+
+// errFailed says that a play has found something; it has said what.
+var errFailed = errors.New("an oracle failed")
+
+func newChaos() *cobra.Command {
+	cfg := chaos.Config{}
+	var broker, cache, dir string
+	var only []string
+	cmd := &cobra.Command{
+		Use:   "chaos",
+		Short: "Play one seed: kill, stop and cut off processes, and check that nothing is missing",
+		Long: "Play one seed: a world of known truth goes through two processors and a sink while they,\n" +
+			"Kafka and ClickHouse are killed, stopped and cut off. What happens follows from the seed. In\n" +
+			"the end every event must have one effect or one reason, every result must be that of a batch\n" +
+			"over the raw tables, and no money may be missing. The report is printed as JSON.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			cfg.Broker, cfg.Out, cfg.CacheDir = stage.Broker(broker), cmd.ErrOrStderr(), cache
+			for _, name := range only {
+				kind, err := chaos.ParseKind(name)
+				if err != nil {
+					return err
+				}
+				cfg.Only = append(cfg.Only, kind)
+			}
+			if dir == "" {
+				if dir, err = os.MkdirTemp("", "flywheel-chaos-*"); err != nil {
+					return fmt.Errorf("create a folder for the play: %w", err)
+				}
+			}
+			cfg.Dir = dir
+			bin, err := os.MkdirTemp("", "flywheel-binary-*")
+			if err != nil {
+				return fmt.Errorf("create a folder for the binary: %w", err)
+			}
+			defer func() { err = errors.Join(err, os.RemoveAll(bin)) }()
+			if cfg.Binary, err = stage.Build(cmd.Context(), bin); err != nil {
+				return err
+			}
+			report, err := chaos.Run(cmd.Context(), cfg)
+			if err != nil {
+				return err
+			}
+			out := json.NewEncoder(cmd.OutOrStdout())
+			out.SetIndent("", "  ")
+			if err := out.Encode(report); err != nil {
+				return fmt.Errorf("print the report: %w", err)
+			}
+			if len(report.Failures) > 0 {
+				return errFailed
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.Uint64Var(&cfg.Seed, "seed", 1, "what happens, and when")
+	flags.StringVar(&broker, "broker", string(stage.Embedded), "the Kafka to play on: embedded or apache")
+	flags.IntVar(&cfg.Nodes, "nodes", 1, "nodes of Apache Kafka")
+	flags.IntVar(&cfg.Rate, "rate", 1500, "records per second of the backfill; the lower, the longer the play")
+	flags.StringSliceVar(&only, "only", nil, "faults to draw from, such as 'zombie'; none takes all")
+	flags.StringVar(&cache, "cache", ".cache", "folder that Apache Kafka and the registry are installed in")
+	flags.StringVar(&dir, "dir", "", "folder of data and logs; kept if something fails; empty takes one in the system's")
+	return cmd
+}

@@ -1,0 +1,301 @@
+// Package chaos plays a world of known truth through the pipeline while its
+// processes are killed, stopped and cut off, and checks in the end that nothing
+// is missing and nothing is there twice. What happens when follows from a seed.
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"flywheel/loadtest/apache"
+	"flywheel/loadtest/proxy"
+	"flywheel/loadtest/stage"
+	"flywheel/loadtest/verify"
+	"flywheel/services/demo/oracle"
+	"flywheel/services/simulator"
+)
+
+// Config of one play.
+type Config struct {
+	Seed     uint64
+	Broker   stage.Broker
+	Nodes    int    // of Apache Kafka
+	Binary   string // built by stage.Build
+	CacheDir string // of Apache Kafka and the registry
+	Dir      string // of data and logs; emptied in the end unless something failed
+	Only     []Kind // the faults to draw from; empty takes all that the stage can have
+	Rate     int    // records per second; the play lasts about 53 000 records
+	Out      io.Writer
+}
+
+// Report is what happened in a play and what was found in the end.
+type Report struct {
+	Seed         uint64           `json:"seed"`
+	Broker       stage.Broker     `json:"broker"`
+	Nodes        int              `json:"nodes"`
+	KafkaVersion string           `json:"kafka_version"`
+	Kills        int              `json:"kills"`       // SIGKILLs that hit a running process
+	Faults       map[Kind]int     `json:"faults"`      // by kind
+	Points       map[string]int   `json:"points"`      // kills by the point they hit
+	RecoveryMs   []int64          `json:"recovery_ms"` // from a kill until what was in Kafka then is processed
+	Events       int64            `json:"events"`
+	Seconds      float64          `json:"seconds"`
+	Failures     []verify.Failure `json:"failures"`
+}
+
+// Partitions of every topic on the stage.
+const partitions = 4
+
+// Timeouts of the services: short, so that a play has many lives.
+const (
+	sessionTimeout     = 6 * time.Second
+	transactionTimeout = 6 * time.Second
+)
+
+// The bounds in which the pipeline must make progress after a fault, and be done
+// after the last one.
+const (
+	recoveryMax = 30 * time.Second
+	drainMax    = 3 * time.Minute
+)
+
+// oracleProgress is the oracle that knows these bounds.
+const oracleProgress = "progress resumes in time"
+
+// oraclePeace is the oracle that looks at what the services return.
+const oraclePeace = "a service ends only when asked to, killed or fenced"
+
+// play is one play under way.
+type play struct {
+	Config
+	*stage.Stage
+
+	report     *Report
+	random     *rand.Rand
+	services   []*service
+	monitor    *monitor
+	clickhouse *proxy.Proxy
+	last       string // fault, for the log
+}
+
+// service is a name that a processor or sink runs under, in one life after the
+// other.
+type service struct {
+	kind, instance string
+	*stage.Process
+}
+
+// Run plays once. The error says what could not be played or looked at; what was
+// found wrong is in the report.
+func Run(ctx context.Context, cfg Config) (report Report, err error) {
+	started := time.Now()
+	report = Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Faults: make(map[Kind]int), Points: make(map[string]int), Failures: []verify.Failure{}}
+	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
+		return report, fmt.Errorf("create the folder of the play: %w", err)
+	}
+	p := &play{Config: cfg, report: &report, random: rand.New(rand.NewPCG(cfg.Seed, 0))}
+	if p.Stage, err = stage.Open(ctx, stage.Config{
+		Binary: cfg.Binary, Dir: cfg.Dir, Broker: cfg.Broker, Nodes: cfg.Nodes, Partitions: partitions, CacheDir: cfg.CacheDir, Out: cfg.Out,
+		Env: []string{
+			"FLYWHEEL_PROCESSOR_SESSION_TIMEOUT=" + sessionTimeout.String(), "FLYWHEEL_PROCESSOR_TRANSACTION_TIMEOUT=" + transactionTimeout.String(),
+			"FLYWHEEL_SINK_SESSION_TIMEOUT=" + sessionTimeout.String(),
+			"FLYWHEEL_CLICKHOUSE_QUERY_TIMEOUT=5s", "FLYWHEEL_SINK_RETRY_PAUSE=1s",
+		},
+	}); err != nil {
+		return report, err
+	}
+	defer func() {
+		if err != nil || len(report.Failures) > 0 {
+			p.say("the logs are kept in %s", cfg.Dir)
+			fmt.Fprintln(cfg.Out, p.Tail())
+		}
+		err = errors.Join(err, p.Close())
+		report.Seconds = time.Since(started).Seconds()
+		if err == nil && len(report.Failures) == 0 {
+			err = os.RemoveAll(cfg.Dir)
+		}
+	}()
+	if err := p.run(ctx); err != nil {
+		return report, err
+	}
+	return report, nil
+}
+
+func (p *play) run(ctx context.Context) (err error) {
+	// The services reach ClickHouse through a proxy, the checks directly.
+	if p.clickhouse, err = proxy.ListenHTTP(ctx, p.Targets.ClickHouse.Addresses[0]); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.clickhouse.Close()) }()
+	p.Targets.ClickHouse.Addresses = []string{p.clickhouse.Addr()}
+
+	sim, err := p.simulator()
+	if err != nil {
+		return err
+	}
+	if p.monitor, err = newMonitor(ctx, p.Targets.Kafka); err != nil {
+		return err
+	}
+	defer p.monitor.close()
+	p.report.KafkaVersion = string(p.Broker)
+	if p.Broker == stage.Apache {
+		p.report.KafkaVersion = apache.KafkaVersion
+	}
+
+	for _, s := range []*service{{kind: "processor", instance: "one"}, {kind: "processor", instance: "two"}, {kind: "sink", instance: "one"}} {
+		p.services = append(p.services, s)
+		if err := p.start(ctx, s); err != nil {
+			return err
+		}
+	}
+	playing, stop := context.WithCancel(ctx)
+	defer stop()
+	tormented := make(chan error, 1)
+	go func() { tormented <- p.torment(playing) }()
+	if err := sim.Run(ctx); err != nil {
+		stop()
+		return errors.Join(err, <-tormented)
+	}
+	stop()
+	if err := <-tormented; err != nil {
+		return err
+	}
+	if err := p.drain(ctx); err != nil {
+		return err
+	}
+	for _, s := range p.services {
+		if err := s.Stop(); err != nil {
+			p.fail(oraclePeace, "%v", err)
+		}
+	}
+	detail := sim.Ledger().Detail()
+	p.report.Events = detail.Sent
+	result, err := verify.All(ctx, p.Pipeline(), &detail)
+	if err != nil {
+		return err
+	}
+	p.report.Failures = append(p.report.Failures, result.Failures...)
+	if result.Windows < 500 || result.Totals < 100 || result.Days < 20 || detail.Late == 0 || detail.Duplicate == 0 || detail.Poison == 0 {
+		return fmt.Errorf("%d windows, %d totals and %d days were compared, of %+v: that is no test", result.Windows, result.Totals, result.Days, detail.Summary)
+	}
+	p.say("%d kills, %s: %d events, %d dead letters, lost %d, doubled %d, residual %d; %d windows and %d days as in the batch, %d totals as by hand: %d failures",
+		p.report.Kills, p.report.counts(), detail.Sent, result.DeadLettered, result.Lost, result.DoubleCounted, result.ConservationResidualMicros,
+		result.Windows, result.Days, result.Totals, len(p.report.Failures))
+	return nil
+}
+
+// simulator plays the world: 16 days at a rate, then two days accelerated.
+func (p *play) simulator() (*simulator.Simulator, error) {
+	cfg := simulator.DefaultConfig()
+	cfg.Brands, cfg.Rate, cfg.Events, cfg.Seed = 4, p.Rate, 800, p.Seed
+	cfg.Backfill, cfg.Speed = 16*24*time.Hour, 10_800
+	cfg.For = 16 * time.Second
+	cfg.Late, cfg.Duplicates, cfg.Corrected, cfg.Poison = 0.02, 0.02, 0.02, 0.02
+	return simulator.New(cfg, p.Targets.Kafka, p.Registry, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
+}
+
+// torment inflicts one fault after the other until ctx ends, and mends the last.
+func (p *play) torment(ctx context.Context) error {
+	kinds := p.kinds()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Duration(100+p.random.IntN(500)) * time.Millisecond):
+		}
+		kind := kinds[p.random.IntN(len(kinds))]
+		p.last = string(kind)
+		// A fault that has begun is brought to its end.
+		if err := faults[kind].inflict(context.WithoutCancel(ctx), p); err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
+		}
+		p.report.Faults[kind]++
+		if err := p.watch(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// watch looks for services that have ended by themselves, which they must not.
+func (p *play) watch(ctx context.Context) error {
+	for _, s := range p.services {
+		if s.Running() {
+			continue
+		}
+		p.fail(oraclePeace, "%s ended by itself with %d after %s", s.Name, s.ExitCode(), p.last)
+		if err := p.start(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// kinds are the faults to draw from, each as often as its weight.
+func (p *play) kinds() []Kind {
+	var all []Kind
+	for _, kind := range slices.Sorted(maps.Keys(faults)) {
+		f := faults[kind]
+		if len(p.Only) > 0 && !slices.Contains(p.Only, kind) || f.brokers != nil && !slices.Contains(f.brokers, p.Broker) || f.nodes > p.Nodes {
+			continue
+		}
+		for range f.weight {
+			all = append(all, kind)
+		}
+	}
+	return all
+}
+
+func (p *play) drain(ctx context.Context) error {
+	groups, err := oracle.NewGroups(ctx, p.Targets.Kafka, groupOf("processor"), groupOf("sink"), slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider())
+	if err != nil {
+		return err
+	}
+	defer groups.Close()
+	if err := groups.Wait(ctx, drainMax, func(oracle.Standing) {}); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		p.fail(oracleProgress, "after the last fault, %s: %v", p.last, err)
+	}
+	return p.watch(ctx)
+}
+
+func (p *play) start(ctx context.Context, s *service, env ...string) (err error) {
+	s.Process, err = p.Start(ctx, s.kind, s.instance, env...)
+	return err
+}
+
+// fail notes a failure.
+func (p *play) fail(oracle, format string, args ...any) {
+	f := verify.Failure{Oracle: oracle, Text: fmt.Sprintf(format, args...)}
+	p.report.Failures = append(p.report.Failures, f)
+	p.say("FAILED %s: %s", f.Oracle, f.Text)
+}
+
+func (p *play) say(format string, args ...any) {
+	fmt.Fprintf(p.Out, "seed %d, %s: %s\n", p.Seed, p.Broker, fmt.Sprintf(format, args...))
+}
+
+// counts lists the faults.
+func (r *Report) counts() string {
+	var parts []string
+	for _, kind := range slices.Sorted(maps.Keys(r.Faults)) {
+		parts = append(parts, fmt.Sprintf("%d× %s", r.Faults[kind], kind))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// groupOf is the consumer group of a service, as configured by default.
+func groupOf(kind string) string { return "flywheel-" + kind }

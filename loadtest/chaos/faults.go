@@ -1,0 +1,310 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"flywheel/loadtest/stage"
+	"flywheel/pkg/fault"
+)
+
+// Kind is a kind of fault.
+type Kind string
+
+// The kinds.
+const (
+	KillProcessor     Kind = "kill processor"
+	KillSink          Kind = "kill sink"
+	KillBoth          Kind = "kill processor and sink"
+	KillAtPoint       Kind = "kill at a point"
+	KillBroker        Kind = "kill broker"
+	LoseLeader        Kind = "lose a leader"
+	KillClickHouse    Kind = "kill ClickHouse"
+	Join              Kind = "processor joins and leaves"
+	Zombie            Kind = "zombie"
+	Impostor          Kind = "zombie replaced by its namesake"
+	ClickHouseRefuses Kind = "ClickHouse refuses"
+	ClickHouseSlow    Kind = "ClickHouse is slow"
+	ClickHouseStalls  Kind = "ClickHouse takes and does not answer"
+	ClickHouseLoses   Kind = "ClickHouse dies between insert and answer"
+	KafkaStalls       Kind = "the network to Kafka stalls"
+	KafkaCut          Kind = "the network to Kafka is cut"
+)
+
+// affliction is how a kind of fault is inflicted and mended.
+type affliction struct {
+	weight  int            // how often it is drawn
+	brokers []stage.Broker // that it can be done to; nil for all
+	nodes   int            // of the broker, at least
+	inflict func(context.Context, *play) error
+}
+
+// faults are all kinds. Each returns when what was broken stands again, at most
+// without what the services still have to catch up with.
+var faults = map[Kind]affliction{ //nolint:gochecknoglobals // a table
+	KillProcessor: {weight: 8, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("processor")) }},
+	KillSink:      {weight: 5, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("sink")) }},
+	KillBoth:      {weight: 2, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("processor"), p.pick("sink")) }},
+	KillAtPoint:   {weight: 10, inflict: killAtPoint},
+	KillBroker: {weight: 2, brokers: []stage.Broker{stage.Apache}, inflict: func(ctx context.Context, p *play) error {
+		return p.killNode(ctx, 1+p.random.IntN(p.Nodes), 200*time.Millisecond)
+	}},
+	LoseLeader: {weight: 4, brokers: []stage.Broker{stage.Apache}, nodes: 3, inflict: loseLeader},
+	KillClickHouse: {weight: 2, inflict: func(ctx context.Context, p *play) error {
+		if err := p.ClickHouse().Kill(); err != nil {
+			return err
+		}
+		p.report.Kills++
+		p.rest(1000)
+		return p.StartClickHouse(ctx)
+	}},
+	Join:     {weight: 1, inflict: join},
+	Zombie:   {weight: 1, inflict: zombie},
+	Impostor: {weight: 1, inflict: impostor},
+	ClickHouseRefuses: {weight: 1, inflict: func(_ context.Context, p *play) error {
+		p.clickhouse.Refuse()
+		p.rest(3000)
+		p.clickhouse.Pass()
+		return nil
+	}},
+	ClickHouseSlow: {weight: 1, inflict: func(_ context.Context, p *play) error {
+		p.clickhouse.Slow(200*time.Millisecond, 200<<10)
+		p.rest(3000)
+		p.clickhouse.Pass()
+		return nil
+	}},
+	ClickHouseStalls: {weight: 1, inflict: func(_ context.Context, p *play) error {
+		p.clickhouse.Stall()
+		p.rest(3000)
+		p.clickhouse.Cut()
+		p.clickhouse.Pass()
+		return nil
+	}},
+	ClickHouseLoses: {weight: 2, inflict: func(_ context.Context, p *play) error {
+		p.clickhouse.LoseAnswers(1 + p.random.IntN(3))
+		p.rest(1500)
+		return nil
+	}},
+	KafkaStalls: {weight: 1, inflict: func(_ context.Context, p *play) error {
+		p.StallKafka()
+		// Now and then for longer than sessions and transactions last.
+		p.rest([]int{1500, 3000, int(sessionTimeout.Milliseconds()) + 2000}[p.random.IntN(3)])
+		p.PassKafka()
+		return nil
+	}},
+	KafkaCut: {weight: 1, inflict: func(_ context.Context, p *play) error {
+		for range 1 + p.random.IntN(3) {
+			p.CutKafka()
+			p.rest(300)
+		}
+		return nil
+	}},
+}
+
+// rest lets up to so many milliseconds pass, at least half of them.
+func (p *play) rest(msMax int) {
+	time.Sleep(time.Duration(msMax/2+p.random.IntN(msMax/2+1)) * time.Millisecond)
+}
+
+// pick draws one of the services of a kind.
+func (p *play) pick(kind string) *service {
+	var all []*service
+	for _, s := range p.services {
+		if s.kind == kind {
+			all = append(all, s)
+		}
+	}
+	return all[p.random.IntN(len(all))]
+}
+
+// kill kills services, starts them again at once or, one time in four, a moment
+// later, and, three times in four, measures how long they need to catch up. The
+// fourth time the next fault finds them restoring.
+func (p *play) kill(ctx context.Context, services ...*service) error {
+	since := time.Now()
+	for _, s := range services {
+		if s.Running() {
+			p.report.Kills++
+		}
+		if err := s.Kill(); err != nil {
+			return err
+		}
+	}
+	if p.random.IntN(4) == 0 {
+		p.rest(1500)
+	}
+	for _, s := range services {
+		if err := p.start(ctx, s); err != nil {
+			return err
+		}
+	}
+	return p.recovered(ctx, since, services...)
+}
+
+// recovered measures how long the groups of some services need until they have
+// done what there was to do at the moment of a kill.
+func (p *play) recovered(ctx context.Context, since time.Time, services ...*service) error {
+	if p.random.IntN(4) == 0 {
+		return nil
+	}
+	var longest time.Duration
+	for _, s := range services {
+		took, err := p.monitor.caughtUp(ctx, groupOf(s.kind), since)
+		if err != nil {
+			p.fail(oracleProgress, "after %s of %s: %v", p.last, s.Name, err)
+			return nil
+		}
+		longest = max(longest, took)
+	}
+	p.report.RecoveryMs = append(p.report.RecoveryMs, longest.Milliseconds())
+	return nil
+}
+
+// pointTimeout bounds the wait for a process to reach its point: not every life
+// restores anything or is asked to hand over.
+const pointTimeout = 8 * time.Second
+
+// killAtPoint starts a service anew with the order to kill itself at a point, and
+// then once more without it.
+func killAtPoint(ctx context.Context, p *play) error {
+	var points []fault.Place
+	for _, place := range fault.Points() {
+		if !strings.HasPrefix(string(place.Point), "migrate.") {
+			points = append(points, place)
+		}
+	}
+	point := points[p.random.IntN(len(points))].Point
+	kind, _, _ := strings.Cut(string(point), ".")
+	s := p.pick(kind)
+	passing := 1
+	if point != fault.ProcessorAssigned && point != fault.ProcessorRevoked {
+		passing += p.random.IntN(4)
+	}
+	since := time.Now()
+	if s.Running() {
+		p.report.Kills++
+	}
+	if err := s.Kill(); err != nil {
+		return err
+	}
+	if err := p.start(ctx, s, fault.Variable+"="+fault.Format(fault.Rule{Point: point, Passing: passing, Action: fault.Kill})); err != nil {
+		return err
+	}
+	if point == fault.ProcessorRevoked { // somebody has to ask for the partitions
+		if err := join(ctx, p); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-s.Ended():
+		if !s.KilledItself() {
+			p.fail(oraclePeace, "%s ended with %d before it reached %s", s.Name, s.ExitCode(), point)
+			break
+		}
+		p.report.Points[string(point)]++
+		p.report.Kills++
+		since = time.Now()
+	case <-time.After(pointTimeout):
+		p.report.Kills++
+		if err := s.Kill(); err != nil {
+			return err
+		}
+	}
+	if err := p.start(ctx, s); err != nil {
+		return err
+	}
+	return p.recovered(ctx, since, s)
+}
+
+// killNode kills a node of the broker and starts it again after a while.
+func (p *play) killNode(ctx context.Context, node int, away time.Duration) error {
+	since := time.Now()
+	if err := p.Kafka.Kill(node); err != nil {
+		return err
+	}
+	p.report.Kills++
+	time.Sleep(away)
+	if err := p.Kafka.Start(ctx, node); err != nil {
+		return err
+	}
+	return p.recovered(ctx, since, p.pick("processor"), p.pick("sink"))
+}
+
+// loseLeader kills the node that leads a partition of the input, and keeps it away
+// for long enough that another takes over.
+func loseLeader(ctx context.Context, p *play) error {
+	node, err := p.Kafka.Leader(ctx, p.monitor.inputs[p.random.IntN(len(p.monitor.inputs))], int32(p.random.IntN(partitions)))
+	if err != nil {
+		return err
+	}
+	return p.killNode(ctx, node, time.Duration(3000+p.random.IntN(4000))*time.Millisecond)
+}
+
+// join lets a third processor join the group, work and leave in peace.
+func join(ctx context.Context, p *play) error {
+	guest := &service{kind: "processor", instance: "guest"}
+	if err := p.start(ctx, guest); err != nil {
+		return err
+	}
+	p.rest(4000)
+	if err := guest.Stop(); err != nil {
+		p.fail(oraclePeace, "%v", err)
+	}
+	return nil
+}
+
+// zombie stops a processor for longer than its session and its transaction last,
+// so that the other takes over its partitions, and wakes it again.
+func zombie(ctx context.Context, p *play) error {
+	s := p.pick("processor")
+	if err := s.Pause(); err != nil {
+		return err
+	}
+	time.Sleep(max(sessionTimeout, transactionTimeout) + 2*time.Second)
+	if err := s.Resume(); err != nil {
+		return err
+	}
+	return p.recovered(ctx, time.Now(), s)
+}
+
+// impostor stops a processor, starts another of the same name and wakes the first
+// one: it must find out that it is replaced, and end with an error.
+func impostor(ctx context.Context, p *play) error {
+	s := p.pick("processor")
+	old := s.Process
+	if err := old.Pause(); err != nil {
+		return err
+	}
+	if err := p.start(ctx, s); err != nil {
+		return err
+	}
+	p.rest(3000)
+	if err := old.Resume(); err != nil {
+		return err
+	}
+	select {
+	case <-old.Ended():
+		if old.ExitCode() == 0 || old.KilledItself() {
+			p.fail(oraclePeace, "%s returned %d although another has taken its name", s.Name, old.ExitCode())
+		}
+	case <-time.After(recoveryMax):
+		p.fail(oraclePeace, "%s still runs %s after another has taken its name", s.Name, recoveryMax)
+		if err := old.Kill(); err != nil {
+			return err
+		}
+	}
+	return p.recovered(ctx, time.Now(), s)
+}
+
+// String returns the kinds as a flag takes them.
+func (k Kind) String() string { return string(k) }
+
+// ParseKind returns the kind of a name.
+func ParseKind(name string) (Kind, error) {
+	if _, ok := faults[Kind(name)]; !ok {
+		return "", fmt.Errorf("there is no fault %q", name)
+	}
+	return Kind(name), nil
+}

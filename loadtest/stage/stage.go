@@ -1,0 +1,337 @@
+// Package stage runs the pipeline as production does, so that it can be treated
+// as production treats it: processor, sink and ClickHouse are processes of their
+// own, Kafka and the schema registry are the embedded ones or Apache Kafka and
+// Apicurio, and all of them can be killed, stopped and started again.
+package stage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+
+	"flywheel/loadtest/apache"
+	"flywheel/loadtest/proxy"
+	"flywheel/loadtest/verify"
+	"flywheel/pkg/clickhouse"
+	"flywheel/pkg/codec"
+	"flywheel/pkg/embedded"
+	"flywheel/pkg/kafka"
+	"flywheel/pkg/setup"
+	"flywheel/pkg/topology"
+)
+
+// Broker says which Kafka is on stage.
+type Broker string
+
+// The brokers.
+const (
+	Embedded Broker = "embedded"
+	Apache   Broker = "apache"
+)
+
+// Config of a stage.
+type Config struct {
+	Binary     string // of flywheel
+	Dir        string // of data and logs; exists, is empty, and stays
+	Broker     Broker
+	Nodes      int // of Apache Kafka: 1 or 3
+	Partitions int32
+	CacheDir   string    // where Apache Kafka and the registry are installed
+	Env        []string  // of every service, such as FLYWHEEL_PROCESSOR_TRANSACTION_TIMEOUT=5s
+	Out        io.Writer // hears what takes long
+}
+
+// Stage is a pipeline without its services, which Start adds.
+type Stage struct {
+	Targets  setup.Targets
+	Conn     driver.Conn // to ClickHouse itself, whatever stands before it
+	Registry *codec.Client
+	Kafka    *apache.Kafka // nil on the embedded broker
+
+	cfg        Config
+	apacheReg  *apache.Registry
+	broker     *Process // the embedded Kafka and registry
+	clickhouse *Process
+	ports      ports
+	proxies    []*proxy.Proxy // before each node of Kafka
+
+	mu        sync.Mutex
+	processes []*Process
+}
+
+type ports struct{ kafka, registry, clickhouse int }
+
+// Build builds the binary into dir, with the points of package fault in it.
+func Build(ctx context.Context, dir string) (string, error) {
+	binary := filepath.Join(dir, "flywheel-faults")
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "faults", "-o", binary, "flywheel/services/flywheel")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build flywheel with its points of fault: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+// Open starts the engines and makes them ready: topics, contracts, tables. On an
+// error nothing is left running.
+func Open(ctx context.Context, cfg Config) (s *Stage, err error) {
+	s = &Stage{cfg: cfg, Targets: setup.Targets{Kafka: kafka.DefaultConfig(), Registry: codec.DefaultConfig(), ClickHouse: clickhouse.DefaultConfig()}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+			s = nil
+		}
+	}()
+	free, err := freePorts(3)
+	if err != nil {
+		return s, err
+	}
+	s.ports = ports{free[0], free[1], free[2]}
+	if err := s.StartClickHouse(ctx); err != nil {
+		return s, err
+	}
+	logger, meters := slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider()
+	s.Targets.ClickHouse.Addresses = []string{address(s.ports.clickhouse)}
+	s.Targets.Kafka.Topics.Partitions = cfg.Partitions
+	if s.Conn, err = clickhouse.Open(ctx, s.Targets.ClickHouse); err != nil {
+		return s, err
+	}
+	switch cfg.Broker {
+	case Embedded:
+		before, err := proxy.Listen(ctx, address(s.ports.kafka))
+		if err != nil {
+			return s, err
+		}
+		s.proxies = append(s.proxies, before)
+		if err := s.startBroker(ctx, before.Port()); err != nil {
+			return s, err
+		}
+		s.Targets.Kafka.Brokers = []string{before.Addr()}
+		s.Targets.Registry.URLs = []string{"http://" + address(s.ports.registry)}
+	case Apache:
+		if err := s.startApache(ctx); err != nil {
+			return s, err
+		}
+		s.Targets.Kafka.Brokers = s.Kafka.Proxied()
+		s.Targets.Registry.URLs = []string{s.apacheReg.URL()}
+		if cfg.Nodes > 1 {
+			s.Targets.Kafka.Topics.Replication = int16(cfg.Nodes)
+		}
+		if _, err := setup.Topics(ctx, s.Targets.Kafka, logger, meters); err != nil {
+			return s, err
+		}
+		if _, err := setup.Contracts(ctx, s.Targets.Registry); err != nil {
+			return s, err
+		}
+	default:
+		return s, fmt.Errorf("there is no broker %q: take %s or %s", cfg.Broker, Embedded, Apache)
+	}
+	s.Registry, err = codec.NewClient(s.Targets.Registry)
+	return s, err
+}
+
+func (s *Stage) startApache(ctx context.Context) error {
+	installed, err := apache.Install(ctx, s.cfg.CacheDir, s.cfg.Out)
+	if err != nil {
+		return err
+	}
+	proxied := apache.WithProxy(func(_ int, listens string) (string, error) {
+		before, err := proxy.Listen(ctx, listens)
+		if err != nil {
+			return "", err
+		}
+		s.proxies = append(s.proxies, before)
+		return before.Addr(), nil
+	})
+	if s.Kafka, err = installed.StartKafka(ctx, filepath.Join(s.cfg.Dir, "kafka"), s.cfg.Nodes, proxied); err != nil {
+		return err
+	}
+	s.apacheReg, err = installed.StartRegistry(ctx, filepath.Join(s.cfg.Dir, "registry"))
+	return err
+}
+
+// startBroker starts the embedded Kafka and registry in a process. They end in
+// peace only: killed, the embedded Kafka loses what a transaction has promised.
+func (s *Stage) startBroker(ctx context.Context, advertised int) (err error) {
+	s.broker, err = s.engines(ctx, "broker", "--embedded.clickhouse=false",
+		"--kafka.topics.partitions="+strconv.Itoa(int(s.cfg.Partitions)),
+		"--embedded.kafka_port="+strconv.Itoa(s.ports.kafka), "--embedded.kafka_advertised_port="+strconv.Itoa(advertised),
+		"--embedded.registry_port="+strconv.Itoa(s.ports.registry))
+	return err
+}
+
+// StartClickHouse starts ClickHouse, again after it was killed, with what it had.
+func (s *Stage) StartClickHouse(ctx context.Context) (err error) {
+	s.clickhouse, err = s.engines(ctx, "clickhouse", "--embedded.kafka=false", "--embedded.registry=false",
+		"--embedded.clickhouse_port="+strconv.Itoa(s.ports.clickhouse))
+	return err
+}
+
+// ClickHouse is the process of ClickHouse.
+func (s *Stage) ClickHouse() *Process { return s.clickhouse }
+
+// readyTimeout bounds how long engines may take to start.
+const readyTimeout = 2 * time.Minute
+
+// engines starts embedded engines and waits until they are ready.
+func (s *Stage) engines(ctx context.Context, name string, args ...string) (*Process, error) {
+	cache, err := embedded.DefaultCacheDir()
+	if err != nil {
+		return nil, err
+	}
+	log := s.log(name)
+	before, err := os.ReadFile(log)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("read the log of %s: %w", name, err)
+	}
+	p, err := start(ctx, s.cfg.Binary, log, name, nil,
+		append([]string{"embedded", "--embedded.data_dir=" + filepath.Join(s.cfg.Dir, name), "--embedded.cache_dir=" + cache}, args...))
+	if err != nil {
+		return nil, err
+	}
+	deadline := time.After(readyTimeout)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), p.Kill())
+		case <-deadline:
+			return nil, errors.Join(fmt.Errorf("%s was not ready within %s; its log ends with\n%s", name, readyTimeout, tail(log)), p.Kill())
+		case <-p.Ended():
+			return nil, fmt.Errorf("%s did not start; its log ends with\n%s", name, tail(log))
+		case <-time.After(50 * time.Millisecond):
+		}
+		b, err := os.ReadFile(log)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("read the log of %s: %w", name, err), p.Kill())
+		}
+		if strings.Contains(string(b[len(before):]), "are ready") {
+			return p, nil
+		}
+	}
+}
+
+func (s *Stage) log(name string) string { return filepath.Join(s.cfg.Dir, name+".log") }
+
+// Start starts a service, "processor" or "sink", under the name of an instance.
+// The variables come on top of the stage's.
+func (s *Stage) Start(ctx context.Context, service, instance string, env ...string) (*Process, error) {
+	name := service + "-" + instance
+	all := slices.Concat([]string{
+		"FLYWHEEL_KAFKA_BROKERS=" + strings.Join(s.Targets.Kafka.Brokers, ","),
+		"FLYWHEEL_KAFKA_TOPICS_PARTITIONS=" + strconv.Itoa(int(s.cfg.Partitions)),
+		"FLYWHEEL_REGISTRY_URLS=" + strings.Join(s.Targets.Registry.URLs, ","),
+		"FLYWHEEL_CLICKHOUSE_ADDRESSES=" + strings.Join(s.Targets.ClickHouse.Addresses, ","),
+		"FLYWHEEL_PROCESSOR_INSTANCE_ID=" + instance,
+		"FLYWHEEL_SINK_INSTANCE_ID=" + instance,
+	}, s.cfg.Env, env)
+	p, err := start(ctx, s.cfg.Binary, s.log(name), name, all, []string{service})
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.processes = append(slices.DeleteFunc(s.processes, func(p *Process) bool { return !p.Running() }), p)
+	return p, nil
+}
+
+// StallKafka keeps the network to Kafka from carrying anything, for everybody,
+// until PassKafka.
+func (s *Stage) StallKafka() {
+	for _, p := range s.proxies {
+		p.Stall()
+	}
+}
+
+// PassKafka ends a StallKafka: what was taken goes on.
+func (s *Stage) PassKafka() {
+	for _, p := range s.proxies {
+		p.Pass()
+	}
+}
+
+// CutKafka resets all connections to Kafka.
+func (s *Stage) CutKafka() {
+	for _, p := range s.proxies {
+		p.Cut()
+	}
+}
+
+// Pipeline is where the data are, for the checks.
+func (s *Stage) Pipeline() verify.Pipeline {
+	return verify.Pipeline{Kafka: s.Targets.Kafka, Registry: s.Registry, Conn: s.Conn, Topology: topology.DefaultConfig()}
+}
+
+// Tail returns the ends of all logs, for a person to look at.
+func (s *Stage) Tail() string {
+	files, err := filepath.Glob(s.log("*"))
+	if err != nil {
+		return err.Error()
+	}
+	var b strings.Builder
+	for _, f := range files {
+		fmt.Fprintf(&b, "%s ends with\n%s\n", filepath.Base(f), tail(f))
+	}
+	return b.String()
+}
+
+// Close stops exactly what was started: services that still run are killed,
+// engines end in peace.
+func (s *Stage) Close() error {
+	var errs []error
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.processes {
+		errs = append(errs, p.Kill())
+	}
+	if s.Registry != nil {
+		s.Registry.Close()
+	}
+	if s.Conn != nil {
+		errs = append(errs, s.Conn.Close())
+	}
+	if s.apacheReg != nil {
+		errs = append(errs, s.apacheReg.Close())
+	}
+	if s.Kafka != nil {
+		errs = append(errs, s.Kafka.Close())
+	}
+	for _, p := range []*Process{s.broker, s.clickhouse} {
+		if p != nil && p.Running() {
+			errs = append(errs, p.Stop())
+		}
+	}
+	for _, p := range s.proxies {
+		errs = append(errs, p.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// freePorts returns ports that nobody listens on. Somebody else may take one
+// before it is used; then the engine says so.
+func freePorts(n int) ([]int, error) {
+	ports := make([]int, n)
+	for i := range ports {
+		listener, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer listener.Close()
+		ports[i] = listener.Addr().(*net.TCPAddr).Port
+	}
+	return ports, nil
+}
