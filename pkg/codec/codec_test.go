@@ -106,6 +106,7 @@ func newPair(t testing.TB) (*Encoder, *Decoder) {
 
 func TestEveryRecordReadsBackAsItWasWritten(t *testing.T) {
 	enc, dec := newPair(t)
+	fast := must(NewFastEncoder(t.Context(), must(NewStatic())(t)))(t)
 	enums := symbols(t)
 	forEachRecord(t, func(t *testing.T, c *contract) {
 		rapid.Check(t, func(rt *rapid.T) {
@@ -118,6 +119,9 @@ func TestEveryRecordReadsBackAsItWasWritten(t *testing.T) {
 			}
 			if !bytes.HasPrefix(value, prefix) {
 				rt.Fatal("Encode changed what was in the buffer")
+			}
+			if same, err := fast.Encode(slices.Clone(prefix), want); err != nil || !bytes.Equal(same, value) {
+				rt.Fatalf("the fast encoder writes %x instead of %x: %v", same, value, err)
 			}
 			got, err := dec.Decode(t.Context(), c.topic, value[len(prefix):])
 			if err != nil {
