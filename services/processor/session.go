@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"flywheel/pkg/event"
@@ -195,12 +196,16 @@ func (s *session) revoked(context.Context, *kgo.Client, map[string][]int32) {
 	s.interrupt()
 }
 
-// excluded hears why the group does not want this processor any more.
+// excluded hears why this processor is not a member of the group any more.
 type excluded struct{ *session }
 
 // OnGroupManageError implements kgo.HookGroupManageError.
 func (s excluded) OnGroupManageError(err error) {
-	s.fail(fmt.Errorf("the group has excluded this processor: it was silent for longer than processor.session_timeout, or the group was reset: %w", err))
+	why := "the group cannot be reached: its coordinator is away or moves"
+	if errors.Is(err, kerr.UnknownMemberID) || errors.Is(err, kerr.IllegalGeneration) || errors.Is(err, kerr.FencedInstanceID) {
+		why = "the group has excluded this processor: it was silent for longer than processor.session_timeout, or another has its name"
+	}
+	s.fail(fmt.Errorf("%s: %w", why, err))
 }
 
 // settle, after a revocation, clears franz-go's memory of it, which would abort
