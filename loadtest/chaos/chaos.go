@@ -187,7 +187,7 @@ func (p *play) run(ctx context.Context) (err error) {
 		return err
 	}
 	p.report.Failures = append(p.report.Failures, result.Failures...)
-	if result.Windows < 500 || result.Totals < 100 || result.Days < 20 || detail.Late == 0 || detail.Duplicate == 0 || detail.Poison == 0 {
+	if result.Windows < 200 || result.Totals < 50 || result.Days < 20 || detail.Late == 0 || detail.Duplicate == 0 || detail.Poison == 0 {
 		return fmt.Errorf("%d windows, %d totals and %d days were compared, of %+v: that is no test", result.Windows, result.Totals, result.Days, detail.Summary)
 	}
 	p.say("%d kills, %s: %d events, %d dead letters, lost %d, doubled %d, residual %d; %d windows and %d days as in the batch, %d totals as by hand: %d failures",
@@ -217,11 +217,17 @@ func (p *play) torment(ctx context.Context) error {
 		}
 		kind := kinds[p.random.IntN(len(kinds))]
 		p.last = string(kind)
+		began, measured := time.Now(), len(p.report.RecoveryMs)
 		// A fault that has begun is brought to its end.
 		if err := faults[kind].inflict(context.WithoutCancel(ctx), p); err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
 		p.report.Faults[kind]++
+		line := fmt.Sprintf("%s, over after %s", p.last, time.Since(began).Round(time.Millisecond))
+		if len(p.report.RecoveryMs) > measured {
+			line += fmt.Sprintf(", caught up %d ms after it", p.report.RecoveryMs[measured])
+		}
+		p.say("%s", line)
 		if err := p.watch(ctx); err != nil {
 			return err
 		}

@@ -48,10 +48,8 @@ var faults = map[Kind]affliction{ //nolint:gochecknoglobals // a table
 	KillSink:      {weight: 5, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("sink")) }},
 	KillBoth:      {weight: 2, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("processor"), p.pick("sink")) }},
 	KillAtPoint:   {weight: 10, inflict: killAtPoint},
-	KillBroker: {weight: 2, brokers: []stage.Broker{stage.Apache}, inflict: func(ctx context.Context, p *play) error {
-		return p.killNode(ctx, 1+p.random.IntN(p.Nodes), 200*time.Millisecond)
-	}},
-	LoseLeader: {weight: 4, brokers: []stage.Broker{stage.Apache}, nodes: 3, inflict: loseLeader},
+	KillBroker:    {weight: 2, brokers: []stage.Broker{stage.Apache}, inflict: killNode},
+	LoseLeader:    {weight: 4, brokers: []stage.Broker{stage.Apache}, nodes: 3, inflict: loseLeader},
 	KillClickHouse: {weight: 2, inflict: func(ctx context.Context, p *play) error {
 		if err := p.ClickHouse().Kill(); err != nil {
 			return err
@@ -125,6 +123,7 @@ func (p *play) pick(kind string) *service {
 func (p *play) kill(ctx context.Context, services ...*service) error {
 	since := time.Now()
 	for _, s := range services {
+		p.last += " " + s.Name
 		if s.Running() {
 			p.report.Kills++
 		}
@@ -153,7 +152,7 @@ func (p *play) recovered(ctx context.Context, since time.Time, services ...*serv
 	for _, s := range services {
 		took, err := p.monitor.caughtUp(ctx, groupOf(s.kind), since)
 		if err != nil {
-			p.fail(oracleProgress, "after %s of %s: %v", p.last, s.Name, err)
+			p.fail(oracleProgress, "after %s, the group of the %s: %v", p.last, s.kind, err)
 			return nil
 		}
 		longest = max(longest, took)
@@ -178,6 +177,7 @@ func killAtPoint(ctx context.Context, p *play) error {
 	point := points[p.random.IntN(len(points))].Point
 	kind, _, _ := strings.Cut(string(point), ".")
 	s := p.pick(kind)
+	p.last += " " + string(point)
 	passing := 1
 	if point != fault.ProcessorAssigned && point != fault.ProcessorRevoked {
 		passing += p.random.IntN(4)
@@ -218,28 +218,38 @@ func killAtPoint(ctx context.Context, p *play) error {
 	return p.recovered(ctx, since, s)
 }
 
-// killNode kills a node of the broker and starts it again after a while.
-func (p *play) killNode(ctx context.Context, node int, away time.Duration) error {
+// killNode kills a node of the broker, without which nothing goes on, and starts
+// it again.
+func killNode(ctx context.Context, p *play) error {
 	since := time.Now()
+	node := 1 + p.random.IntN(p.Nodes)
 	if err := p.Kafka.Kill(node); err != nil {
 		return err
 	}
 	p.report.Kills++
-	time.Sleep(away)
+	p.rest(400)
 	if err := p.Kafka.Start(ctx, node); err != nil {
 		return err
 	}
 	return p.recovered(ctx, since, p.pick("processor"), p.pick("sink"))
 }
 
-// loseLeader kills the node that leads a partition of the input, and keeps it away
-// for long enough that another takes over.
+// loseLeader kills the node that leads a partition of the input: the work must go
+// on without it.
 func loseLeader(ctx context.Context, p *play) error {
 	node, err := p.Kafka.Leader(ctx, p.monitor.inputs[p.random.IntN(len(p.monitor.inputs))], int32(p.random.IntN(partitions)))
 	if err != nil {
 		return err
 	}
-	return p.killNode(ctx, node, time.Duration(3000+p.random.IntN(4000))*time.Millisecond)
+	since := time.Now()
+	if err := p.Kafka.Kill(node); err != nil {
+		return err
+	}
+	p.report.Kills++
+	if err := p.recovered(ctx, since, p.pick("processor"), p.pick("sink")); err != nil {
+		return err
+	}
+	return p.Kafka.Start(ctx, node)
 }
 
 // join lets a third processor join the group, work and leave in peace.

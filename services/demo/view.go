@@ -122,7 +122,6 @@ func grouped(n int64) string {
 	return sign + s
 }
 
-
 // table lays the brands out for a width, at most so many of them; a width of 0
 // is without limit.
 func (v *view) table(width, most int) []string {
