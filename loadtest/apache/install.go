@@ -34,8 +34,8 @@ const (
 	archive     = "apicurio-registry-app-" + RegistryVersion + "-all.tar.gz"
 	runner      = "apicurio-registry-app-" + RegistryVersion + "-runner.jar"
 
-	installBytes   = 170 << 20 // what an installation takes
-	freeBytesNeeds = 3 * installBytes
+	installBytes   = 280 << 20 // what an installation takes
+	freeBytesNeeds = 2 * installBytes
 	fileBytesMax   = 256 << 20 // no file of the archive is near that
 )
 
@@ -53,7 +53,7 @@ func Install(ctx context.Context, cacheDir string, show io.Writer) (Installation
 			return Installation{}, err
 		}
 	}
-	dir, err := filepath.Abs(filepath.Join(cacheDir, "apache", "kafka-"+KafkaVersion+"-apicurio-"+RegistryVersion))
+	dir, err := filepath.Abs(filepath.Join(cacheDir, "apache", "apicurio-"+RegistryVersion+"-kafka-"+KafkaVersion))
 	if err != nil {
 		return Installation{}, fmt.Errorf("find the cache folder: %w", err)
 	}
@@ -103,12 +103,12 @@ func (i Installation) install(ctx context.Context, m *progress.Meter) (err error
 
 	begin := time.Now()
 	m.Say(fmt.Sprintf("fetching Kafka %s and %s through Maven, once", KafkaVersion, RegistryName))
-	built := Installation{dir: filepath.Join(partial, "built"), java: i.java}
+	built := Installation{dir: filepath.Join(partial, "built"), java: i.java, trial: true}
 	if err := built.fetch(ctx, partial); err != nil {
 		return err
 	}
-	if err := built.format(ctx, partial); err != nil {
-		return err
+	if err := built.try(ctx, partial); err != nil {
+		return fmt.Errorf("the servers that were fetched do not work with %s: %w", i.java, err)
 	}
 	if err := built.seal(); err != nil {
 		return err
@@ -221,38 +221,6 @@ func extract(root *os.Root, name string, in io.Reader) error {
 	}
 	_, err = io.Copy(out, in)
 	return errors.Join(err, out.Close())
-}
-
-// format keeps the metadata that a new cluster begins with, as Kafka's own tool writes them: the
-// features at their newest levels. It also shows that Java runs what was fetched.
-func (i Installation) format(ctx context.Context, work string) error {
-	data, settings := filepath.Join(work, "data"), filepath.Join(work, "server.properties")
-	text := "process.roles=broker,controller\nnode.id=1\nlisteners=PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2\n" +
-		"controller.listener.names=CONTROLLER\ncontroller.quorum.voters=1@127.0.0.1:2\nlog.dirs=" + data + "\n"
-	if err := os.WriteFile(settings, []byte(text), 0o644); err != nil {
-		return fmt.Errorf("write settings to try the broker: %w", err)
-	}
-	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, i.java, "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", filepath.Join(i.dir, kafkaDir, "*"),
-		"kafka.tools.StorageTool", "format", "-t", newID(), "-c", settings)
-	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = &out, &out, time.Second
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("try the broker: %w", ctx.Err())
-		}
-		return fmt.Errorf("the broker that was fetched does not run with %s: %w: %s", i.java, err, firstLines(out.String()))
-	}
-	begin, err := os.ReadFile(filepath.Join(data, bootstrapFile))
-	if err == nil {
-		err = os.MkdirAll(filepath.Join(i.dir, formatDir), 0o755)
-	}
-	if err == nil {
-		err = os.WriteFile(filepath.Join(i.dir, formatDir, bootstrapFile), begin, 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("keep the metadata of a new cluster: %w", err)
-	}
-	return nil
 }
 
 // lock takes a lock that the system releases if this process dies.

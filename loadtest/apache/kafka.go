@@ -280,17 +280,16 @@ func (k *Kafka) start(ctx context.Context, nodes []*node) error {
 func (k *Kafka) launch(nodes []*node) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	jars := filepath.Join(k.installation.dir, kafkaDir, "*")
 	for _, n := range nodes {
 		if n.process.running() {
 			continue
 		}
 		var err error
-		n.process, err = launch(fmt.Sprintf("Kafka's node %d", n.id), filepath.Join(n.dir, "log"), k.installation.java,
-			"-Xmx"+k.heap, "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData", "-Djava.awt.headless=true",
+		n.process, err = launch(fmt.Sprintf("Kafka's node %d", n.id), filepath.Join(n.dir, "log"), k.installation.dir, k.installation.java, append(k.installation.virtualMachine(kafkaClasses, k.heap),
+			"-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
 			"-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS", "-Dorg.slf4j.simpleLogger.showThreadName=false",
 			"-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn", // not every setting again
-			"-cp", jars, "kafka.Kafka", filepath.Join(n.dir, "server.properties"))
+			"-cp", filepath.Join(kafkaDir, "*"), "kafka.Kafka", filepath.Join(n.dir, "server.properties"))...)
 		if err != nil {
 			return err
 		}
@@ -380,6 +379,11 @@ func (k *Kafka) node(id int) (*node, error) {
 // Kill ends nodes at once, as kill -9 does, and returns when they are gone.
 func (k *Kafka) Kill(nodes ...int) error {
 	return k.each(nodes, func(n *node) error { return n.process.kill() })
+}
+
+// Stop has nodes end in an orderly way: they hand over what they lead.
+func (k *Kafka) Stop(nodes ...int) error {
+	return k.each(nodes, func(n *node) error { return n.process.stop() })
 }
 
 // Start starts nodes that do not run, with the data they had, and returns when they serve clients.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // process is one run of a server. It ends with this process, however that ends.
@@ -24,8 +25,8 @@ type process struct {
 	err   error         // how, after that
 }
 
-// launch starts a server, whose output is appended to the log file.
-func launch(name, log, program string, args ...string) (*process, error) {
+// launch starts a server in the working folder. Its output is appended to the log file.
+func launch(name, log, working, program string, args ...string) (*process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", name, err)
@@ -35,7 +36,7 @@ func launch(name, log, program string, args ...string) (*process, error) {
 	if p.from, err = out.Seek(0, io.SeekEnd); err != nil {
 		return nil, fmt.Errorf("find the end of the log of %s: %w", name, err)
 	}
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr = out, out, attributes()
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr, p.cmd.SysProcAttr = working, out, out, attributes()
 	started := make(chan error)
 	go func() {
 		// The kernel ends the server with the thread that started it: this one stays as long.
@@ -78,6 +79,26 @@ func (p *process) kill() error {
 	}
 	<-p.ended
 	return nil
+}
+
+// stopTimeout is how long a server may take to save what it has.
+const stopTimeout = 30 * time.Second
+
+// stop has the process end in an orderly way, and kills it if it takes too long.
+func (p *process) stop() error {
+	if !p.running() {
+		return nil
+	}
+	p.asked.Store(true)
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-p.ended:
+		return nil
+	case <-time.After(stopTimeout):
+		return errors.Join(fmt.Errorf("%s did not stop within %s and was killed: %s", p.name, stopTimeout, p.tail()), p.kill())
+	}
 }
 
 // signal sends a signal; a process that has ended already is no error.

@@ -97,10 +97,10 @@ func (r *Registry) launch() (*process, error) {
 	if r.process.running() {
 		return r.process, nil
 	}
-	p, err := launch("the schema registry", filepath.Join(r.dir, "log"), r.installation.java,
-		"-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-XX:-UsePerfData",
+	p, err := launch("the schema registry", filepath.Join(r.dir, "log"), r.installation.dir, r.installation.java, append(r.installation.virtualMachine(registryClasses, "512m"),
+		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // it serves few, and is started often
 		"-Dquarkus.http.host=127.0.0.1", "-Dquarkus.http.port="+strconv.Itoa(r.port),
-		"-jar", filepath.Join(r.installation.dir, registryDir, runner))
+		"-jar", filepath.Join(registryDir, runner))...)
 	if err == nil {
 		r.process = p
 	}
