@@ -141,14 +141,14 @@ func TestTopicsThatDoNotFitAreRefused(t *testing.T) {
 
 func TestOldTransactionsAreWarnedOf(t *testing.T) {
 	_, cfg := cluster(t)
-	warning, err := topics(t, cfg, connect(t, cfg)).TransactionWarning(t.Context())
-	if err != nil || warning != "" {
-		t.Errorf("a new broker: %q, %v", warning, err)
+	level, advice, err := topics(t, cfg, connect(t, cfg)).TransactionVersion(t.Context())
+	if err != nil || level != 2 || advice != "" {
+		t.Errorf("a new broker: %d, %q, %v", level, advice, err)
 	}
 	_, cfg = cluster(t, kfake.MaxVersions(kversion.V3_6_0()))
-	warning, err = topics(t, cfg, connect(t, cfg)).TransactionWarning(t.Context())
-	if err != nil || !strings.Contains(warning, "transaction.version") {
-		t.Errorf("an old broker: %q, %v", warning, err)
+	level, advice, err = topics(t, cfg, connect(t, cfg)).TransactionVersion(t.Context())
+	if err != nil || level != 0 || !strings.Contains(advice, "transaction.version 0") {
+		t.Errorf("an old broker: %d, %q, %v", level, advice, err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -233,31 +234,39 @@ func some(names []string, one, many string) string {
 // (KIP-890).
 const transactionVersion = 2
 
-// TransactionWarning returns a sentence when the cluster's transactions are
-// older than KIP-890, and nothing when they are not.
-func (t *Topics) TransactionWarning(ctx context.Context) (string, error) {
+// TransactionVersion returns the level of the feature transaction.version that
+// the cluster has agreed on, and a sentence of advice when it is older than
+// KIP-890. Brokers that are away at the moment are passed over.
+func (t *Topics) TransactionVersion(ctx context.Context) (level int16, advice string, err error) {
 	brokers, err := t.admin.ApiVersions(ctx)
 	if err != nil {
-		return "", fmt.Errorf("ask %s for its features: %w", t.where(), err)
+		return 0, "", fmt.Errorf("ask %s for its features: %w", t.where(), err)
 	}
-	lowest := int16(transactionVersion)
+	level = math.MaxInt16
+	answered := false
+	var errs []error
 	for _, b := range brokers.Sorted() {
 		if b.Err != nil {
-			return "", fmt.Errorf("ask broker %d for its features: %w", b.NodeID, b.Err)
+			errs = append(errs, fmt.Errorf("ask broker %d for its features: %w", b.NodeID, b.Err))
+			continue
 		}
-		var level int16
+		answered = true
+		var has int16
 		for _, f := range b.Raw().FinalizedFeatures {
 			if f.Name == "transaction.version" {
-				level = f.MaxVersionLevel
+				has = f.MaxVersionLevel
 			}
 		}
-		lowest = min(lowest, level)
+		level = min(level, has)
 	}
-	if lowest == transactionVersion {
-		return "", nil
+	switch {
+	case !answered:
+		return 0, "", errors.Join(append(errs, fmt.Errorf("no broker at %s tells its features: try again", t.where()))...)
+	case level >= transactionVersion:
+		return level, "", nil
 	}
-	return fmt.Sprintf("the Kafka cluster at %s has transaction.version %d, below %d (KIP-890): a delayed message of a dead processor could leave a transaction hanging; "+
-		"upgrade it with 'kafka-features.sh upgrade --feature transaction.version=%d'", t.where(), lowest, transactionVersion, transactionVersion), nil
+	return level, fmt.Sprintf("the Kafka cluster at %s has transaction.version %d, below %d (KIP-890): a delayed message of a dead processor could leave a transaction hanging; "+
+		"upgrade it with 'kafka-features.sh upgrade --feature transaction.version=%d'", t.where(), level, transactionVersion, transactionVersion), nil
 }
 
 func (t *Topics) where() string { return strings.Join(t.cfg.Brokers, ", ") }

@@ -116,12 +116,12 @@ func topics(ctx context.Context, cfg kafka.Config, logger *slog.Logger, meters m
 	if err != nil {
 		return states, err
 	}
-	warning, err := t.TransactionWarning(ctx)
+	_, advice, err := t.TransactionVersion(ctx)
 	if err != nil {
 		return states, err
 	}
-	if warning != "" {
-		logger.WarnContext(ctx, "transactions of the Kafka cluster are old", slog.String("flywheel.advice", warning))
+	if advice != "" {
+		logger.WarnContext(ctx, "transactions of the Kafka cluster are old", slog.String("flywheel.advice", advice))
 	}
 	return states, nil
 }

@@ -216,12 +216,13 @@ func (p *Processor) prepare(ctx context.Context) error {
 	if _, err := topics.Check(ctx); err != nil {
 		return err
 	}
-	warning, err := topics.TransactionWarning(ctx)
+	level, advice, err := topics.TransactionVersion(ctx)
 	if err != nil {
 		return err
 	}
-	if warning != "" {
-		p.logger.WarnContext(ctx, "transactions of the Kafka cluster are old", slog.String("flywheel.advice", warning))
+	p.logger.InfoContext(ctx, "looked at the transactions of the Kafka cluster", slog.Int("flywheel.transaction.version", int(level)))
+	if advice != "" {
+		p.logger.WarnContext(ctx, "transactions of the Kafka cluster are old", slog.String("flywheel.advice", advice))
 	}
 	if p.goal != nil {
 		if p.goal.spans, err = kafka.ReadSpans(ctx, client, p.inputs...); err != nil {

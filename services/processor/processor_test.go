@@ -1,6 +1,7 @@
 package processor_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
@@ -701,6 +703,48 @@ func TestWhatCannotWorkIsRefusedAtStart(t *testing.T) {
 				}
 			case <-time.After(20 * time.Second):
 				t.Fatal("it does not return")
+			}
+		})
+	}
+}
+
+func TestTheProcessorSaysWhatTransactionsItFound(t *testing.T) {
+	for name, tc := range map[string]struct {
+		broker []kfake.Opt
+		want   []string
+	}{
+		"of a new broker": {nil, []string{`level=INFO msg="looked at the transactions of the Kafka cluster" flywheel.transaction.version=2`}},
+		"of an old one, with advice": {[]kfake.Opt{kfake.MaxVersions(kversion.V3_6_0())}, []string{
+			`level=INFO msg="looked at the transactions of the Kafka cluster" flywheel.transaction.version=0`,
+			`level=WARN msg="transactions of the Kafka cluster are old" flywheel.advice=`,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, tc.broker...)
+			var out bytes.Buffer
+			log := slog.New(slog.NewTextHandler(&out, nil))
+			p, err := processor.New(w.config(), w.kafka, w.static, log, metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- p.Run(ctx) }()
+			select {
+			case <-p.Ready():
+			case err := <-done:
+				t.Fatalf("it returned %v", err)
+			case <-time.After(20 * time.Second):
+				t.Fatal("it does not begin")
+			}
+			stop()
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("it does not say %q but\n%s", want, out.String())
+				}
 			}
 		})
 	}
