@@ -26,11 +26,11 @@ func (p *Partition) Refresh(nowMs int64, budget Budget, emit func(result any)) (
 	p.work.forget()
 	p.refreshes++
 	if p.refreshes%pastTurn == 0 {
-		spent = p.refreshPast(budget, emit)
+		spent = p.refreshPast(nowMs, budget, emit)
 		spent += p.refreshNewest(nowMs, budget-spent, emit)
 	} else {
 		spent = p.refreshNewest(nowMs, budget, emit)
-		spent += p.refreshPast(budget-spent, emit)
+		spent += p.refreshPast(nowMs, budget-spent, emit)
 	}
 
 	p.staleMs = 0
@@ -60,7 +60,7 @@ func (p *Partition) refreshNewest(nowMs int64, budget Budget, emit func(any)) (s
 			p.tidy(b)
 			continue
 		}
-		spent += p.refresh(b, emit)
+		spent += p.refresh(b, nowMs, emit)
 		if b.due() && !b.restating {
 			b.restating = true
 			p.past = append(p.past, b)
@@ -74,14 +74,14 @@ func (p *Partition) refreshNewest(nowMs int64, budget Budget, emit func(any)) (s
 }
 
 // refreshPast publishes restated windows, brand after brand.
-func (p *Partition) refreshPast(budget Budget, emit func(any)) (spent Budget) {
+func (p *Partition) refreshPast(nowMs int64, budget Budget, emit func(any)) (spent Budget) {
 	done := 0
 	for _, b := range p.past {
 		if spent >= budget {
 			break
 		}
 		if !b.entry.retired {
-			spent += p.restate(b, budget-spent, emit)
+			spent += p.restate(b, nowMs, budget-spent, emit)
 			if b.due() {
 				break
 			}
@@ -115,10 +115,15 @@ func (b *brand) dirty() bool {
 	return false
 }
 
+// revise begins the next revision of what a brand has published. It is not below
+// the time: a state that was deleted and built anew replaces what the one before
+// had published.
+func (b *brand) revise(nowMs int64) { b.revision = max(b.revision+1, nowMs) }
+
 // refresh publishes the newest window of every force that moved, the credits
 // of the day, and what has become of the spikes.
-func (p *Partition) refresh(b *brand, emit func(any)) (spent Budget) {
-	b.revision++
+func (p *Partition) refresh(b *brand, nowMs int64, emit func(any)) (spent Budget) {
+	b.revise(nowMs)
 	p.touch(b)
 	for i := range b.forces {
 		f := &b.forces[i]
@@ -146,8 +151,8 @@ func (p *Partition) refresh(b *brand, emit func(any)) (spent Budget) {
 
 // restate publishes windows again that were published before and have changed,
 // the newest first, for as long as the budget lasts.
-func (p *Partition) restate(b *brand, budget Budget, emit func(any)) (spent Budget) {
-	b.revision++
+func (p *Partition) restate(b *brand, nowMs int64, budget Budget, emit func(any)) (spent Budget) {
+	b.revise(nowMs)
 	p.touch(b)
 	for i := range b.forces {
 		f := &b.forces[i]
