@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,13 @@ type Client struct {
 	mu      sync.Mutex
 	schemas map[uint32]string
 	misses  map[uint32]time.Time // until when an id is taken for unknown
+	witness witness
+}
+
+// witness is the schema that the registry told of first.
+type witness struct {
+	id     uint32 // 0 when it has told of none
+	schema string
 }
 
 // NewClient returns a client of the registry; it connects when first asked.
@@ -105,6 +113,11 @@ func (c *Client) ID(ctx context.Context, subject, schema string) (uint32, error)
 	if err != nil {
 		return 0, c.explain(err, "look up subject %q", subject)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.witness.id == 0 {
+		c.witness = witness{uint32(found.ID), schema}
+	}
 	return uint32(found.ID), nil
 }
 
@@ -127,6 +140,11 @@ func (c *Client) Schema(ctx context.Context, id uint32) (string, error) {
 
 	found, err := c.client.SchemaByID(ctx, int(id))
 	err = c.explain(err, "look up schema %d", id)
+	if errors.Is(err, ErrUnknownSchema) {
+		if forgot := c.forgot(ctx); forgot != nil {
+			err = forgot
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -134,8 +152,48 @@ func (c *Client) Schema(ctx context.Context, id uint32) (string, error) {
 		remember(c.misses, id, now.Add(missFor))
 	case err == nil:
 		remember(c.schemas, id, found.Schema)
+		if c.witness.id == 0 {
+			c.witness = witness{id, found.Schema}
+		}
 	}
 	return found.Schema, err
+}
+
+// forgot returns an error when the registry does not hold any more, or not
+// under the same id, what it told of first: then its "unknown" says nothing
+// about a record. So a registry that has lost its memory, or another one at its
+// address, has no good record refused.
+func (c *Client) forgot(ctx context.Context) error {
+	c.mu.Lock()
+	w := c.witness
+	c.mu.Unlock()
+	if w.id == 0 {
+		return nil
+	}
+	found, err := c.client.SchemaByID(ctx, int(w.id))
+	err = c.explain(err, "look up schema %d", w.id)
+	switch {
+	case errors.Is(err, ErrUnknownSchema):
+		return fmt.Errorf("the schema registry at %s has forgotten schema %d, which it held before: restore its storage, or run 'flywheel topics apply' if it was empty", c.where, w.id)
+	case err != nil:
+		return err
+	case !sameSchema(found.Schema, w.schema):
+		return fmt.Errorf("the schema registry at %s holds another schema %d than before: restore its storage, since records written before cannot be told from those written now", c.where, w.id)
+	}
+	return nil
+}
+
+// sameSchema compares schemas whatever their spaces and comments.
+func sameSchema(a, b string) bool {
+	if a == b {
+		return true
+	}
+	one, err := avro.Parse(a)
+	if err != nil {
+		return false
+	}
+	two, err := avro.Parse(b)
+	return err == nil && bytes.Equal(one.Canonical(), two.Canonical())
 }
 
 // remember puts one entry into a bounded cache. A full one is emptied: it

@@ -2,7 +2,9 @@ package codec
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -188,8 +190,8 @@ func TestClientAsksTheRegistryOnce(t *testing.T) {
 			t.Errorf("an id beyond what registries count to: %v", err)
 		}
 	}
-	if n := asked.Load(); n != 2 {
-		t.Errorf("%d requests, want one for each of two ids", n)
+	if n := asked.Load(); n != 3 {
+		t.Errorf("%d requests, want one for each of two ids and one to see whether the registry has forgotten", n)
 	}
 
 	c.misses[2] = time.Now().Add(-time.Second)
@@ -201,6 +203,63 @@ func TestClientAsksTheRegistryOnce(t *testing.T) {
 	}
 	if len(c.schemas) > cachedSchemasMax {
 		t.Errorf("%d schemas kept, at most %d allowed", len(c.schemas), cachedSchemasMax)
+	}
+}
+
+// forgetful is a registry whose memory can be changed.
+type forgetful struct{ schemas map[string]string } // by id
+
+func (f *forgetful) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/vnd.schemaregistry.v1+json")
+	id := r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]
+	text, ok := f.schemas[id]
+	if !ok {
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprint(w, `{"error_code":40403,"message":"no such schema"}`)
+		return
+	}
+	if err := json.NewEncoder(w).Encode(map[string]string{"schema": text}); err != nil {
+		panic(err)
+	}
+}
+
+func TestAForgetfulRegistryIsNotBelieved(t *testing.T) {
+	const known, spaced, other = `{"type":"record","name":"a","fields":[]}`, `{"type": "record", "name": "a", "doc": "x", "fields": []}`, `{"type":"record","name":"b","fields":[]}`
+	for name, tc := range map[string]struct {
+		before, after map[string]string
+		want          string // "" when "unknown" is believed
+	}{
+		"it never told of anything":                   {nil, nil, ""},
+		"it holds what it held":                       {map[string]string{"1": known}, map[string]string{"1": known}, ""},
+		"it writes what it held in another way":       {map[string]string{"1": known}, map[string]string{"1": spaced}, ""},
+		"it was restarted empty":                      {map[string]string{"1": known}, nil, "has forgotten schema 1, which it held before: restore its storage, or run 'flywheel topics apply'"},
+		"it gives the ids to others than before":      {map[string]string{"1": known}, map[string]string{"1": other}, "holds another schema 1 than before"},
+		"it holds what is no schema under the old id": {map[string]string{"1": known}, map[string]string{"1": "{"}, "holds another schema 1 than before"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			registry := &forgetful{tc.before}
+			server := httptest.NewServer(registry)
+			t.Cleanup(server.Close)
+			c := newClient(t, server.URL)
+			if _, err := c.Schema(t.Context(), 1); err != nil && tc.before != nil {
+				t.Fatal(err)
+			}
+			registry.schemas = tc.after
+			_, err := c.Schema(t.Context(), 2)
+			if tc.want == "" {
+				if !errors.Is(err, ErrUnknownSchema) {
+					t.Errorf("got %v, want that the schema is unknown", err)
+				}
+				return
+			}
+			if err == nil || errors.Is(err, ErrUnknownSchema) || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+			registry.schemas = map[string]string{"1": known, "2": other}
+			if text, err := c.Schema(t.Context(), 2); text != other {
+				t.Errorf("once it knows again it is asked again: %q, %v", text, err)
+			}
+		})
 	}
 }
 
