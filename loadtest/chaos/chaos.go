@@ -23,6 +23,7 @@ import (
 	"flywheel/loadtest/proxy"
 	"flywheel/loadtest/stage"
 	"flywheel/loadtest/verify"
+	"flywheel/pkg/fault"
 	"flywheel/services/demo/oracle"
 	"flywheel/services/simulator"
 )
@@ -37,6 +38,7 @@ type Config struct {
 	Dir      string // of data and logs; emptied in the end unless something failed
 	Only     []Kind // the faults to draw from; empty takes all that the stage can have
 	Rate     int    // records per second; the play lasts about 53 000 records
+	Replay   bool   // process the whole input again in the end
 	Out      io.Writer
 }
 
@@ -108,6 +110,7 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 	p := &play{Config: cfg, report: &report, random: rand.New(rand.NewPCG(cfg.Seed, 0))}
 	if p.Stage, err = stage.Open(ctx, stage.Config{
 		Binary: cfg.Binary, Dir: cfg.Dir, Broker: cfg.Broker, Nodes: cfg.Nodes, Partitions: partitions, CacheDir: cfg.CacheDir, Out: cfg.Out,
+		Migrate: fault.Format(fault.Rule{Point: fault.MigrateApplied, Passing: 1 + p.random.IntN(40), Action: fault.Kill}),
 		Env: []string{
 			"FLYWHEEL_PROCESSOR_SESSION_TIMEOUT=" + sessionTimeout.String(), "FLYWHEEL_PROCESSOR_TRANSACTION_TIMEOUT=" + transactionTimeout.String(),
 			"FLYWHEEL_SINK_SESSION_TIMEOUT=" + sessionTimeout.String(),
@@ -115,6 +118,10 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 		},
 	}); err != nil {
 		return report, err
+	}
+	p.report.Kills += p.MigrationKills
+	if p.MigrationKills > 0 {
+		p.report.Points[string(fault.MigrateApplied)]++
 	}
 	defer func() {
 		if err != nil || len(report.Failures) > 0 {
@@ -175,23 +182,42 @@ func (p *play) run(ctx context.Context) (err error) {
 	if err := p.drain(ctx); err != nil {
 		return err
 	}
+	detail := sim.Ledger().Detail()
+	p.report.Events = detail.Sent
+	if detail.Late == 0 || detail.Duplicate == 0 || detail.Poison == 0 {
+		return fmt.Errorf("%+v was sent: that is no test", detail.Summary)
+	}
+	pipeline := p.Pipeline()
+	if err := p.verify(ctx, pipeline, &detail); err != nil || !p.Replay {
+		return err
+	}
+	if err := p.replay(ctx); err != nil {
+		return err
+	}
+	pipeline.Replays++
+	return p.verify(ctx, pipeline, &detail)
+}
+
+// verify stops the services and checks what they have left.
+func (p *play) verify(ctx context.Context, pipeline verify.Pipeline, ledger *simulator.Detail) error {
 	for _, s := range p.services {
 		if err := s.Stop(); err != nil {
 			p.fail(oraclePeace, "%v", err)
 		}
 	}
-	detail := sim.Ledger().Detail()
-	p.report.Events = detail.Sent
-	result, err := verify.All(ctx, p.Pipeline(), &detail)
+	result, err := verify.All(ctx, pipeline, ledger)
 	if err != nil {
 		return err
 	}
 	p.report.Failures = append(p.report.Failures, result.Failures...)
-	if result.Windows < 200 || result.Totals < 50 || result.Days < 20 || detail.Late == 0 || detail.Duplicate == 0 || detail.Poison == 0 {
-		return fmt.Errorf("%d windows, %d totals and %d days were compared, of %+v: that is no test", result.Windows, result.Totals, result.Days, detail.Summary)
+	for _, f := range result.Failures {
+		p.say("FAILED %s: %s", f.Oracle, f.Text)
+	}
+	if result.Windows < 200 || result.Totals < 50 || result.Days < 20 {
+		return fmt.Errorf("%d windows, %d totals and %d days were compared: that is no test", result.Windows, result.Totals, result.Days)
 	}
 	p.say("%d kills, %s: %d events, %d dead letters, lost %d, doubled %d, residual %d; %d windows and %d days as in the batch, %d totals as by hand: %d failures",
-		p.report.Kills, p.report.counts(), detail.Sent, result.DeadLettered, result.Lost, result.DoubleCounted, result.ConservationResidualMicros,
+		p.report.Kills, p.report.counts(), ledger.Sent, result.DeadLettered, result.Lost, result.DoubleCounted, result.ConservationResidualMicros,
 		result.Windows, result.Days, result.Totals, len(p.report.Failures))
 	return nil
 }

@@ -29,6 +29,7 @@ import (
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
 	"flywheel/pkg/embedded"
+	"flywheel/pkg/fault"
 	"flywheel/pkg/kafka"
 	"flywheel/pkg/setup"
 	"flywheel/pkg/topology"
@@ -51,6 +52,7 @@ type Config struct {
 	Nodes      int // of Apache Kafka: 1 or 3
 	Partitions int32
 	CacheDir   string    // where Apache Kafka and the registry are installed
+	Migrate    string    // rule of package fault that interrupts the making of the tables; empty for none
 	Env        []string  // of every service, such as FLYWHEEL_PROCESSOR_TRANSACTION_TIMEOUT=5s
 	Out        io.Writer // hears what takes long
 }
@@ -61,6 +63,8 @@ type Stage struct {
 	Conn     driver.Conn // to ClickHouse itself, whatever stands before it
 	Registry *codec.Client
 	Kafka    *apache.Kafka // nil on the embedded broker
+
+	MigrationKills int // how often ClickHouse was killed while its tables were made
 
 	cfg        Config
 	apacheReg  *apache.Registry
@@ -100,7 +104,7 @@ func Open(ctx context.Context, cfg Config) (s *Stage, err error) {
 		return s, err
 	}
 	s.ports = ports{free[0], free[1], free[2]}
-	if err := s.StartClickHouse(ctx); err != nil {
+	if err := s.migrate(ctx); err != nil {
 		return s, err
 	}
 	logger, meters := slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider()
@@ -166,18 +170,40 @@ func (s *Stage) startApache(ctx context.Context) error {
 // startBroker starts the embedded Kafka and registry in a process. They end in
 // peace only: killed, the embedded Kafka loses what a transaction has promised.
 func (s *Stage) startBroker(ctx context.Context, advertised int) (err error) {
-	s.broker, err = s.engines(ctx, "broker", "--embedded.clickhouse=false",
+	s.broker, err = s.engines(ctx, "broker", nil, "--embedded.clickhouse=false",
 		"--kafka.topics.partitions="+strconv.Itoa(int(s.cfg.Partitions)),
 		"--embedded.kafka_port="+strconv.Itoa(s.ports.kafka), "--embedded.kafka_advertised_port="+strconv.Itoa(advertised),
 		"--embedded.registry_port="+strconv.Itoa(s.ports.registry))
 	return err
 }
 
+// migrate starts ClickHouse with its tables. When a rule interrupts that, the
+// process dies with ClickHouse in it and is started again.
+func (s *Stage) migrate(ctx context.Context) error {
+	if s.cfg.Migrate == "" {
+		return s.StartClickHouse(ctx)
+	}
+	p, err := s.clickhouseProcess(ctx, fault.Variable+"="+s.cfg.Migrate)
+	switch {
+	case err == nil: // the rule names a passing that never came
+		s.clickhouse = p
+		return nil
+	case p == nil || p.Running() || !p.KilledItself():
+		return err
+	}
+	s.MigrationKills++
+	return s.StartClickHouse(ctx)
+}
+
 // StartClickHouse starts ClickHouse, again after it was killed, with what it had.
 func (s *Stage) StartClickHouse(ctx context.Context) (err error) {
-	s.clickhouse, err = s.engines(ctx, "clickhouse", "--embedded.kafka=false", "--embedded.registry=false",
-		"--embedded.clickhouse_port="+strconv.Itoa(s.ports.clickhouse))
+	s.clickhouse, err = s.clickhouseProcess(ctx)
 	return err
+}
+
+func (s *Stage) clickhouseProcess(ctx context.Context, env ...string) (*Process, error) {
+	return s.engines(ctx, "clickhouse", env, "--embedded.kafka=false", "--embedded.registry=false",
+		"--embedded.clickhouse_port="+strconv.Itoa(s.ports.clickhouse))
 }
 
 // ClickHouse is the process of ClickHouse.
@@ -186,8 +212,9 @@ func (s *Stage) ClickHouse() *Process { return s.clickhouse }
 // readyTimeout bounds how long engines may take to start.
 const readyTimeout = 2 * time.Minute
 
-// engines starts embedded engines and waits until they are ready.
-func (s *Stage) engines(ctx context.Context, name string, args ...string) (*Process, error) {
+// engines starts embedded engines and waits until they are ready. A process that
+// ended before comes with the error.
+func (s *Stage) engines(ctx context.Context, name string, env []string, args ...string) (*Process, error) {
 	cache, err := embedded.DefaultCacheDir()
 	if err != nil {
 		return nil, err
@@ -197,7 +224,7 @@ func (s *Stage) engines(ctx context.Context, name string, args ...string) (*Proc
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read the log of %s: %w", name, err)
 	}
-	p, err := start(ctx, s.cfg.Binary, log, name, nil,
+	p, err := start(ctx, s.cfg.Binary, log, name, env,
 		append([]string{"embedded", "--embedded.data_dir=" + filepath.Join(s.cfg.Dir, name), "--embedded.cache_dir=" + cache}, args...))
 	if err != nil {
 		return nil, err
@@ -210,7 +237,7 @@ func (s *Stage) engines(ctx context.Context, name string, args ...string) (*Proc
 		case <-deadline:
 			return nil, errors.Join(fmt.Errorf("%s was not ready within %s; its log ends with\n%s", name, readyTimeout, tail(log)), p.Kill())
 		case <-p.Ended():
-			return nil, fmt.Errorf("%s did not start; its log ends with\n%s", name, tail(log))
+			return p, fmt.Errorf("%s did not start; its log ends with\n%s", name, tail(log))
 		case <-time.After(50 * time.Millisecond):
 		}
 		b, err := os.ReadFile(log)

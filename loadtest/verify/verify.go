@@ -49,6 +49,7 @@ type Pipeline struct {
 	Registry codec.Registry
 	Conn     driver.Conn
 	Topology topology.Config // of the processors
+	Replays  int             // how often the input was processed again from its start
 }
 
 // checker collects what fails.
@@ -85,6 +86,7 @@ func All(ctx context.Context, p Pipeline, ledger *simulator.Detail) (Result, err
 	if err != nil {
 		return r, err
 	}
+	facts.Replays = p.Replays
 	r.Verdict = oracle.Judge(ledger, &facts)
 	for _, problem := range r.Problems {
 		c.fail(oracleLedger, "%s", problem)

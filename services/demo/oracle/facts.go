@@ -12,6 +12,10 @@ import (
 
 // Facts is what ClickHouse holds in the end.
 type Facts struct {
+	// Replays is how often the whole input was processed again from its start,
+	// which publishes every dead letter once more. [Gather] cannot know it.
+	Replays int
+
 	tables  []table
 	results uint64
 	letters []letter

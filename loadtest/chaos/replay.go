@@ -1,0 +1,72 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+
+	"flywheel/pkg/event"
+	"flywheel/pkg/setup"
+)
+
+// Replayed is the kind of fault that processes a topic again.
+const Replayed Kind = "input replayed from its start"
+
+// replay has the stopped pipeline process the whole input again, as
+// services/processor/DESIGN.md says: without the state, from the first offset.
+func (p *play) replay(ctx context.Context) error {
+	p.last = string(Replayed)
+	if err := p.reset(ctx); err != nil {
+		return fmt.Errorf("prepare the replay: %w", err)
+	}
+	for _, s := range p.services {
+		if err := p.start(ctx, s); err != nil {
+			return err
+		}
+	}
+	p.report.Faults[Replayed]++
+	return p.drain(ctx)
+}
+
+// reset deletes the state and the group that has consumed the input, once its
+// members, which are static and so never leave, have expired.
+func (p *play) reset(ctx context.Context) error {
+	admin := p.monitor.admin
+	if _, err := admin.DeleteTopic(ctx, event.TopicState); err != nil {
+		return fmt.Errorf("delete the topic %q: %w", event.TopicState, err)
+	}
+	expired := time.Now().Add(sessionTimeout + recoveryMax)
+	for {
+		_, err := admin.DeleteGroup(ctx, groupOf("processor"))
+		switch {
+		case err == nil, errors.Is(err, kerr.GroupIDNotFound):
+			return p.createAgain(ctx, admin)
+		case !errors.Is(err, kerr.NonEmptyGroup) || time.Now().After(expired):
+			return fmt.Errorf("delete the group %q: %w", groupOf("processor"), err)
+		}
+		time.Sleep(look)
+	}
+}
+
+// createAgain creates the topic of the state, which a broker may still be
+// deleting.
+func (p *play) createAgain(ctx context.Context, admin *kadm.Client) error {
+	for until := time.Now().Add(recoveryMax); ; time.Sleep(look) {
+		_, err := setup.Topics(ctx, p.Targets.Kafka, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider())
+		if err == nil {
+			topics, err := admin.ListTopics(ctx, event.TopicState)
+			if err = errors.Join(err, topics.Error()); err == nil {
+				return nil
+			}
+		}
+		if time.Now().After(until) {
+			return err
+		}
+	}
+}
