@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"flywheel/pkg/event"
 	"flywheel/pkg/fault"
 	"flywheel/pkg/kafka"
+	"flywheel/pkg/turn"
 )
 
 // session is one life of the Kafka client. It ends with the first transaction
@@ -38,11 +38,11 @@ type session struct {
 	bornAt  time.Time
 	dirty   atomic.Bool // results may be due without any input
 
-	mu         sync.Mutex // held by a transaction and by assigned
-	owned      []*worker  // by partition, ascending
-	assignedAt int64      // value of revocations when owned was assigned
-	settledAt  int64      // value of revocations when franz-go was settled; the loop's own
-	restoredAt time.Time  // when owned was
+	mu         turn.Turn // held by a transaction and by assigned
+	owned      []*worker // by partition, ascending
+	assignedAt int64     // value of revocations when owned was assigned
+	settledAt  int64     // value of revocations when franz-go was settled; the loop's own
+	restoredAt time.Time // when owned was
 
 	revocations atomic.Int64
 	wake        atomic.Pointer[context.CancelFunc] // ends the poll that waits

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
-	"sync"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -16,6 +15,7 @@ import (
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
+	"flywheel/pkg/turn"
 )
 
 // session is the life of the Kafka client. One goroutine polls, decodes and
@@ -39,7 +39,7 @@ type session struct {
 	parked []letter
 	counts tally
 
-	mu    sync.Mutex
+	mu    turn.Turn                            // held while offsets are committed
 	held  map[string]map[int32]kgo.EpochOffset // offsets to commit
 	taken map[string]map[int32]place
 }

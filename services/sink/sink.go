@@ -37,6 +37,7 @@ type Sink struct {
 	tracer     trace.Tracer
 	metrics    *metrics
 	options    []kgo.Opt
+	dial       func(context.Context) (driver.Conn, error)
 	topics     []string
 	records    []string        // that the topics carry; each has the table of its name
 	answered   map[string]bool // topics whose refused records the processor publishes
@@ -80,6 +81,7 @@ func New(cfg Config, kafkaConfig kafka.Config, clickhouseConfig clickhouse.Confi
 		meters:     meters,
 		tracer:     tracers.Tracer("flywheel/services/sink"),
 		options:    options,
+		dial:       func(ctx context.Context) (driver.Conn, error) { return clickhouse.Open(ctx, clickhouseConfig) },
 		answered:   make(map[string]bool),
 		ready:      make(chan struct{}),
 		trouble:    errors.New("the sink has not started"),
@@ -96,6 +98,10 @@ func New(cfg Config, kafkaConfig kafka.Config, clickhouseConfig clickhouse.Confi
 	}
 	return s, nil
 }
+
+// Through has the sink write to the connections that dial opens, instead of
+// those to the ClickHouse of its configuration. It is to be called before Run.
+func (s *Sink) Through(dial func(context.Context) (driver.Conn, error)) { s.dial = dial }
 
 // Ready is closed once the sink has found its tables and joined its group for
 // the first time.
@@ -194,7 +200,7 @@ func (s *Sink) connect(ctx context.Context) (driver.Conn, map[reflect.Type]*tabl
 }
 
 func (s *Sink) open(ctx context.Context) (driver.Conn, map[reflect.Type]*table, error) {
-	conn, err := clickhouse.Open(ctx, s.clickhouse)
+	conn, err := s.dial(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
