@@ -237,14 +237,14 @@ func (b *brand) obtain(s event.Signal, currency [3]byte) *series {
 }
 
 // currency is the one results are reported in: the entry's, and without an
-// entry the first by name that money came in.
+// entry the first by name that there is money of.
 func (b *brand) currency() [3]byte {
 	if b.entry.known {
 		return b.entry.currency
 	}
 	var least [3]byte
 	for _, ser := range b.series {
-		if ser.signal.Info().Money && (least == [3]byte{} || slices.Compare(ser.currency[:], least[:]) < 0) {
+		if ser.signal.Info().Money && (least == [3]byte{} || slices.Compare(ser.currency[:], least[:]) < 0) && ser.hours.Any(b.oldestHour, window.After) {
 			least = ser.currency
 		}
 	}
@@ -268,6 +268,11 @@ func (p *Partition) add(b *brand, c contrib) {
 	if hour < window.Floor(b.clockMs, window.HourMs)-hoursKept || hour < b.oldestHour {
 		return // no result looks there any more
 	}
+	var was [3]byte
+	guessed := c.signal.Info().Money && !b.entry.known
+	if guessed {
+		was = b.currency()
+	}
 	ser := b.obtain(c.signal, c.currency)
 	ser.hours.Add(hour, c.value)
 	quarter := window.Floor(c.atMs, window.QuarterMs)
@@ -277,6 +282,9 @@ func (p *Partition) add(b *brand, c contrib) {
 	b.hours.Add(hour, hour+1)
 	p.moves(b, ser, c.atMs)
 	b.begin(c.signal.Info().Node, hour)
+	if guessed && b.currency() != was { // whose money earns credit
+		b.forget()
+	}
 }
 
 // begin notes that an hour of a node has changed: where its history begins, all
