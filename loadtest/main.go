@@ -29,7 +29,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newBench(), newChaos())
+	root.AddCommand(newBench(), newChaos(), newProof())
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -51,7 +51,7 @@ const look = 50 * time.Millisecond
 // longer than recoveryMax. Kafka may be away meanwhile.
 func (m *monitor) caughtUp(ctx context.Context, group string, since time.Time) (time.Duration, error) {
 	var ends kadm.ListedOffsets
-	why := errors.New("Kafka did not answer")
+	why := errors.New("no answer from Kafka")
 	for time.Since(since) < recoveryMax {
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
 		left, err := m.left(attempt, group, &ends)

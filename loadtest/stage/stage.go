@@ -99,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (s *Stage, err error) {
 			s = nil
 		}
 	}()
-	free, err := freePorts(3)
+	free, err := freePorts(ctx, 3)
 	if err != nil {
 		return s, err
 	}
@@ -350,10 +350,10 @@ func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Ito
 
 // freePorts returns ports that nobody listens on. Somebody else may take one
 // before it is used; then the engine says so.
-func freePorts(n int) ([]int, error) {
+func freePorts(ctx context.Context, n int) ([]int, error) {
 	ports := make([]int, n)
 	for i := range ports {
-		listener, err := net.Listen("tcp4", "127.0.0.1:0")
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}

@@ -1,0 +1,355 @@
+// Package proof gathers the evidence that nothing is lost and nothing doubled:
+// plays under faults on both brokers until enough processes were killed, seeds of
+// the simulation, and mutants that the simulation must catch. It keeps what it
+// has, so that a long proof can be interrupted and gone on with.
+package proof
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"time"
+
+	"flywheel/loadtest/apache"
+	"flywheel/loadtest/chaos"
+	"flywheel/loadtest/stage"
+)
+
+// Config says how much evidence is wanted.
+type Config struct {
+	Kills   int    // at least; of processes that ran
+	Seeds   int    // of the simulation
+	First   uint64 // seed of the first play
+	Mutants bool   // whether to plant them
+	Dir     string // of the evidence; proof.json is written there
+	Cache   string // where Apache Kafka and the registry are installed
+	Resume  bool   // go on with the evidence there is
+	Out     io.Writer
+}
+
+// Proof is what proof.json holds.
+type Proof struct {
+	KafkaVersion   string         `json:"kafka_version"`
+	Registry       string         `json:"registry"`
+	Plays          int            `json:"plays"`
+	Kills          int            `json:"kills"`
+	Faults         map[string]int `json:"faults"` // by kind, of the plays and of the simulation
+	Seeds          int            `json:"seeds"`
+	OracleFailures int            `json:"oracle_failures"`
+	Mutants        Mutants        `json:"mutants"`
+	RecoveryMs     Quantiles      `json:"recovery_ms"`
+	Events         int64          `json:"events"`  // sent in the plays
+	Seconds        float64        `json:"seconds"` // of all parts
+	Failures       []string       `json:"failures"`
+}
+
+// Mutants is how many were planted and caught.
+type Mutants struct {
+	Planted int `json:"planted"`
+	Caught  int `json:"caught"`
+}
+
+// Quantiles of the time from a kill until what was in Kafka then is processed, in
+// milliseconds.
+type Quantiles struct {
+	P50 int64 `json:"p50"`
+	P99 int64 `json:"p99"`
+	Max int64 `json:"max"`
+}
+
+// evidence is what has been gathered so far, kept in a file.
+type evidence struct {
+	Config      string             `json:"config"` // what it was gathered for
+	Plays       []chaos.Report     `json:"plays"`
+	Simulations []simulationReport `json:"simulations"`
+	Mutants     *mutantReport      `json:"mutants"`
+}
+
+// simulationReport is what the simulation writes with -report.
+type simulationReport struct {
+	Seeds    int            `json:"seeds"`
+	Failures map[string]int `json:"failures"` // by oracle
+	Faults   map[string]int `json:"faults"`
+	Seconds  float64        `json:"seconds"`
+}
+
+// mutantReport is what the mutants write with -report.
+type mutantReport struct {
+	Planted int     `json:"planted"`
+	Caught  int     `json:"caught"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Run gathers what is missing, writes proof.json, and returns an error when an
+// oracle failed or a mutant survived.
+func Run(ctx context.Context, cfg Config) (Proof, error) {
+	g := &gatherer{Config: cfg}
+	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
+		return Proof{}, fmt.Errorf("create the folder of the proof: %w", err)
+	}
+	if err := g.load(); err != nil {
+		return Proof{}, err
+	}
+	for _, part := range []func(context.Context) error{g.simulate, g.mutate, g.play} {
+		if err := part(ctx); err != nil {
+			return Proof{}, err
+		}
+	}
+	p := g.sum()
+	if err := write(filepath.Join(cfg.Dir, "proof.json"), p); err != nil {
+		return p, err
+	}
+	if n := len(p.Failures); n > 0 {
+		return p, fmt.Errorf("%d failures, the first: %s", n, p.Failures[0])
+	}
+	return p, nil
+}
+
+type gatherer struct {
+	Config
+	evidence
+}
+
+func (g *gatherer) file() string { return filepath.Join(g.Dir, "evidence.json") }
+
+// load reads the evidence of a proof that was interrupted.
+func (g *gatherer) load() error {
+	g.evidence.Config = fmt.Sprintf("%d kills and %d seeds from %d", g.Kills, g.Seeds, g.First)
+	if !g.Resume {
+		return nil
+	}
+	b, err := os.ReadFile(g.file())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the evidence there is: %w", err)
+	}
+	var before evidence
+	if err := json.Unmarshal(b, &before); err != nil {
+		return fmt.Errorf("read the evidence in %q (delete it to begin anew): %w", g.file(), err)
+	}
+	if before.Config != g.evidence.Config {
+		g.say("the evidence there is was gathered for %s: beginning anew", before.Config)
+		return nil
+	}
+	g.evidence = before
+	g.say("going on with %d kills in %d plays and %d seeds", g.kills(), len(g.Plays), g.seeds())
+	return nil
+}
+
+func (g *gatherer) save() error { return write(g.file(), g.evidence) }
+
+func (g *gatherer) say(format string, args ...any) { fmt.Fprintf(g.Out, format+"\n", args...) }
+
+func (g *gatherer) kills() (n int) {
+	for _, p := range g.Plays {
+		n += p.Kills
+	}
+	return n
+}
+
+func (g *gatherer) seeds() (n int) {
+	for _, s := range g.Simulations {
+		n += s.Seeds
+	}
+	return n
+}
+
+// turns are the stages of the plays, one after the other. Three nodes are slow on
+// a small machine, and so come less often.
+func turns() []chaos.Config {
+	return []chaos.Config{
+		{Broker: stage.Apache, Nodes: 1},
+		{Broker: stage.Embedded, Nodes: 1, Replay: true},
+		{Broker: stage.Apache, Nodes: 3},
+		{Broker: stage.Apache, Nodes: 1, Replay: true},
+		{Broker: stage.Embedded, Nodes: 1},
+		{Broker: stage.Apache, Nodes: 1},
+	}
+}
+
+// playsMin is how many plays there are at least, whatever they kill: every kind
+// of stage.
+const playsMin = 3
+
+// play plays until enough processes were killed.
+func (g *gatherer) play(ctx context.Context) (err error) {
+	if g.Kills == 0 || g.kills() >= g.Kills && len(g.Plays) >= playsMin {
+		return nil
+	}
+	work, err := os.MkdirTemp("", "flywheel-proof-*")
+	if err != nil {
+		return fmt.Errorf("create a folder for the plays: %w", err)
+	}
+	binary, err := stage.Build(ctx, work)
+	if err != nil {
+		return errors.Join(err, os.RemoveAll(work))
+	}
+	started := time.Now()
+	before := g.kills()
+	for g.kills() < g.Kills || len(g.Plays) < playsMin {
+		i := len(g.Plays)
+		cfg := turns()[i%len(turns())]
+		cfg.Seed, cfg.Binary, cfg.CacheDir, cfg.Out = g.First+uint64(i), binary, g.Cache, g.Out
+		cfg.Dir = filepath.Join(work, strconv.Itoa(i))
+		g.say("play %d: %s", i+1, Replays(cfg))
+		report, err := chaos.Run(ctx, cfg)
+		if err != nil {
+			return fmt.Errorf("play %d (again by '%s'): %w", i+1, Replays(cfg), err)
+		}
+		g.Plays = append(g.Plays, report)
+		if err := g.save(); err != nil {
+			return err
+		}
+		progress := fmt.Sprintf("%d of %d kills", g.kills(), g.Kills)
+		if done := g.kills() - before; done > 0 && g.kills() < g.Kills {
+			left := time.Since(started) / time.Duration(done) * time.Duration(g.Kills-g.kills())
+			progress += fmt.Sprintf(", about %s left", left.Round(time.Minute))
+		}
+		g.say("%s", progress)
+	}
+	// The logs of a play that failed stay for whoever looks into it.
+	if slices.ContainsFunc(g.Plays, func(r chaos.Report) bool { return len(r.Failures) > 0 }) {
+		return nil
+	}
+	if err := os.RemoveAll(work); err != nil {
+		return fmt.Errorf("remove the folder of the plays: %w", err)
+	}
+	return nil
+}
+
+// Replays is the command that plays a seed again.
+func Replays(cfg chaos.Config) string {
+	s := fmt.Sprintf("go run ./loadtest chaos --seed %d --broker %s", cfg.Seed, cfg.Broker)
+	if cfg.Nodes > 1 {
+		s += fmt.Sprintf(" --nodes %d", cfg.Nodes)
+	}
+	if cfg.Replay {
+		s += " --replay"
+	}
+	return s
+}
+
+// seedsAtOnce is how many seeds the simulation runs before its evidence is kept.
+const seedsAtOnce = 1000
+
+func (g *gatherer) simulate(ctx context.Context) error {
+	for g.seeds() < g.Seeds {
+		n := min(seedsAtOnce, g.Seeds-g.seeds())
+		g.say("simulation: %d of %d seeds", g.seeds(), g.Seeds)
+		var r simulationReport
+		if err := g.test(ctx, &r, "-run=^TestSeeds$", "-timeout=60m", "./loadtest/simulation", "-args",
+			"-seeds="+strconv.Itoa(n), "-first="+strconv.Itoa(1+g.seeds())); err != nil {
+			return fmt.Errorf("simulate seeds %d to %d: %w", 1+g.seeds(), g.seeds()+n, err)
+		}
+		g.Simulations = append(g.Simulations, r)
+		if err := g.save(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *gatherer) mutate(ctx context.Context) error {
+	if !g.Config.Mutants || g.evidence.Mutants != nil {
+		return nil
+	}
+	g.say("mutants")
+	r := new(mutantReport)
+	if err := g.test(ctx, r, "-tags=mutants", "-run=^TestMutants$", "-timeout=60m", "./loadtest/mutant", "-args"); err != nil {
+		return fmt.Errorf("plant the mutants: %w", err)
+	}
+	g.evidence.Mutants = r
+	return g.save()
+}
+
+// test runs a test that writes a report. A test that fails and has written one
+// has found something: the report says what.
+func (g *gatherer) test(ctx context.Context, report any, args ...string) error {
+	file := filepath.Join(g.Dir, "part.json")
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the report before: %w", err)
+	}
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return fmt.Errorf("find the folder of the proof: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, "go", append(append([]string{"test", "-count=1", "-v"}, args...), "-report="+abs)...)
+	cmd.Stdout, cmd.Stderr = g.Out, g.Out
+	failed := cmd.Run()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return errors.Join(failed, err)
+	}
+	if err := json.Unmarshal(b, report); err != nil {
+		return fmt.Errorf("read the report of %v: %w", args, err)
+	}
+	return nil
+}
+
+// sum adds up the evidence.
+func (g *gatherer) sum() Proof {
+	p := Proof{KafkaVersion: apache.KafkaVersion, Registry: apache.RegistryName, Plays: len(g.Plays), Kills: g.kills(), Faults: make(map[string]int), Seeds: g.seeds(), Failures: []string{}}
+	var recovery []int64
+	for i, r := range g.Plays {
+		for kind, n := range r.Faults {
+			p.Faults[kind.String()] += n
+		}
+		recovery = append(recovery, r.RecoveryMs...)
+		p.Events += r.Events
+		p.Seconds += r.Seconds
+		for _, f := range r.Failures {
+			cfg := turns()[i%len(turns())]
+			cfg.Seed = r.Seed
+			p.Failures = append(p.Failures, fmt.Sprintf("%s: %s (again by '%s')", f.Oracle, f.Text, Replays(cfg)))
+		}
+	}
+	for _, s := range g.Simulations {
+		for kind, n := range s.Faults {
+			p.Faults["simulated: "+kind] += n
+		}
+		p.Seconds += s.Seconds
+		for oracle, n := range s.Failures {
+			p.Failures = append(p.Failures, fmt.Sprintf("simulation: %s: %d seeds", oracle, n))
+		}
+	}
+	p.OracleFailures = len(p.Failures)
+	if m := g.evidence.Mutants; m != nil {
+		p.Mutants = Mutants{m.Planted, m.Caught}
+		p.Seconds += m.Seconds
+		if m.Caught < m.Planted {
+			p.Failures = append(p.Failures, fmt.Sprintf("%d of %d mutants survived", m.Planted-m.Caught, m.Planted))
+		}
+	}
+	slices.Sort(recovery)
+	if n := len(recovery); n > 0 {
+		p.RecoveryMs = Quantiles{recovery[n/2], recovery[min(n-1, n*99/100)], recovery[n-1]}
+	}
+	return p
+}
+
+// write puts a value into a file as JSON, whole or not at all.
+func write(file string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", file, err)
+	}
+	temp := file + ".new"
+	if err := os.WriteFile(temp, append(bytes.TrimSpace(b), '\n'), 0o644); err != nil { //nolint:gosec // for everybody to read
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	if err := os.Rename(temp, file); err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	return nil
+}
