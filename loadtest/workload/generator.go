@@ -52,6 +52,8 @@ type Generator struct {
 	delays  delays
 	keys    [][]byte
 	names   []string
+	posts   []uint8 // that are observed, of each brand
+	queries []uint8 // that are reported
 	startMs int64
 	stepMs  float64
 	made    int
@@ -81,13 +83,13 @@ type names struct {
 
 // Sizes of a brand, of memory, and of the pieces that values are cut from.
 const (
-	postsOfABrand = 8
-	postHours     = 96 // between two posts of one slot
-	queries       = 4
-	items         = 3
-	ads           = 3
-	recentLen     = 4096
-	arenaBytes    = 1 << 20
+	postsMax   = 64
+	postHours  = 96 // between two posts of one slot
+	queriesMax = 4
+	items      = 3
+	ads        = 3
+	recentLen  = 4096
+	arenaBytes = 1 << 20
 )
 
 // New returns a generator. The encoder must know the channel topics.
@@ -110,13 +112,25 @@ func New(cfg Config, encoder *codec.Encoder) (*Generator, error) {
 		g.names[i] = fmt.Sprintf("brand-%07d", i)
 		g.keys[i] = []byte(g.names[i])
 	}
+	// A post is observed about once an hour, and a query reported about once a
+	// quarter-hour: the larger a brand, the more it has of them.
+	weights, sum := zipf(cfg.Brands, cfg.Zipf), 0.0
+	for _, w := range weights {
+		sum += w
+	}
+	g.posts, g.queries = make([]uint8, cfg.Brands), make([]uint8, cfg.Brands)
+	for i, w := range weights {
+		perHour := float64(cfg.Records) * w / sum / cfg.Span.Hours()
+		g.posts[i] = uint8(min(max(perHour*cfg.TikTok, 1), postsMax))
+		g.queries[i] = uint8(min(max(perHour*cfg.Amazon/4, 1), queriesMax))
+	}
 	series := func(prefix string, n int) (all []string) {
 		for i := range n {
 			all = append(all, prefix+strconv.Itoa(i))
 		}
 		return all
 	}
-	g.slots = names{series("post-", postsOfABrand), series("acme pan ", queries), series("B00", items), series("ad-", ads), series("campaign-", ads)}
+	g.slots = names{series("post-", postsMax), series("acme pan ", queriesMax), series("B00", items), series("ad-", ads), series("campaign-", ads)}
 	return g, nil
 }
 
@@ -237,9 +251,10 @@ func (g *Generator) event(r *Record) event.Record {
 // slot returns one of the brand's posts at the event's time, and when it was
 // published: every slot has a new one each postHours, staggered.
 func (g *Generator) slot(r *Record) (string, int64) {
-	i := g.rand.IntN(postsOfABrand)
+	posts := int(g.posts[r.Brand])
+	i := g.rand.IntN(posts)
 	period := int64(postHours * hourMs)
-	shift := int64(i) * period / postsOfABrand
+	shift := int64(i) * period / int64(posts)
 	number := (r.OccurredMs + shift) / period
 	return g.numbered(g.slots.posts[i], number), number*period - shift
 }
@@ -270,7 +285,7 @@ func (g *Generator) post(r *Record, version int64) event.Record {
 
 // search reports a quarter-hour of a query.
 func (g *Generator) search(r *Record, version int64) event.Record {
-	q := g.slots.queries[g.rand.IntN(queries)]
+	q := g.slots.queries[g.rand.IntN(int(g.queries[r.Brand]))]
 	s := &g.searches
 	g.head(&s.Header, r, "amazon_search", g.numbered(q, r.OccurredMs/quarterMs), version)
 	s.OccurredAtMs -= s.OccurredAtMs % quarterMs
