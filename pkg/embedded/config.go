@@ -16,6 +16,7 @@ type Config struct {
 	CacheDir           string        `yaml:"cache_dir" doc:"Folder of the fetched ClickHouse library; empty takes FLYWHEEL_EMBEDDED_CACHE_DIR, .cache of the repository, or the user's cache folder."`
 	Kafka              bool          `yaml:"kafka" doc:"Whether to run the embedded Kafka broker."`
 	KafkaPort          int           `yaml:"kafka_port" doc:"Port of the broker; 0 takes any free one."`
+	KafkaAdvertised    int           `yaml:"kafka_advertised_port" doc:"Port on the loopback address that the broker tells its clients to use, when a proxy stands before it; 0 takes kafka_port."`
 	Registry           bool          `yaml:"registry" doc:"Whether to run the embedded schema registry."`
 	RegistryPort       int           `yaml:"registry_port" doc:"HTTP port of the registry; 0 takes any free one."`
 	ClickHouse         bool          `yaml:"clickhouse" doc:"Whether to run the embedded ClickHouse."`
@@ -50,7 +51,7 @@ func (c Config) Validate() error {
 	for _, port := range []struct {
 		name  string
 		value int
-	}{{"kafka_port", c.KafkaPort}, {"registry_port", c.RegistryPort}, {"clickhouse_port", c.ClickHousePort}} {
+	}{{"kafka_port", c.KafkaPort}, {"kafka_advertised_port", c.KafkaAdvertised}, {"registry_port", c.RegistryPort}, {"clickhouse_port", c.ClickHousePort}} {
 		if port.value < 0 || port.value > 65535 {
 			problems = append(problems, fmt.Errorf("%s: %d is no port: use 1 to 65535, or 0 for any free port", port.name, port.value))
 		}

@@ -115,6 +115,9 @@ func (e *Engines) start(ctx context.Context) error {
 		return err
 	}
 	if e.config.Kafka {
+		if port := e.config.KafkaAdvertised; port != 0 {
+			kafka = advertised{kafka, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}}
+		}
 		if e.kafka, err = startBroker(filepath.Join(e.config.DataDir, "kafka"), kafka, e.logger); err != nil {
 			return err
 		}
@@ -238,7 +241,7 @@ func (e *Engines) Close(ctx context.Context) error {
 // Config is what the engines run with, the data folder as an absolute path.
 func (e *Engines) Config() Config { return e.config }
 
-// KafkaAddr is the broker's "host:port", "" if Kafka is disabled.
+// KafkaAddr is the broker's "host:port" as it tells its clients, "" if Kafka is disabled.
 func (e *Engines) KafkaAddr() string {
 	if e.kafka == nil {
 		return ""

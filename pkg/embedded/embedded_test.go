@@ -299,3 +299,28 @@ func readCommitted(t *testing.T, e *embedded.Engines, topic string, partition in
 	}
 	return values
 }
+
+func TestKafkaTellsItsClientsAnotherPort(t *testing.T) {
+	elsewhere, err := net.Listen("tcp4", "127.0.0.1:0")
+	must(t, err)
+	defer elsewhere.Close()
+	want := elsewhere.Addr().String()
+	free, err := net.Listen("tcp4", "127.0.0.1:0")
+	must(t, err)
+	port := free.Addr().(*net.TCPAddr).Port
+	must(t, free.Close())
+	e := start(t, without(t.TempDir(), func(c *embedded.Config) {
+		c.KafkaPort, c.KafkaAdvertised = port, elsewhere.Addr().(*net.TCPAddr).Port
+	}))
+	if e.KafkaAddr() != want {
+		t.Errorf("KafkaAddr is %s, want %s", e.KafkaAddr(), want)
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(fmt.Sprintf("127.0.0.1:%d", port)))
+	must(t, err)
+	defer client.Close()
+	brokers, err := kadm.NewClient(client).ListBrokers(t.Context())
+	must(t, err)
+	if len(brokers) != 1 || fmt.Sprintf("%s:%d", brokers[0].Host, brokers[0].Port) != want {
+		t.Errorf("the broker calls itself %v, want %s", brokers, want)
+	}
+}

@@ -79,6 +79,15 @@ func startBroker(dir string, listener net.Listener, logger *slog.Logger) (*broke
 	return b, nil
 }
 
+// advertised is a listener that clients reach by another address.
+type advertised struct {
+	net.Listener
+	addr net.Addr
+}
+
+// Addr implements net.Listener.
+func (a advertised) Addr() net.Addr { return a.addr }
+
 // dataID returns the id in the file, a new one if there is none.
 func dataID(file string) (string, error) {
 	id, err := os.ReadFile(file)
