@@ -71,6 +71,7 @@ func newChaos() *cobra.Command {
 	flags.IntVar(&cfg.Nodes, "nodes", 1, "nodes of Apache Kafka")
 	flags.IntVar(&cfg.Rate, "rate", 1500, "records per second of the backfill; the lower, the longer the play")
 	flags.BoolVar(&cfg.Replay, "replay", false, "in the end, delete the state and process the whole input again")
+	flags.DurationVar(&cfg.Away, "away", 0, "keep ClickHouse away for so long from the begin on")
 	flags.StringSliceVar(&only, "only", nil, "faults to draw from, such as 'zombie'; none takes all")
 	flags.StringVar(&cache, "cache", ".cache", "folder that Apache Kafka and the registry are installed in")
 	flags.StringVar(&dir, "dir", "", "folder of data and logs; kept if something fails; empty takes one in the system's")

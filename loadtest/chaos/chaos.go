@@ -32,13 +32,14 @@ import (
 type Config struct {
 	Seed     uint64
 	Broker   stage.Broker
-	Nodes    int    // of Apache Kafka
-	Binary   string // built by stage.Build
-	CacheDir string // of Apache Kafka and the registry
-	Dir      string // of data and logs; emptied in the end unless something failed
-	Only     []Kind // the faults to draw from; empty takes all that the stage can have
-	Rate     int    // records per second; the play lasts about 53 000 records
-	Replay   bool   // process the whole input again in the end
+	Nodes    int           // of Apache Kafka
+	Binary   string        // built by stage.Build
+	CacheDir string        // of Apache Kafka and the registry
+	Dir      string        // of data and logs; emptied in the end unless something failed
+	Only     []Kind        // the faults to draw from; empty takes all that the stage can have
+	Rate     int           // records per second; the play lasts about 53 000 records
+	Replay   bool          // process the whole input again in the end
+	Away     time.Duration // that ClickHouse is away from the begin on; 0 for not at all
 	Out      io.Writer
 }
 
@@ -234,6 +235,14 @@ func (p *play) simulator() (*simulator.Simulator, error) {
 
 // torment inflicts one fault after the other until ctx ends, and mends the last.
 func (p *play) torment(ctx context.Context) error {
+	if p.Away > 0 {
+		p.last = string(ClickHouseAway)
+		p.clickhouse.Refuse()
+		time.Sleep(p.Away)
+		p.clickhouse.Pass()
+		p.report.Faults[ClickHouseAway]++
+		p.say("%s for %s", ClickHouseAway, p.Away)
+	}
 	kinds := p.kinds()
 	for {
 		select {

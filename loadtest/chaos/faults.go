@@ -26,6 +26,7 @@ const (
 	Zombie            Kind = "zombie"
 	Impostor          Kind = "zombie replaced by its namesake"
 	ClickHouseRefuses Kind = "ClickHouse refuses"
+	ClickHouseAway    Kind = "ClickHouse is away for long"
 	ClickHouseSlow    Kind = "ClickHouse is slow"
 	ClickHouseStalls  Kind = "ClickHouse takes and does not answer"
 	ClickHouseLoses   Kind = "ClickHouse dies between insert and answer"

@@ -26,13 +26,14 @@ import (
 
 // Config says how much evidence is wanted.
 type Config struct {
-	Kills   int    // at least; of processes that ran
-	Seeds   int    // of the simulation
-	First   uint64 // seed of the first play
-	Mutants bool   // whether to plant them
-	Dir     string // of the evidence; proof.json is written there
-	Cache   string // where Apache Kafka and the registry are installed
-	Resume  bool   // go on with the evidence there is
+	Kills   int           // at least; of processes that ran
+	Seeds   int           // of the simulation
+	First   uint64        // seed of the first play
+	Mutants bool          // whether to plant them
+	Away    time.Duration // that ClickHouse is away in the second play
+	Dir     string        // of the evidence; proof.json is written there
+	Cache   string        // where Apache Kafka and the registry are installed
+	Resume  bool          // go on with the evidence there is
 	Out     io.Writer
 }
 
@@ -178,6 +179,9 @@ func turns() []chaos.Config {
 	}
 }
 
+// rate makes a play that lasts about a minute.
+const rate = 1500
+
 // playsMin is how many plays there are at least, whatever they kill: every kind
 // of stage.
 const playsMin = 3
@@ -200,12 +204,15 @@ func (g *gatherer) play(ctx context.Context) (err error) {
 	for g.kills() < g.Kills || len(g.Plays) < playsMin {
 		i := len(g.Plays)
 		cfg := turns()[i%len(turns())]
-		cfg.Seed, cfg.Binary, cfg.CacheDir, cfg.Out = g.First+uint64(i), binary, g.Cache, g.Out
+		cfg.Seed, cfg.Rate, cfg.Binary, cfg.CacheDir, cfg.Out = g.First+uint64(i), rate, binary, g.Cache, g.Out
+		if i == 1 {
+			cfg.Away = g.Away
+		}
 		cfg.Dir = filepath.Join(work, strconv.Itoa(i))
-		g.say("play %d: %s", i+1, Replays(cfg))
+		g.say("play %d: %s", i+1, again(cfg))
 		report, err := chaos.Run(ctx, cfg)
 		if err != nil {
-			return fmt.Errorf("play %d (again by '%s'): %w", i+1, Replays(cfg), err)
+			return fmt.Errorf("play %d (again by '%s'): %w", i+1, again(cfg), err)
 		}
 		g.Plays = append(g.Plays, report)
 		if err := g.save(); err != nil {
@@ -228,14 +235,17 @@ func (g *gatherer) play(ctx context.Context) (err error) {
 	return nil
 }
 
-// Replays is the command that plays a seed again.
-func Replays(cfg chaos.Config) string {
+// again is the command that plays a seed again.
+func again(cfg chaos.Config) string {
 	s := fmt.Sprintf("go run ./loadtest chaos --seed %d --broker %s", cfg.Seed, cfg.Broker)
 	if cfg.Nodes > 1 {
 		s += fmt.Sprintf(" --nodes %d", cfg.Nodes)
 	}
 	if cfg.Replay {
 		s += " --replay"
+	}
+	if cfg.Away > 0 {
+		s += " --away " + cfg.Away.String()
 	}
 	return s
 }
@@ -311,7 +321,7 @@ func (g *gatherer) sum() Proof {
 		for _, f := range r.Failures {
 			cfg := turns()[i%len(turns())]
 			cfg.Seed = r.Seed
-			p.Failures = append(p.Failures, fmt.Sprintf("%s: %s (again by '%s')", f.Oracle, f.Text, Replays(cfg)))
+			p.Failures = append(p.Failures, fmt.Sprintf("%s: %s (again by '%s')", f.Oracle, f.Text, again(cfg)))
 		}
 	}
 	for _, s := range g.Simulations {

@@ -92,6 +92,9 @@ func Build(ctx context.Context, dir string) (string, error) {
 // Open starts the engines and makes them ready: topics, contracts, tables. On an
 // error nothing is left running.
 func Open(ctx context.Context, cfg Config) (s *Stage, err error) {
+	if cfg.Broker != Embedded && cfg.Broker != Apache {
+		return nil, fmt.Errorf("there is no broker %q: take %s or %s", cfg.Broker, Embedded, Apache)
+	}
 	s = &Stage{cfg: cfg, Targets: setup.Targets{Kafka: kafka.DefaultConfig(), Registry: codec.DefaultConfig(), ClickHouse: clickhouse.DefaultConfig()}}
 	defer func() {
 		if err != nil {
@@ -140,8 +143,6 @@ func Open(ctx context.Context, cfg Config) (s *Stage, err error) {
 		if _, err := setup.Contracts(ctx, s.Targets.Registry); err != nil {
 			return s, err
 		}
-	default:
-		return s, fmt.Errorf("there is no broker %q: take %s or %s", cfg.Broker, Embedded, Apache)
 	}
 	s.Registry, err = codec.NewClient(s.Targets.Registry)
 	return s, err

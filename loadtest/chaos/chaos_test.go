@@ -1,0 +1,87 @@
+package chaos
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"flywheel/loadtest/stage"
+)
+
+// TestThePipelineSurvivesKills plays one seed on the embedded engines; many
+// more, on Apache Kafka as well, are the work of 'make integration'.
+func TestThePipelineSurvivesKills(t *testing.T) {
+	binary, err := stage.Build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Run(t.Context(), Config{
+		Seed: 20_261_124, Broker: stage.Embedded, Nodes: 1, Binary: binary, Dir: t.TempDir(), Rate: 4000, Out: tell{t},
+		Only: []Kind{KillProcessor, KillSink, KillBoth, KillAtPoint, KillClickHouse, ClickHouseLoses},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Failures {
+		t.Errorf("%s: %s", f.Oracle, f.Text)
+	}
+	if r.Kills < 5 || len(r.RecoveryMs) == 0 {
+		t.Errorf("%d kills and %d recoveries: that is no test", r.Kills, len(r.RecoveryMs))
+	}
+}
+
+// tell writes to the log of a test.
+type tell struct{ *testing.T }
+
+func (t tell) Write(b []byte) (int, error) {
+	t.Log(strings.TrimSuffix(string(b), "\n"))
+	return len(b), nil
+}
+
+func TestEveryKindCanBeDrawn(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg  Config
+		with []Kind
+		not  []Kind
+	}{
+		"the embedded broker is not killed: it would lose what a transaction has promised": {
+			Config{Broker: stage.Embedded, Nodes: 1}, []Kind{KillProcessor, KillSink, KillClickHouse, Zombie, KafkaStalls}, []Kind{KillBroker, LoseLeader},
+		},
+		"a single node has no other to lead": {Config{Broker: stage.Apache, Nodes: 1}, []Kind{KillBroker}, []Kind{LoseLeader}},
+		"of three nodes one may be lost":     {Config{Broker: stage.Apache, Nodes: 3}, []Kind{KillBroker, LoseLeader}, nil},
+		"only what is asked for":             {Config{Broker: stage.Apache, Nodes: 3, Only: []Kind{Zombie}}, []Kind{Zombie}, []Kind{KillProcessor, KillBroker}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			drawn := make(map[Kind]bool)
+			for _, k := range (&play{Config: c.cfg}).kinds() {
+				drawn[k] = true
+			}
+			for _, k := range c.with {
+				if !drawn[k] {
+					t.Errorf("%q is never drawn", k)
+				}
+			}
+			for _, k := range c.not {
+				if drawn[k] {
+					t.Errorf("%q is drawn", k)
+				}
+			}
+		})
+	}
+}
+
+func TestAnUnknownFaultIsRefused(t *testing.T) {
+	if _, err := ParseKind("zombies"); err == nil {
+		t.Error("taken")
+	}
+	if k, err := ParseKind("zombie"); err != nil || k != Zombie {
+		t.Errorf("%q, %v", k, err)
+	}
+}
+
+func TestAPlayOnNoBrokerIsRefused(t *testing.T) {
+	_, err := Run(t.Context(), Config{Broker: "rabbit", Dir: t.TempDir(), Out: io.Discard})
+	if err == nil || !strings.Contains(err.Error(), `there is no broker "rabbit"`) {
+		t.Errorf("%v", err)
+	}
+}
