@@ -1,0 +1,190 @@
+package spike
+
+import (
+	"math"
+	"slices"
+)
+
+// Lengths of time, in milliseconds.
+const (
+	minuteMs = 60_000
+	hourMs   = 60 * minuteMs
+	dayMs    = 24 * hourMs
+)
+
+const (
+	// WarmUpMs and WarmUpPoints are what a Scorer wants to have seen before it
+	// judges: a day, and no fewer than 24 points.
+	WarmUpMs     = dayMs
+	WarmUpPoints = 24
+
+	// MonthMs is the time a score is told by: 0.5 is what chance does about once
+	// in 30 days, or once in MonthPoints points where those take longer.
+	MonthMs     = 30 * dayMs
+	MonthPoints = 1000
+)
+
+const (
+	horizonsMax = 5
+	horizonStep = 4 // each horizon is so many times the one before
+	looks       = 3 // how many independent looks the horizons and both sides are worth
+
+	// An episode goes on while chance does worse less than ongoing times a month,
+	// and is over after quietMs without.
+	ongoing = 10
+	quietMs = 3 * hourMs
+	// Within an episode a point is news that is rarer than all before by half, or,
+	// once the episode has been told, by nine tenths; below surest there is none.
+	rarer, rarerTold = 2, 10
+	surest           = 1e-3
+	stale            = 0.05 // what a score is multiplied by that is no news
+)
+
+// Scorer scores the points of one series as they come, each from those before it
+// alone: the score of a point never depends on what follows. It has no settings.
+// The zero value is ready. It takes any regular spacing from a minute to a day,
+// and about 12 KB.
+//
+// # What a score says
+//
+// A score lies in [0, 1] and stands for a rate. If episodes in which this series
+// departs as far from what was expected come about n times in 30 days, by what
+// was seen of it so far, then
+//
+//	score = 1 / (1 + n)
+//
+// so that 0.5 is once a month, 0.9 once in nine months, 0.99 once in eight years:
+// whoever acts on every score from s up acts for nothing about (1 − s)/s times a
+// month. (Where 1000 points take longer than 30 days, as those of a day or of an
+// hour do, read 1000 points for a month.) Both sides count: a brand that falls
+// silent is an anomaly as well.
+//
+// Only news scores high. A burst scores at its first point, and again when it
+// becomes much less likely than it was; in between, and until it has been quiet
+// for three hours, its points score a twentieth. One event is so one alarm.
+//
+// # How it is found
+//
+//  1. Shape. A value becomes x = shape(value), in which noise is about as large
+//     at noon as at night, whether it is Poisson's or in proportion (shape.go).
+//  2. Expectation. x is expected to be a slow level plus what the hour of the
+//     day, the kind of day and the hour of the week add, all learnt point by point
+//     from residuals that are cut at 2.5 deviations (expectation.go). So a burst
+//     moves nothing by more than a noisy point does; a new level is learnt in days.
+//  3. Horizons. The standardised residual is averaged exponentially over 1, 4, 16,
+//     64 and 256 points (up to half a day): the shortest sees a jump at once, the
+//     longest a little more that lasts (horizon.go). This is the short and the
+//     long memory of Lavin & Ahmad (Evaluating Real-time Anomaly Detection
+//     Algorithms, 2015) without its normal distribution.
+//  4. Tails. How rarely a horizon goes as far is read from its own past: the
+//     maxima of its excursions, above the highest fifth of them by the exponential
+//     law of peaks over a threshold (Pickands 1975; on streams Siffer et al.,
+//     Anomaly Detection in Streams with Extreme Value Theory, 2017) and below as
+//     counted (tail.go). A series that bursts each day has learnt that it does. In
+//     x, which grows like a logarithm, an exponential tail is a power law of the
+//     values: heavy tails are the normal case.
+//  5. The rarest horizon counts, times three: they are up to ten looks, but at
+//     much the same thing.
+//
+// A value that is missing (NaN, ±Inf) and a point that is not later than the one
+// before score 0 and teach nothing. A gap shortens what the horizons remember and
+// nothing else. Values may be negative or fractions. Of counts 0 to 9, Poisson's
+// noise is assumed at least, so a series of zeros is not alarmed by a one.
+type Scorer struct {
+	points    int
+	lastMs    int64
+	spacingMs int64   // the shortest step so far; of the warm-up, once that is over
+	waiting   []point // the warm-up
+	shape     shape
+	expected  expectation
+	horizons  []horizon
+	episode   episode
+}
+
+type point struct {
+	atMs  int64
+	value float64
+}
+
+// Next returns the score of the next point: a value at a time in milliseconds
+// since 1970, UTC.
+func (s *Scorer) Next(atMs int64, value float64) float64 {
+	if math.IsNaN(value) || math.IsInf(value, 0) || s.points > 0 && atMs <= s.lastMs {
+		return 0
+	}
+	stepMs := atMs - s.lastMs
+	s.lastMs = atMs
+	s.points++
+	if s.horizons == nil {
+		if s.points > 1 && (s.spacingMs == 0 || stepMs < s.spacingMs) {
+			s.spacingMs = stepMs
+		}
+		s.waiting = append(s.waiting, point{atMs, value})
+		if s.points >= WarmUpPoints && atMs-s.waiting[0].atMs+s.spacingMs >= WarmUpMs {
+			s.start()
+		}
+		return 0
+	}
+	x := s.shape.of(value)
+	steps := float64(stepMs) / float64(s.spacingMs)
+	residual := s.expected.residual(atMs, x)
+	rate := math.Inf(1)
+	for i := range s.horizons {
+		rate = min(rate, s.horizons[i].step(residual, steps))
+	}
+	s.expected.learn(atMs, x)
+	return s.episode.score(looks*rate*float64(monthMs(s.spacingMs))/float64(s.spacingMs), stepMs)
+}
+
+// monthMs is the time that rates are told by.
+func monthMs(spacingMs int64) int64 { return max(MonthMs, MonthPoints*spacingMs) }
+
+// start ends the warm-up: it takes the shape and a first level from all of it,
+// and goes through it once more.
+func (s *Scorer) start() {
+	s.shape = shapeOf(s.waiting)
+	x := make([]float64, len(s.waiting))
+	for i, p := range s.waiting {
+		x[i] = s.shape.of(p.value)
+	}
+	s.expected = newExpectation(slices.Clone(x), s.spacingMs, s.shape)
+	for points := 1; len(s.horizons) < horizonsMax && (points == 1 || int64(points)*s.spacingMs <= dayMs/2); points *= horizonStep {
+		s.horizons = append(s.horizons, newHorizon(points, s.spacingMs))
+	}
+	for i, p := range s.waiting {
+		residual := s.expected.residual(p.atMs, x[i])
+		for k := range s.horizons {
+			s.horizons[k].average(residual, 1)
+		}
+		s.expected.learn(p.atMs, x[i])
+	}
+	s.waiting = nil
+	s.episode.rarest = math.Inf(1)
+}
+
+// episode tells what is news from what goes on.
+type episode struct {
+	rarest  float64 // rate a month of what was told of it; +Inf when there is none
+	quietMs int64
+}
+
+// score turns a rate a month into a score, stepMs after the last one.
+func (e *episode) score(rate float64, stepMs int64) float64 {
+	score := 1 / (1 + rate)
+	if rate < ongoing {
+		e.quietMs = 0
+	} else if e.quietMs += stepMs; e.quietMs >= max(quietMs, 3*stepMs) {
+		e.rarest = math.Inf(1)
+	}
+	by := float64(rarer)
+	if e.rarest <= 1 {
+		by = rarerTold
+	}
+	if max(rate, surest)*by > e.rarest {
+		return stale * score
+	}
+	if rate < ongoing {
+		e.rarest = max(rate, surest)
+	}
+	return score
+}
