@@ -41,6 +41,9 @@ type Config struct {
 	Replay   bool          // process the whole input again in the end
 	Away     time.Duration // that ClickHouse is away from the begin on; 0 for not at all
 	Out      io.Writer
+
+	// inspect, if set, looks at the pipeline that was verified before it is closed.
+	inspect func(context.Context, verify.Pipeline, *simulator.Detail) error
 }
 
 // Report is what happened in a play and what was found in the end.
@@ -189,8 +192,16 @@ func (p *play) run(ctx context.Context) (err error) {
 		return fmt.Errorf("%+v was sent: that is no test", detail.Summary)
 	}
 	pipeline := p.Pipeline()
-	if err := p.verify(ctx, pipeline, &detail); err != nil || !p.Replay {
+	if err := p.verify(ctx, pipeline, &detail); err != nil {
 		return err
+	}
+	if p.inspect != nil {
+		if err := p.inspect(ctx, pipeline, &detail); err != nil {
+			return err
+		}
+	}
+	if !p.Replay {
+		return nil
 	}
 	if err := p.replay(ctx); err != nil {
 		return err

@@ -1,11 +1,15 @@
 package chaos
 
 import (
+	"context"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
 	"flywheel/loadtest/stage"
+	"flywheel/loadtest/verify"
+	"flywheel/services/simulator"
 )
 
 // TestThePipelineSurvivesKills plays one seed on the embedded engines; many
@@ -18,6 +22,10 @@ func TestThePipelineSurvivesKills(t *testing.T) {
 	r, err := Run(t.Context(), Config{
 		Seed: 20_261_124, Broker: stage.Embedded, Nodes: 1, Binary: binary, Dir: t.TempDir(), Rate: 4000, Out: tell{t},
 		Only: []Kind{KillProcessor, KillSink, KillBoth, KillAtPoint, KillClickHouse, ClickHouseLoses},
+		inspect: func(ctx context.Context, p verify.Pipeline, ledger *simulator.Detail) error {
+			tamper(ctx, t, p, ledger)
+			return nil
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -27,6 +35,29 @@ func TestThePipelineSurvivesKills(t *testing.T) {
 	}
 	if r.Kills < 5 || len(r.RecoveryMs) == 0 {
 		t.Errorf("%d kills and %d recoveries: that is no test", r.Kills, len(r.RecoveryMs))
+	}
+}
+
+// tamper changes one thing after the other in what a play has left: each oracle
+// must notice what is its to notice.
+func tamper(ctx context.Context, t *testing.T, p verify.Pipeline, ledger *simulator.Detail) {
+	for _, c := range []struct{ name, sql, oracle string }{
+		{"a credit that the batch does not give", "ALTER TABLE credit UPDATE multiplier = multiplier + 1 WHERE multiplier > 0", verify.OracleBatch},
+		{"a window that counts a view too many", "ALTER TABLE correlation UPDATE stimulus_total = stimulus_total + 1 WHERE force = 1", verify.OracleTotals},
+		{"a result that never arrived", "ALTER TABLE correlation DELETE WHERE window_end = (SELECT max(window_end) FROM correlation)", verify.OracleNewest},
+		{"an event that never arrived", "ALTER TABLE amazon_order DELETE WHERE event_id = (SELECT max(event_id) FROM amazon_order)", verify.OracleLedger},
+	} {
+		if err := p.Conn.Exec(ctx, c.sql+" SETTINGS mutations_sync = 1"); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		r, err := verify.All(ctx, p, ledger)
+		if err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if !slices.ContainsFunc(r.Failures, func(f verify.Failure) bool { return f.Oracle == c.oracle }) {
+			t.Errorf("%s is not noticed by the oracle %q", c.name, c.oracle)
+		}
 	}
 }
 

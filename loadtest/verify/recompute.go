@@ -71,7 +71,7 @@ func (c *checker) batch(ctx context.Context) (*batch, error) {
 		case topology.Applied, topology.Superseded:
 			b.newest[e.Head().BrandID] = max(b.newest[e.Head().BrandID], e.Head().OccurredAtMs)
 		default:
-			c.fail(oracleBatch, "the batch finds %s %s %v", e.Type(), e.Head().EventID, outcome)
+			c.fail(OracleBatch, "the batch finds %s %s %v", e.Type(), e.Head().EventID, outcome)
 		}
 	}
 	return b, clickhouse.Each(ctx, c.conn, `SELECT brand_id, version, currency, arrayMap(x -> toUnixTimestamp64Milli(x), utc_offsets.from), utc_offsets.offset_minutes,
@@ -126,7 +126,7 @@ func (c *checker) windows(ctx context.Context, b *batch) error {
 				continue
 			}
 			if c.Totals++; side.total != side.want {
-				c.fail(oracleTotals, "%s, force %d, window to %d: %d of %s, by hand %d", got.BrandID, got.Force, got.WindowEndMs, side.total, side.signal, side.want)
+				c.fail(OracleTotals, "%s, force %d, window to %d: %d of %s, by hand %d", got.BrandID, got.Force, got.WindowEndMs, side.total, side.signal, side.want)
 			}
 		}
 		if len(got.LagProfile) == 0 && len(want.LagProfile) == 0 {
@@ -137,7 +137,7 @@ func (c *checker) windows(ctx context.Context, b *batch) error {
 				c.Final++
 				return nil
 			}
-			c.fail(oracleBatch, "window (-batch +stream), %.1f h before the newest event:\n%s", float64(b.newest[got.BrandID]-got.WindowEndMs)/3_600_000, diff)
+			c.fail(OracleBatch, "window (-batch +stream), %.1f h before the newest event:\n%s", float64(b.newest[got.BrandID]-got.WindowEndMs)/3_600_000, diff)
 		}
 		return nil
 	})
@@ -182,7 +182,7 @@ func (c *checker) days(ctx context.Context, b *batch) error {
 			return nil // the stream has seen money that was taken back
 		}
 		if diff := gocmp.Diff(want, got); diff != "" {
-			c.fail(oracleBatch, "day (-batch +stream):\n%s", diff)
+			c.fail(OracleBatch, "day (-batch +stream):\n%s", diff)
 		}
 		return nil
 	})

@@ -81,7 +81,7 @@ func (c *checker) revisions(ctx context.Context) error {
 			key, revision = fmt.Sprint("spike ", v.BrandID, " ", v.SpikeID), v.Revision
 		}
 		if revision <= want[key] {
-			c.fail(oracleRising, "%s: revision %d comes after %d", key, revision, want[key])
+			c.fail(OracleRising, "%s: revision %d comes after %d", key, revision, want[key])
 		}
 		want[key] = revision
 	})
@@ -107,7 +107,7 @@ func (c *checker) revisions(ctx context.Context) error {
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		c.fail(oracleNewest, "-Kafka +ClickHouse:\n%s", diff)
+		c.fail(OracleNewest, "-Kafka +ClickHouse:\n%s", diff)
 	}
 	return nil
 }

@@ -18,12 +18,12 @@ import (
 
 // Names of the oracles.
 const (
-	oracleLedger   = "one effect or one reason each, credits and baseline are the revenue"
-	oracleEpisodes = "one spike for an episode"
-	oracleRising   = "revisions rise"
-	oracleNewest   = "ClickHouse holds the newest revisions"
-	oracleBatch    = "results are those of a batch over the raw tables"
-	oracleTotals   = "totals are those summed by hand"
+	OracleLedger   = "one effect or one reason each, credits and baseline are the revenue"
+	OracleEpisodes = "one spike for an episode"
+	OracleRising   = "revisions rise"
+	OracleNewest   = "ClickHouse holds the newest revisions"
+	OracleBatch    = "results are those of a batch over the raw tables"
+	OracleTotals   = "totals are those summed by hand"
 )
 
 // Failure is one thing that is not as it has to be.
@@ -89,10 +89,10 @@ func All(ctx context.Context, p Pipeline, ledger *simulator.Detail) (Result, err
 	facts.Replays = p.Replays
 	r.Verdict = oracle.Judge(ledger, &facts)
 	for _, problem := range r.Problems {
-		c.fail(oracleLedger, "%s", problem)
+		c.fail(OracleLedger, "%s", problem)
 	}
 	if r.Spikes.Doubled > 0 {
-		c.fail(oracleEpisodes, "%d planted spikes have more than one alert each", r.Spikes.Doubled)
+		c.fail(OracleEpisodes, "%d planted spikes have more than one alert each", r.Spikes.Doubled)
 	}
 	if err := c.revisions(ctx); err != nil {
 		return r, err
