@@ -183,7 +183,6 @@ func killAtPoint(ctx context.Context, p *play) error {
 	if point != fault.ProcessorAssigned && point != fault.ProcessorRevoked {
 		passing += p.random.IntN(4)
 	}
-	since := time.Now()
 	if s.Running() {
 		p.report.Kills++
 	}
@@ -206,13 +205,13 @@ func killAtPoint(ctx context.Context, p *play) error {
 		}
 		p.report.Points[string(point)]++
 		p.report.Kills++
-		since = time.Now()
 	case <-time.After(pointTimeout):
 		p.report.Kills++
 		if err := s.Kill(); err != nil {
 			return err
 		}
 	}
+	since := time.Now()
 	if err := p.start(ctx, s); err != nil {
 		return err
 	}
