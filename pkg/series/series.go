@@ -1,0 +1,294 @@
+// Package series reads time series as text, one line a point:
+//
+//	timestamp,value
+//	2015-02-26 21:42:53,104
+//
+// It reads as a stream, from any io.Reader, in constant memory, and opens
+// nothing. Whatever is wrong is one sentence that names the line, what stands
+// there, and what to do.
+package series
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Header is the first line of a series.
+const Header = "timestamp,value"
+
+// Bounds of what is read.
+const (
+	LineBytesMax = 1024
+	shownMax     = 40 // bytes of a bad text that are shown
+	yearMin      = 1971
+	yearMax      = 2100 // exclusive
+	// Whole numbers from here on are milliseconds: as seconds they lie in the year
+	// 5138, and as milliseconds the smallest lies in 1973.
+	millisMin = 100_000_000_000
+)
+
+// Point is one line.
+type Point struct {
+	Line  int
+	AtMs  int64   // milliseconds since 1970, UTC
+	Value float64 // finite, or NaN: no value
+	Text  []byte  // the line as it stands, without its end; valid until the next call
+}
+
+// Reader reads the points of one series in order. Their times rise by whole
+// multiples of one spacing, which is the shortest step between two lines:
+// intervals may be missing, but none is of another length.
+type Reader struct {
+	name   string
+	lines  *bufio.Reader
+	line   int
+	layout int // of the last timestamp
+	last   Point
+	points int64
+	// The shortest step so far, and the line that ends it.
+	spacing     time.Duration
+	spacingLine int
+}
+
+// NewReader returns a reader; name is what messages call the series, such as the
+// path of its file.
+func NewReader(name string, from io.Reader) *Reader {
+	return &Reader{name: name, lines: bufio.NewReaderSize(from, LineBytesMax)}
+}
+
+// Points is how many points were read.
+func (r *Reader) Points() int64 { return r.points }
+
+// Spacing is the shortest step between two points so far, 0 before the second.
+func (r *Reader) Spacing() time.Duration { return r.spacing }
+
+// Next returns the next point, and io.EOF after the last. A series without a
+// point is an error.
+func (r *Reader) Next() (Point, error) {
+	if r.line == 0 {
+		if err := r.header(); err != nil {
+			return Point{}, err
+		}
+	}
+	line, err := r.read()
+	if errors.Is(err, io.EOF) && r.points == 0 {
+		err = fmt.Errorf("%s holds only the header: it needs one line for each point below it", r.name)
+	}
+	if err != nil {
+		return Point{}, err
+	}
+	p := Point{Line: r.line, Text: line}
+	if err := r.parse(&p); err != nil {
+		return Point{}, fmt.Errorf("%s:%d: %w", r.name, r.line, err)
+	}
+	if err := r.follow(p); err != nil {
+		return Point{}, fmt.Errorf("%s:%d: %w", r.name, r.line, err)
+	}
+	r.points++
+	r.last = p
+	return p, nil
+}
+
+// read returns the next line without its end; empty lines at the end of the
+// series are none.
+func (r *Reader) read() ([]byte, error) {
+	empty := 0
+	for {
+		line, err := r.lines.ReadSlice('\n')
+		if len(line) > 0 {
+			r.line++
+		}
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			return nil, fmt.Errorf("%s:%d: the line is longer than %d bytes: want %s", r.name, r.line, LineBytesMax, Header)
+		case err != nil && !errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("read %s: %w", r.name, err)
+		case len(line) == 0:
+			return nil, io.EOF
+		}
+		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
+		switch {
+		case len(line) == 0 && empty == 0:
+			empty = r.line
+		case len(line) == 0:
+		case empty > 0:
+			return nil, fmt.Errorf("%s:%d: the line is empty: remove it", r.name, empty)
+		default:
+			return line, nil
+		}
+	}
+}
+
+// header checks the first line.
+func (r *Reader) header() error {
+	line, err := r.read()
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s is empty: it needs the line %s, and one line for each point below it", r.name, Header)
+	}
+	if err != nil {
+		return err
+	}
+	if bytes.HasPrefix(line, []byte("\xff\xfe")) || bytes.HasPrefix(line, []byte("\xfe\xff")) {
+		return fmt.Errorf("%s is written in UTF-16: save it as UTF-8", r.name)
+	}
+	text := string(bytes.TrimPrefix(line, []byte("\ufeff")))
+	stamp, value, err := columns(text)
+	if r.line != 1 || err != nil || stamp != "timestamp" || value != "value" {
+		return fmt.Errorf("%s:%d: the first line is %s, want %s", r.name, r.line, show(text), Header)
+	}
+	return nil
+}
+
+func (r *Reader) parse(p *Point) error {
+	stamp, value, err := columns(string(p.Text))
+	if err != nil {
+		return err
+	}
+	if p.AtMs, err = r.timestamp(stamp); err != nil {
+		return err
+	}
+	p.Value, err = number(value)
+	return err
+}
+
+// columns splits a line in two, without the blanks and quotes around each.
+func columns(line string) (first, second string, err error) {
+	var fields [2]string
+	rest, n := line, 0
+	for more := true; more; n++ {
+		var field string
+		if quoted := strings.TrimLeft(rest, " \t"); strings.HasPrefix(quoted, `"`) {
+			end := strings.IndexByte(quoted[1:], '"')
+			if end < 0 {
+				return "", "", fmt.Errorf("%s opens a quote and does not close it: close it, or leave quotes out", show(line))
+			}
+			field, rest = quoted[1:end+1], strings.TrimLeft(quoted[end+2:], " \t")
+			if more = rest != ""; more && rest[0] != ',' {
+				return "", "", fmt.Errorf("%s has more behind a closing quote: leave the quotes out", show(line))
+			}
+			rest = strings.TrimPrefix(rest, ",")
+		} else {
+			field, rest, more = strings.Cut(rest, ",")
+			field = strings.Trim(field, " \t")
+		}
+		if n < len(fields) {
+			fields[n] = field
+		}
+	}
+	if n != len(fields) {
+		plural := "columns"
+		if n == 1 {
+			plural = "column"
+		}
+		return "", "", fmt.Errorf("%s has %d %s, want 2: %s", show(line), n, plural, Header)
+	}
+	return fields[0], fields[1], nil
+}
+
+// timestamp reads a time in UTC, unless it names a zone.
+func (r *Reader) timestamp(text string) (int64, error) {
+	fail := func(what string) (int64, error) {
+		return 0, fmt.Errorf("timestamp %s %s: write a time from %d on like 2015-02-26 21:42:53, in UTC, or 2015-02-26T21:42:53Z, or seconds or milliseconds since 1970",
+			show(text), what, yearMin)
+	}
+	var at time.Time
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		at = time.Unix(n, 0)
+		if n >= millisMin {
+			at = time.UnixMilli(n)
+		}
+	} else {
+		if at, err = r.layouts(text); err != nil {
+			return fail("is no time")
+		}
+	}
+	if year := at.UTC().Year(); year < yearMin || year >= yearMax {
+		return fail("lies out of range")
+	}
+	if at.Nanosecond()%int(time.Millisecond) != 0 {
+		return 0, fmt.Errorf("timestamp %s: cut it to whole milliseconds", show(text))
+	}
+	return at.UnixMilli(), nil
+}
+
+// layouts reads a written time, trying first how the last one was written.
+// Fractions of a second are taken wherever there are seconds.
+func (r *Reader) layouts(text string) (time.Time, error) {
+	all := [...]string{
+		time.DateTime, time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04", "2006-01-02T15:04", time.DateOnly,
+	}
+	at, err := time.Parse(all[r.layout], text)
+	for i := 0; err != nil && i < len(all); i++ {
+		if at, err = time.Parse(all[i], text); err == nil {
+			r.layout = i
+		}
+	}
+	if err != nil {
+		return at, fmt.Errorf("parse a time: %w", err)
+	}
+	return at, nil
+}
+
+// number reads a decimal number or NaN.
+func number(text string) (float64, error) {
+	if text == "" {
+		return 0, errors.New("the value is empty: write a number, NaN where there is none, or leave the line out")
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	decimal := strings.Trim(text, "0123456789+-.eE") == "" || strings.EqualFold(text, "nan")
+	switch {
+	case decimal && err == nil:
+		return value, nil
+	case decimal && errors.Is(err, strconv.ErrRange):
+		return 0, fmt.Errorf("value %s is larger than any number that can be reckoned with: correct it", show(text))
+	}
+	return 0, fmt.Errorf("value %s is no number: write digits with a point, such as 104 or 2329.86, or NaN where there is none", show(text))
+}
+
+// follow checks the time of a point against those before.
+func (r *Reader) follow(p Point) error {
+	if r.points == 0 {
+		return nil
+	}
+	step := time.Duration(p.AtMs-r.last.AtMs) * time.Millisecond
+	switch {
+	case step == 0:
+		return fmt.Errorf("timestamp %s is that of line %d: merge the two; if a clock was set back here, write all times in UTC", stamp(p.AtMs), r.last.Line)
+	case step < 0:
+		return fmt.Errorf("timestamp %s lies before that of line %d, %s: sort the series by time; if a clock was set back here, write all times in UTC",
+			stamp(p.AtMs), r.last.Line, stamp(r.last.AtMs))
+	case r.spacing == 0 || step < r.spacing && r.spacing%step == 0:
+		r.spacing, r.spacingLine = step, p.Line
+	case step%r.spacing != 0:
+		return fmt.Errorf("the line comes %s after the one before, where line %d comes after %s: give all steps one length; whole steps may be missing",
+			step, r.spacingLine, r.spacing)
+	}
+	return nil
+}
+
+func stamp(ms int64) string {
+	at := time.UnixMilli(ms).UTC()
+	if ms%1000 != 0 {
+		return at.Format("2006-01-02 15:04:05.000")
+	}
+	return at.Format(time.DateTime)
+}
+
+// show quotes a text for a message, and cuts it where it is long.
+func show(text string) string {
+	if len(text) > shownMax {
+		end := shownMax
+		for end > shownMax-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+			end--
+		}
+		text = text[:end] + "…"
+	}
+	return strconv.Quote(text)
+}

@@ -1,0 +1,231 @@
+package series
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// readAll returns the points of a text, with copies of their lines.
+func readAll(r *Reader) (points []Point, err error) {
+	for {
+		p, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return points, nil
+		}
+		if err != nil {
+			return points, err
+		}
+		p.Text = []byte(string(p.Text))
+		points = append(points, p)
+	}
+}
+
+func TestMistakesAreLocated(t *testing.T) {
+	const rows = "timestamp,value\n2015-02-26 21:42:53,104\n2015-02-26 21:47:53,100\n"
+	for name, tc := range map[string]struct{ text, want string }{
+		"an empty file":             {"", `s.csv is empty: it needs the line timestamp,value, and one line for each point below it`},
+		"only empty lines":          {"\n\n", `s.csv is empty: it needs the line timestamp,value, and one line for each point below it`},
+		"only the header":           {"timestamp,value\n", `s.csv holds only the header: it needs one line for each point below it`},
+		"another header":            {"time;value\n", `s.csv:1: the first line is "time;value", want timestamp,value`},
+		"a header in capitals":      {"Timestamp,Value\n", `s.csv:1: the first line is "Timestamp,Value", want timestamp,value`},
+		"a third column":            {"timestamp,value,label\n", `s.csv:1: the first line is "timestamp,value,label", want timestamp,value`},
+		"no header":                 {"2015-02-26 21:42:53,104\n", `s.csv:1: the first line is "2015-02-26 21:42:53,104", want timestamp,value`},
+		"a header in line two":      {"\ntimestamp,value\n", `s.csv:1: the line is empty: remove it`},
+		"UTF-16":                    {"\xff\xfet\x00i\x00", `s.csv is written in UTF-16: save it as UTF-8`},
+		"binary":                    {"\x00\x01\x02", `s.csv:1: the first line is "\x00\x01\x02", want timestamp,value`},
+		"a bad row in the middle":   {rows + "oops\n2015-02-26 21:57:53,1\n", `s.csv:4: "oops" has 1 column, want 2: timestamp,value`},
+		"three columns":             {rows + "2015-02-26 21:52:53,1,2\n", `s.csv:4: "2015-02-26 21:52:53,1,2" has 3 columns, want 2: timestamp,value`},
+		"an open quote":             {rows + "\"2015-02-26 21:52:53,1\n", `s.csv:4: "\"2015-02-26 21:52:53,1" opens a quote and does not close it: close it, or leave quotes out`},
+		"more behind a quote":       {rows + "\"2015\"-02,1\n", `s.csv:4: "\"2015\"-02,1" has more behind a closing quote: leave the quotes out`},
+		"an empty line":             {rows + "\n2015-02-26 21:52:53,1\n", `s.csv:4: the line is empty: remove it`},
+		"no time":                   {rows + "yesterday,1\n", `s.csv:4: timestamp "yesterday" is no time: write a time from 1971 on like 2015-02-26 21:42:53, in UTC, or 2015-02-26T21:42:53Z, or seconds or milliseconds since 1970`},
+		"no timestamp":              {rows + ",1\n", `s.csv:4: timestamp "" is no time: write a time`},
+		"a day that does not exist": {rows + "2015-02-29 00:00:00,1\n", `s.csv:4: timestamp "2015-02-29 00:00:00" is no time`},
+		"a time before the epoch":   {rows + "1969-02-26 21:42:53,1\n", `s.csv:4: timestamp "1969-02-26 21:42:53" lies out of range: write a time from 1971 on`},
+		"a time in microseconds":    {"timestamp,value\n1424986973000000,1\n", `s.csv:2: timestamp "1424986973000000" lies out of range: write a time from 1971 on`},
+		"a part of a millisecond":   {rows + "2015-02-26T21:52:53.0005Z,1\n", `s.csv:4: timestamp "2015-02-26T21:52:53.0005Z": cut it to whole milliseconds`},
+		"unsorted":                  {rows + "2015-02-26 21:37:53,1\n", `s.csv:4: timestamp 2015-02-26 21:37:53 lies before that of line 3, 2015-02-26 21:47:53: sort the series by time; if a clock was set back here, write all times in UTC`},
+		"a timestamp twice":         {rows + "2015-02-26 21:47:53,1\n", `s.csv:4: timestamp 2015-02-26 21:47:53 is that of line 3: merge the two; if a clock was set back here, write all times in UTC`},
+		"irregular":                 {rows + "2015-02-26 21:54:53,1\n", `s.csv:4: the line comes 7m0s after the one before, where line 3 comes after 5m0s: give all steps one length; whole steps may be missing`},
+		"irregular and shorter":     {rows + "2015-02-26 21:50:53,1\n", `s.csv:4: the line comes 3m0s after the one before, where line 3 comes after 5m0s`},
+		"irregular by a part of it": {rows + "2015-02-26 21:52:53.250,1\n", `s.csv:4: the line comes 5m0.25s after the one before, where line 3 comes after 5m0s`},
+		"no value":                  {rows + "2015-02-26 21:52:53,\n", `s.csv:4: the value is empty: write a number, NaN where there is none, or leave the line out`},
+		"a word":                    {rows + "2015-02-26 21:52:53,many\n", `s.csv:4: value "many" is no number: write digits with a point, such as 104 or 2329.86, or NaN where there is none`},
+		"thousands":                 {rows + "2015-02-26 21:52:53,\"2,329.86\"\n", `s.csv:4: value "2,329.86" is no number: write digits with a point`},
+		"infinity":                  {rows + "2015-02-26 21:52:53,Inf\n", `s.csv:4: value "Inf" is no number`},
+		"a hexadecimal":             {rows + "2015-02-26 21:52:53,0x1p4\n", `s.csv:4: value "0x1p4" is no number`},
+		"an underscore":             {rows + "2015-02-26 21:52:53,1_000\n", `s.csv:4: value "1_000" is no number`},
+		"two points":                {rows + "2015-02-26 21:52:53,1.2.3\n", `s.csv:4: value "1.2.3" is no number`},
+		"more than any number":      {rows + "2015-02-26 21:52:53,1e999\n", `s.csv:4: value "1e999" is larger than any number that can be reckoned with: correct it`},
+		"a line without end":        {rows + strings.Repeat("1", 5000), `s.csv:4: the line is longer than 1024 bytes: want timestamp,value`},
+		"a long text is cut":        {rows + strings.Repeat("é", 100) + "\n", `s.csv:4: "éééééééééééééééééééé…" has 1 column`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := readAll(NewReader("s.csv", strings.NewReader(tc.text)))
+			if err == nil || !strings.HasPrefix(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got %v\nwant %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestASeriesOfAnyFormIsRead(t *testing.T) {
+	const first = 1424986973000
+	for name, text := range map[string]string{
+		"as is":                           "timestamp,value\n2015-02-26 21:42:53,104\n2015-02-26 21:47:53,-1.5\n",
+		"without the last newline":        "timestamp,value\n2015-02-26 21:42:53,104\n2015-02-26 21:47:53,-1.5",
+		"with empty lines at the end":     "timestamp,value\n2015-02-26 21:42:53,104\n2015-02-26 21:47:53,-1.5\n\n\r\n",
+		"from Windows":                    "\ufefftimestamp,value\r\n2015-02-26 21:42:53,104\r\n2015-02-26 21:47:53,-1.5\r\n",
+		"quoted":                          "\"timestamp\",\"value\"\n\"2015-02-26 21:42:53\",\"104\"\n\"2015-02-26 21:47:53\" , -1.5\n",
+		"with blanks":                     "timestamp, value\n 2015-02-26 21:42:53, 104\n2015-02-26 21:47:53\t,-1.5 \n",
+		"with zones":                      "timestamp,value\n2015-02-26T21:42:53Z,104\n2015-02-26T22:47:53+01:00,-1.5\n",
+		"with zones, as pandas does":      "timestamp,value\n2015-02-26 21:42:53+00:00,104\n2015-02-26 22:47:53+01:00,-1.5\n",
+		"with fractions":                  "timestamp,value\n2015-02-26 21:42:53.000,104\n2015-02-26 21:47:53.000000,-1.5\n",
+		"with a T":                        "timestamp,value\n2015-02-26T21:42:53,104\n2015-02-26T21:47:53,-1.5\n",
+		"in seconds":                      "timestamp,value\n1424986973,104\n1424987273,-1.5\n",
+		"in milliseconds":                 "timestamp,value\n1424986973000,104\n1424987273000,-1.5e0\n",
+		"in one way after another":        "timestamp,value\n2015-02-26 21:42:53,1.04e2\n2015-02-26T21:47:53Z,-1.5\n",
+		"with numbers written otherwise ": "timestamp,value\n2015-02-26 21:42:53,+104.\n2015-02-26 21:47:53,-1.50\n",
+	} {
+		for kind, from := range map[string]io.Reader{"": strings.NewReader(text), ", byte by byte": iotest.OneByteReader(strings.NewReader(text))} {
+			r := NewReader("s.csv", from)
+			points, err := readAll(r)
+			if err != nil || len(points) != 2 || points[0].AtMs != first || points[0].Value != 104 || points[0].Line != 2 ||
+				points[1].AtMs != first+300_000 || points[1].Value != -1.5 || r.Spacing() != 5*time.Minute || r.Points() != 2 {
+				t.Errorf("%s%s: %+v, %v", name, kind, points, err)
+			}
+			for i, line := range strings.Split(strings.TrimRight(strings.ReplaceAll(text, "\r", ""), "\n"), "\n")[1:] {
+				if string(points[i].Text) != line {
+					t.Errorf("%s%s: the text is %q, want %q", name, kind, points[i].Text, line)
+				}
+			}
+		}
+	}
+}
+
+func TestDaysAndMinutesAreRead(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"2015-02-26,1\n2015-02-27,2\n":                  24 * time.Hour,
+		"2015-02-26 21:42,1\n2015-02-26 21:43,2\n":      time.Minute,
+		"2015-02-26T21:00,1\n2015-02-26T21:30,NaN\n":    30 * time.Minute,
+		"2015-02-26 21:42:53,1\n":                       0,
+		"1424986973,1\n1424987273,2\n1424987033000,3\n": 0,
+	} {
+		r := NewReader("s", strings.NewReader("timestamp,value\n"+text))
+		_, err := readAll(r)
+		if want == 0 && strings.Count(text, "\n") == 3 {
+			if err == nil {
+				t.Errorf("%q: no error", text)
+			}
+			continue
+		}
+		if err != nil || r.Spacing() != want {
+			t.Errorf("%q: spacing %s, %v; want %s", text, r.Spacing(), err, want)
+		}
+	}
+}
+
+func TestNaNIsNoValue(t *testing.T) {
+	points, err := readAll(NewReader("s", strings.NewReader("timestamp,value\n2015-02-26,NaN\n2015-02-27,nan\n")))
+	if err != nil || len(points) != 2 || !math.IsNaN(points[0].Value) || !math.IsNaN(points[1].Value) {
+		t.Errorf("%+v, %v", points, err)
+	}
+}
+
+func TestAReaderThatFailsSaysSo(t *testing.T) {
+	broken := errors.New("the disk is gone")
+	_, err := readAll(NewReader("s.csv", io.MultiReader(strings.NewReader("timestamp,value\n2015-02-26,1\n"), iotest.ErrReader(broken))))
+	if !errors.Is(err, broken) || !strings.HasPrefix(err.Error(), "read s.csv: ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Steps are multiples of the shortest, wherever that is.
+func TestTheSpacingIsTheShortestStep(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		spacing := time.Duration(rapid.SampledFrom([]int{1, 60, 300, 3600, 86400}).Draw(t, "spacing")) * time.Second
+		steps := rapid.SliceOfN(rapid.IntRange(1, 4), 1, 50).Draw(t, "steps")
+		at := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+		var b strings.Builder
+		b.WriteString("timestamp,value\n")
+		least, regular := 0, true
+		for i, step := range append([]int{0}, steps...) {
+			if i > 0 && (least == 0 || step < least && least%step == 0) {
+				least = step
+			} else if i > 0 && step%least != 0 {
+				regular = false
+			}
+			at = at.Add(time.Duration(step) * spacing)
+			fmt.Fprintf(&b, "%s,%d\n", at.Format(time.DateTime), i)
+		}
+		r := NewReader("s", strings.NewReader(b.String()))
+		points, err := readAll(r)
+		if (err == nil) != regular {
+			t.Fatalf("steps %v: %v", steps, err)
+		}
+		if regular && (len(points) != len(steps)+1 || r.Spacing() != time.Duration(least)*spacing) {
+			t.Fatalf("steps %v: %d points every %s", steps, len(points), r.Spacing())
+		}
+	})
+}
+
+// FuzzReader holds that whatever is read makes sense, that whatever is refused is
+// told in one sentence about the file, and that what was read reads again.
+func FuzzReader(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := NewReader("s.csv", strings.NewReader(string(data)))
+		points, err := readAll(r)
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\n\x00") || !strings.Contains(err.Error(), "s.csv") || len(err.Error()) > 500 {
+				t.Fatalf("not one sentence about the file: %q", err)
+			}
+			return
+		}
+		again := Header + "\n"
+		for i, p := range points {
+			if math.IsInf(p.Value, 0) || p.Line < 2 || i > 0 && (p.AtMs <= points[i-1].AtMs || time.Duration(p.AtMs-points[i-1].AtMs)*time.Millisecond%r.Spacing() != 0) {
+				t.Fatalf("a point that cannot be: %+v", p)
+			}
+			again += string(p.Text) + "\n"
+		}
+		if len(points) == 0 || r.Points() != int64(len(points)) {
+			t.Fatalf("%d points were read, %d counted", len(points), r.Points())
+		}
+		same, err := readAll(NewReader("s.csv", strings.NewReader(again)))
+		if err != nil || len(same) != len(points) {
+			t.Fatalf("the lines do not read again: %v", err)
+		}
+		for i := range same {
+			if same[i].AtMs != points[i].AtMs || same[i].Value != points[i].Value && !math.IsNaN(same[i].Value) {
+				t.Fatalf("the line %q is read as %+v, then as %+v", points[i].Text, points[i], same[i])
+			}
+		}
+	})
+}
+
+func BenchmarkReader(b *testing.B) {
+	var text strings.Builder
+	text.WriteString("timestamp,value\n")
+	at := time.Date(2015, 2, 26, 21, 42, 53, 0, time.UTC)
+	for i := range 10_000 {
+		fmt.Fprintf(&text, "%s,%d\n", at.Add(time.Duration(i)*5*time.Minute).Format(time.DateTime), i%977)
+	}
+	b.SetBytes(int64(text.Len()))
+	b.ReportAllocs()
+	for b.Loop() {
+		r := NewReader("s", strings.NewReader(text.String()))
+		for {
+			if _, err := r.Next(); err != nil {
+				break
+			}
+		}
+	}
+}
