@@ -280,7 +280,11 @@ func (p *Partition) add(b *brand, c contrib) {
 		ser.quarters.Add(quarter, c.value)
 	}
 	b.hours.Add(hour, hour+1)
-	p.moves(b, ser, c.atMs)
+	atMs := c.atMs
+	if c.signal.Info().Grain != event.QuarterHour { // it is spread over its hour
+		atMs = hour * window.HourMs
+	}
+	p.moves(b, ser, atMs)
 	b.begin(c.signal.Info().Node, hour)
 	if guessed && b.currency() != was { // whose money earns credit
 		b.forget()

@@ -89,9 +89,20 @@ func (p *Partition) response(b *brand, f *event.Force, end int64) *series {
 // anything in the window or the one before, which reaches into it.
 func (p *Partition) stimulus(b *brand, f *event.Force, end int64) *series {
 	toMs := end * stepMs(*f)
-	to := window.Ceil(toMs, window.HourMs)
+	whole := window.Floor(toMs, window.HourMs)
 	for _, s := range f.Stimuli {
-		if ser := b.find(s, [3]byte{}); ser != nil && ser.hours.Any(to-2*int64(f.WindowHours), to) {
+		ser := b.find(s, [3]byte{})
+		if ser == nil {
+			continue
+		}
+		to := window.Ceil(toMs, window.HourMs)
+		if s.Info().Grain == event.QuarterHour { // of the last hour only what lies before the end
+			if to > whole && ser.quarters.Any(whole*window.QuartersPerHour, window.Floor(toMs, window.QuarterMs)) {
+				return ser
+			}
+			to = whole
+		}
+		if ser.hours.Any(window.Ceil(toMs, window.HourMs)-2*int64(f.WindowHours), to) {
 			return ser
 		}
 	}
