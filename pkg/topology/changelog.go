@@ -17,7 +17,8 @@ import (
 //
 //	m                           clocks, sources, what was published
 //	b                           what the processor needs of the brand's entry
-//	h hour                      every signal of one hour, by quarter-hours
+//	h hour                      every signal of one hour, by quarter-hours, but for
+//	                            the views that follow from the observations
 //	f hour seq source           ids of facts that one transaction added
 //	s id                        one snapshot
 //	c number content            observations of a content over six hours
@@ -83,7 +84,7 @@ func (l *changelog) changes(b *brand) {
 	}
 	for _, r := range b.hours.Spans() {
 		for hour := r.From; hour < r.To; hour++ {
-			l.hour(b, hour)
+			l.hour(b, hour, false)
 		}
 	}
 	b.hours = window.Set{}
@@ -139,7 +140,7 @@ func (l *changelog) state(b *brand) {
 	}
 	for _, r := range hours.Spans() {
 		for hour := r.From; hour < r.To; hour++ {
-			l.hour(b, hour)
+			l.hour(b, hour, true)
 		}
 	}
 	for _, h := range b.facts.hours {
@@ -190,8 +191,8 @@ func (b *brand) restoreEntry(r *reader) {
 
 // hour writes one hour: for each signal that holds anything its number, a mask
 // of the quarters that do, and their values. The mask 0 says that only the hour
-// is known.
-func (l *changelog) hour(b *brand, hour int64) {
+// is known. The views are left out where they are derived from the observations.
+func (l *changelog) hour(b *brand, hour int64, derived bool) {
 	l.begin(b, kindHour)
 	l.key.int(hour)
 	if hour < b.oldestHour {
@@ -200,6 +201,9 @@ func (l *changelog) hour(b *brand, hour int64) {
 	}
 	empty := true
 	for _, ser := range b.series {
+		if ser.signal == event.TikTokViews && !derived && b.derives(hour) {
+			continue
+		}
 		total := ser.hours.Get(hour)
 		var quarters [window.QuartersPerHour]int64
 		fine := ser.signal.Info().Grain == event.QuarterHour && hour*window.QuartersPerHour >= b.oldestQuarter
@@ -576,6 +580,7 @@ func (p *Partition) Restore(key, value []byte) error {
 func (p *Partition) settle() {
 	for _, b := range p.restored {
 		b.restored = false
+		b.restoreViews()
 		for _, ser := range b.series {
 			ser.quarters.Drop(b.oldestQuarter)
 			ser.hours.Drop(b.oldestHour)
@@ -585,23 +590,50 @@ func (p *Partition) settle() {
 		if b.due() || b.dirty() {
 			p.enqueue(b, unknownMs)
 		}
-		for id, c := range b.contents {
-			if len(c.nodes) == 0 {
-				delete(b.contents, id)
-				continue
-			}
-			if c.head != c.slots[0] { // what came before is gone from the changelog
-				c.pruned = true
-			}
-			c.gains = window.Series{}
-			for i := range c.nodes {
-				c.between(i, func(quarter, views int64) {
-					c.gains.Add(window.Floor(quarter, window.QuartersPerHour), views)
-				})
-			}
-			c.forget()
-		}
 		p.measure(b)
 	}
 	p.restored = p.restored[:0]
+}
+
+// restoreViews derives from the observations what each post has gained, and of
+// that the buckets of the brand's views that no slot holds.
+func (b *brand) restoreViews() {
+	views := b.find(event.TikTokViews, [3]byte{})
+	if views != nil {
+		from := b.oldestHour
+		if b.oldestQuarter != window.Before {
+			from = max(from, window.Ceil(b.oldestQuarter, window.QuartersPerHour))
+		}
+		for hour, more := views.hours.First(from, window.After); more; hour, more = views.hours.First(hour+1, window.After) {
+			views.hours.Set(hour, 0)
+			for q := range int64(window.QuartersPerHour) {
+				views.quarters.Set(hour*window.QuartersPerHour+q, 0)
+			}
+		}
+	}
+	for id, c := range b.contents {
+		if len(c.nodes) == 0 {
+			delete(b.contents, id)
+			continue
+		}
+		if c.head != c.slots[0] { // what came before is gone from the changelog
+			c.pruned = true
+		}
+		c.gains = window.Series{}
+		for i := range c.nodes {
+			c.between(i, func(quarter, gained int64) {
+				hour := window.Floor(quarter, window.QuartersPerHour)
+				c.gains.Add(hour, gained)
+				if hour < b.oldestHour || !b.derives(hour) {
+					return
+				}
+				if views == nil {
+					views = b.obtain(event.TikTokViews, [3]byte{})
+				}
+				views.hours.Add(hour, gained)
+				views.quarters.Add(quarter, gained)
+			})
+		}
+		c.forget()
+	}
 }

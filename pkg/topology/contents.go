@@ -92,9 +92,11 @@ func (p *Partition) applyCounter(b *brand, h *event.Header, src *source, takenMs
 
 // insert puts an observation at place i, and moves the views gained around it.
 func (p *Partition) insert(b *brand, c *content, i int, n node, sinceMs int64, replace bool) {
-	p.gain(b, c, i, -1)
+	gained := &p.work.gained
+	gained.clear()
+	gained.add(c, i, -1)
 	if replace {
-		p.gain(b, c, i+1, -1)
+		gained.add(c, i+1, -1)
 		b.move(c, c.nodes[i].atMs)
 		c.nodes[i] = n
 	} else {
@@ -106,8 +108,9 @@ func (p *Partition) insert(b *brand, c *content, i int, n node, sinceMs int64, r
 			b.move(c, c.nodes[1].atMs) // it held the time of publication until now
 		}
 	}
-	p.gain(b, c, i, 1)
-	p.gain(b, c, i+1, 1)
+	gained.add(c, i, 1)
+	gained.add(c, i+1, 1)
+	p.gain(b, c, gained)
 	c.holds(slotOf(n.atMs))
 	b.move(c, n.atMs)
 }
@@ -127,13 +130,75 @@ func (b *brand) move(c *content, atMs int64) {
 	}
 }
 
-// gain adds sign times the views gained between observation i−1 and i.
-func (p *Partition) gain(b *brand, c *content, i int, sign int64) {
+// gained is by how much the views gained in quarter-hours change.
+type gained struct {
+	first int64 // quarter-hour of views[0]
+	views []int64
+}
+
+func (g *gained) clear() { g.views = g.views[:0] }
+
+// add adds sign times the views gained between observation i−1 and i.
+func (g *gained) add(c *content, i int, sign int64) {
 	c.between(i, func(quarter, views int64) {
-		atMs := quarter * window.QuarterMs
-		c.gains.Add(window.Floor(atMs, window.HourMs), sign*views)
-		p.add(b, contrib{signal: event.TikTokViews, atMs: atMs, value: sign * views})
+		if len(g.views) == 0 {
+			g.first = quarter
+		}
+		if quarter < g.first {
+			g.views = slices.Insert(g.views, 0, make([]int64, g.first-quarter)...)
+			g.first = quarter
+		}
+		for int64(len(g.views)) <= quarter-g.first {
+			g.views = append(g.views, 0)
+		}
+		g.views[quarter-g.first] += sign * views
 	})
+}
+
+// gain moves the buckets of the views, and notes which results that moves. What
+// is not forgotten is in the changelog with the observations.
+func (p *Partition) gain(b *brand, c *content, g *gained) {
+	var ser *series
+	first := int64(window.After)
+	for k := 0; k < len(g.views); {
+		hour := window.Floor(g.first+int64(k), window.QuartersPerHour)
+		var total int64
+		moved := false
+		for ; k < len(g.views) && window.Floor(g.first+int64(k), window.QuartersPerHour) == hour; k++ {
+			views, quarter := g.views[k], g.first+int64(k)
+			if views == 0 {
+				continue
+			}
+			total += views
+			if hour < b.oldestHour {
+				continue
+			}
+			if ser == nil {
+				ser = b.obtain(event.TikTokViews, [3]byte{})
+			}
+			if quarter >= b.oldestQuarter {
+				ser.quarters.Add(quarter, views)
+			}
+			moved, first = true, min(first, quarter)
+		}
+		c.gains.Add(hour, total)
+		if moved {
+			ser.hours.Add(hour, total)
+			if !b.derives(hour) {
+				b.hours.Add(hour, hour+1)
+			}
+		}
+	}
+	if ser != nil {
+		p.moves(b, ser, first*window.QuarterMs)
+		b.begin(event.NodeTikTok, window.Floor(first, window.QuartersPerHour))
+	}
+}
+
+// derives says whether the views of an hour follow from the observations that
+// the changelog keeps, so that its slot does not hold them.
+func (b *brand) derives(hour int64) bool {
+	return b.oldestQuarter == window.Before || hour*window.QuartersPerHour >= b.oldestQuarter
 }
 
 // between calls f for each quarter-hour in which views were gained between

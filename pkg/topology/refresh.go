@@ -212,8 +212,11 @@ const sweepHours = 6
 func (p *Partition) sweep(b *brand, hour int64) {
 	p.touch(b)
 	quarter := (hour+1)*window.QuartersPerHour - 2*shortLags - int64(p.cfg.RestateHours)*window.QuartersPerHour
-	b.oldestQuarter = max(b.oldestQuarter, quarter)
 	oldest := hour - hoursKept
+	if quarter > b.oldestQuarter {
+		b.settleViews(quarter)
+		b.oldestQuarter = quarter
+	}
 	for _, ser := range b.series {
 		ser.quarters.Drop(b.oldestQuarter)
 		for h, more := ser.hours.First(b.oldestHour, oldest); more; h, more = ser.hours.First(h+1, oldest) {
@@ -258,6 +261,22 @@ func (p *Partition) sweep(b *brand, hour int64) {
 	b.periods = live
 }
 
+// settleViews has the views of the hours written that will not follow from the
+// observations any more, once quarter-hours before one are forgotten.
+func (b *brand) settleViews(quarter int64) {
+	views := b.find(event.TikTokViews, [3]byte{})
+	if views == nil {
+		return
+	}
+	from, to := b.oldestHour, window.Ceil(quarter, window.QuartersPerHour)
+	if b.oldestQuarter != window.Before {
+		from = max(from, window.Ceil(b.oldestQuarter, window.QuartersPerHour))
+	}
+	for hour, more := views.hours.First(from, to); more; hour, more = views.hours.First(hour+1, to) {
+		b.hours.Add(hour, hour+1)
+	}
+}
+
 // oldestEnd is the first end of a force's window whose buckets are all kept.
 func (p *Partition) oldestEnd(b *brand, i int) int64 {
 	if p.plan.forces[i].WindowHours == event.ShortWindowHours {
@@ -291,6 +310,7 @@ type workspace struct {
 	series   spike.Series
 	episodes []spike.Episode
 	steps    []spike.Transition
+	gained   gained
 }
 
 // forget drops what was derived of the state before it changes.

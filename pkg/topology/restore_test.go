@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"flywheel/pkg/event"
 	"flywheel/pkg/window"
 )
@@ -157,5 +159,42 @@ func TestAStateBuiltAnewReplacesWhatTheOneBeforePublished(t *testing.T) {
 			t.Fatal("nothing was published")
 		}
 		last = newest
+	}
+}
+
+// TestViewsFollowFromWhatTheChangelogKeeps lets weeks pass over a post that is
+// observed now and then: at first its views follow from the observations, later
+// from the hours.
+func TestViewsFollowFromWhatTheChangelogKeeps(t *testing.T) {
+	p, changes := newPartition(t), make(log)
+	for hour := int64(1); hour < 40*24; hour += 7 {
+		at := monday + hour*window.HourMs
+		p.Apply(statistics("c", hour, at, monday, hour*hour), taken)
+		p.Apply(searches(at, hour, 15, 5), taken)
+		p.Refresh(taken, all, func(any) {})
+		changes.take(p)
+		if hour%5 != 0 {
+			continue
+		}
+		restored := newPartition(t)
+		changes.restore(t, restored)
+		if diff := cmp.Diff(dump(p), dump(restored)); diff != "" {
+			t.Fatalf("after %d hours (-before +restored):\n%s", hour, diff)
+		}
+	}
+	b := p.brands["acme"]
+	fine, coarse := 0, 0
+	for key := range changes {
+		if k := (reader{left: []byte(key)}); k.text() == "acme" && k.byte() == kindHour {
+			if b.derives(k.int()) {
+				fine++
+			} else {
+				coarse++
+			}
+		}
+	}
+	// One in seven hours has a search; the old ones have views as well.
+	if views := 40*24 - 16*24; fine > 16*24/6 || coarse < views*9/10 {
+		t.Errorf("%d recent and %d old hours are in the changelog, want those with a search and about %d", fine, coarse, views)
 	}
 }

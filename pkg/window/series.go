@@ -33,9 +33,22 @@ func (s *Series) Get(bucket int64) int64 {
 // Add adds to the value of a bucket, which must lie less than BlocksMax blocks
 // from every other that was not dropped.
 func (s *Series) Add(bucket, value int64) {
-	if value != 0 {
-		s.Set(bucket, s.Get(bucket)+value)
+	if value == 0 {
+		return
 	}
+	n := Floor(bucket, BlockBuckets)
+	b := s.block(n)
+	if b == nil {
+		s.Set(bucket, value)
+		return
+	}
+	i, width := int(bucket-n*BlockBuckets), len(b)/BlockBuckets
+	value += load(b, width, i)
+	if need := widthOf(value); width < need {
+		b = widen(b, need)
+		s.blocks[n-s.first], width = b, need
+	}
+	store(b, width, i, value)
 }
 
 // Set sets the value of a bucket; see Add.
