@@ -12,14 +12,16 @@ const (
 	dayMs    = 24 * hourMs
 )
 
+// What a Scorer wants to have seen before it judges: a day, and no fewer than
+// WarmUpPoints.
 const (
-	// WarmUpMs and WarmUpPoints are what a Scorer wants to have seen before it
-	// judges: a day, and no fewer than 24 points.
 	WarmUpMs     = dayMs
 	WarmUpPoints = 24
+)
 
-	// MonthMs is the time a score is told by: 0.5 is what chance does about once
-	// in 30 days, or once in MonthPoints points where those take longer.
+// The time that a score is told by: 0.5 is what chance does about once in 30
+// days, or once in MonthPoints where those take longer.
+const (
 	MonthMs     = 30 * dayMs
 	MonthPoints = 1000
 )

@@ -74,6 +74,7 @@ func newRoot(env *environment) (*cobra.Command, error) {
 		newBrands(env),
 		newConfig(env),
 		newDemo(env),
+		newDetect(env),
 		newEmbedded(env),
 		newFetch(env),
 		newIngest(env),

@@ -1,0 +1,107 @@
+// Package detect scores the points of a series from a file: how surprising each
+// is, judged by the points before it alone.
+package detect
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"time"
+
+	"flywheel/pkg/series"
+	"flywheel/pkg/spike"
+)
+
+// Header is the first line of what is written.
+const Header = series.Header + ",anomaly_score"
+
+// Alarm is the score from which a point counts as an alarm: by chance there is
+// about one a month.
+const Alarm = 0.5
+
+// SpacingMin and SpacingMax bound the spacing of a series.
+const (
+	SpacingMin = time.Minute
+	SpacingMax = 24 * time.Hour
+)
+
+// checkEvery is after how many rows it is looked whether to stop.
+const checkEvery = 1024
+
+// Summary is what was found in a series.
+type Summary struct {
+	Rows    int64
+	Missing int64 // rows without a value
+	Spacing time.Duration
+	First   time.Time // UTC
+	Last    time.Time
+	Alarms  int64   // rows with a score of at least Alarm
+	Highest float64 // score, and the first time it was reached
+	At      time.Time
+}
+
+// Short says that the series ends before anything is judged.
+func (s Summary) Short() bool {
+	return s.Rows-s.Missing <= spike.WarmUpPoints || s.Last.Sub(s.First)+s.Spacing <= spike.WarmUpMs*time.Millisecond
+}
+
+// Score reads a series and writes each of its lines as it stands, and its score
+// behind it. It holds one line in memory. Once ctx ends it stops, with ctx's
+// error. Whatever fails, part of the series may have been written.
+func Score(ctx context.Context, name string, from io.Reader, to io.Writer) (Summary, error) {
+	in, out := series.NewReader(name, from), bufio.NewWriterSize(to, 1<<16)
+	var scorer spike.Scorer
+	var sum Summary
+	line := []byte(Header + "\n")
+	for ; ; sum.Rows++ {
+		p, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return sum, err
+		}
+		if sum.Rows%checkEvery == 0 && ctx.Err() != nil {
+			return sum, ctx.Err()
+		}
+		if sum.Spacing = in.Spacing(); sum.Spacing > 0 && sum.Spacing < SpacingMin {
+			return sum, fmt.Errorf("%s:%d: the line comes %s after the one before: sum the series to steps of %s or more", name, p.Line, sum.Spacing, SpacingMin)
+		}
+		score := scorer.Next(p.AtMs, p.Value)
+		sum.add(p, score)
+		line = strconv.AppendFloat(append(append(line, p.Text...), ','), score, 'f', 8, 64)
+		line = append(line, '\n')
+		if _, err := out.Write(line); err != nil {
+			return sum, fmt.Errorf("write the scores of %s: %w", name, err)
+		}
+		line = line[:0]
+	}
+	if sum.Spacing > SpacingMax {
+		return sum, fmt.Errorf("%s: the lines are %s apart, which is more than a day: give a finer series", name, sum.Spacing)
+	}
+	if err := out.Flush(); err != nil {
+		return sum, fmt.Errorf("write the scores of %s: %w", name, err)
+	}
+	return sum, nil
+}
+
+func (s *Summary) add(p series.Point, score float64) {
+	at := time.UnixMilli(p.AtMs).UTC()
+	if s.Rows == 0 {
+		s.First = at
+	}
+	s.Last = at
+	if math.IsNaN(p.Value) {
+		s.Missing++
+	}
+	if score >= Alarm {
+		s.Alarms++
+	}
+	if score > s.Highest {
+		s.Highest, s.At = score, at
+	}
+}

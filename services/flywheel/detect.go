@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"flywheel/services/detect"
+
+	"github.com/spf13/cobra"
+)
+
+// standardStream stands for standard input or output where a file is named.
+const standardStream = "-"
+
+func newDetect(env *environment) *cobra.Command {
+	var in, out string
+	cmd := &cobra.Command{
+		Use:   "detect --in FILE.csv --out FILE.csv",
+		Short: "Score each point of a series by how surprising it is, from its past alone",
+		Long: `Score each point of a series by how surprising it is, from its past alone.
+
+The input is a CSV with the header timestamp,value, sorted, with one spacing from a minute to
+a day; whole steps may be missing. A timestamp is 2015-02-26 21:42:53 (UTC), RFC 3339, or
+seconds or milliseconds since 1970; a value is a number, or NaN where there is none. The
+output has the same lines in the same order, and a third column:
+
+  timestamp,value,anomaly_score
+
+A score lies between 0 and 1 and is 1 / (1 + n), where n is how many episodes as surprising
+this series shows in 30 days by chance, learnt from what came before:
+
+  0.5    about one in a month        a sensible alarm
+  0.9    about one in nine months
+  0.99   about one in eight years
+
+(For hourly and daily series, read 1000 points for a month.) The score of a line depends on no
+line below it. Only news scores high: one event is one alarm, at its start, and further ones
+only where it grows much beyond itself. The first day, and 24 points at least, score 0.
+There is nothing to set.`,
+		Example: `  flywheel detect --in searches.csv --out scores.csv
+  zcat searches.csv.gz | flywheel detect --in - --out - | awk -F, '$3 >= 0.5'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return env.detect(cmd.Context(), cmd.InOrStdin(), in, out)
+		},
+	}
+	cmd.Flags().StringVar(&in, "in", "", "the series; - is standard input (required)")
+	cmd.Flags().StringVar(&out, "out", "", "where the scores go, once all are there; - is standard output (required)")
+	return cmd
+}
+
+// detect scores a series. The output is written beside its place and moved there
+// when it is whole.
+func (e *environment) detect(ctx context.Context, stdin io.Reader, in, out string) error {
+	if in == "" {
+		return usageError{errors.New("--in: name the file with the series, or - for standard input")}
+	}
+	if out == "" {
+		return usageError{errors.New("--out: name the file for the scores, or - for standard output")}
+	}
+	from, name := stdin, "standard input"
+	if in != standardStream {
+		f, err := os.Open(in)
+		if err != nil {
+			return usageError{fmt.Errorf("--in: read the series: %w", err)}
+		}
+		defer f.Close()
+		info, err := f.Stat()
+		if err != nil || info.IsDir() {
+			return usageError{fmt.Errorf("--in: %q is a folder: name a file", in)}
+		}
+		if other, err := os.Stat(out); out != standardStream && err == nil && os.SameFile(info, other) {
+			return usageError{fmt.Errorf("--out: %q is the series itself: name another file for the scores", out)}
+		}
+		from, name = f, in
+	}
+	to, err := newScoreFile(out)
+	if err != nil {
+		return usageError{err}
+	}
+	defer to.discard()
+	begin := time.Now()
+	sum, err := detect.Score(ctx, name, from, to.temp)
+	if err == nil {
+		err = to.deliver(e.stdout)
+	}
+	if err != nil {
+		return err
+	}
+	e.sayDetected(out, sum, time.Since(begin))
+	return nil
+}
+
+// sayDetected sums up, unless the scores themselves went there.
+func (e *environment) sayDetected(out string, s detect.Summary, took time.Duration) {
+	if s.Short() {
+		fmt.Fprintf(e.stderr, "flywheel: every score is 0: the series is no longer than the first day, or 24 points, which is only learnt from\n")
+	}
+	if out == standardStream {
+		return
+	}
+	fmt.Fprintf(e.stdout, "%s: %s from %s to %s UTC", out, count(int(s.Rows), "point"), s.First.Format(time.DateTime), s.Last.Format(time.DateTime))
+	if s.Spacing > 0 {
+		fmt.Fprintf(e.stdout, ", one every %s", short(s.Spacing))
+	}
+	fmt.Fprintf(e.stdout, "; scored in %s\n", took.Round(time.Millisecond))
+	if s.Highest > 0 {
+		fmt.Fprintf(e.stdout, "%s of %.1f or more; the highest is %.4f at %s\n", count(int(s.Alarms), "score"), detect.Alarm, s.Highest, s.At.Format(time.DateTime))
+	}
+}
+
+// scoreFile is what the scores are written to before they are whole.
+type scoreFile struct {
+	temp *os.File
+	path string // "" is standard output
+}
+
+// newScoreFile makes sure, before anything is read, that the scores can be
+// written. An existing file stays as it is until then.
+func newScoreFile(path string) (*scoreFile, error) {
+	if path == standardStream {
+		temp, err := os.CreateTemp("", "flywheel-scores-*")
+		if err != nil {
+			return nil, fmt.Errorf("--out: cannot keep the scores until they are whole: %w: set TMPDIR to a folder with room", err)
+		}
+		return &scoreFile{temp: temp}, nil
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("--out: %q is no regular file: name a file, or - for standard output", path)
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), ".scores-*")
+	if err != nil {
+		return nil, fmt.Errorf("--out: cannot write to the folder of %q: %w: name a file in a folder that exists and that you may write", path, err)
+	}
+	return &scoreFile{temp: temp, path: path}, nil
+}
+
+// deliver puts the scores where they shall be.
+func (f *scoreFile) deliver(stdout io.Writer) error {
+	if f.path == "" {
+		_, err := f.temp.Seek(0, io.SeekStart)
+		if err == nil {
+			_, err = io.Copy(stdout, f.temp)
+		}
+		if err != nil {
+			return fmt.Errorf("write the scores to standard output: %w", err)
+		}
+		return nil
+	}
+	err := errors.Join(f.temp.Chmod(0o644), f.temp.Close())
+	if err == nil {
+		err = os.Rename(f.temp.Name(), f.path)
+	}
+	if err != nil {
+		return fmt.Errorf("write the scores to %q: %w", f.path, err)
+	}
+	return nil
+}
+
+// discard removes what was not delivered.
+func (f *scoreFile) discard() {
+	f.temp.Close()           //nolint:errcheck // closed already, or not wanted
+	os.Remove(f.temp.Name()) //nolint:errcheck // renamed already, or not wanted
+}
