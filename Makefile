@@ -16,6 +16,9 @@ ARGS ?=
 PKG ?= ./...
 BENCH ?= .
 COUNT ?= 1
+SEEDS ?= 2000
+FIRST ?= 1
+REPORT ?=
 
 # The version is part of a tool's file name, so that raising it here is enough.
 TOOLS := $(CURDIR)/.cache/bin
@@ -83,6 +86,10 @@ bench: $(BENCHSTAT) library ## Measure, and compare with the time before (BENCH=
 	@if [[ -f .cache/bench/new.txt ]]; then mv .cache/bench/new.txt .cache/bench/old.txt; fi
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG) | tee .cache/bench/new.txt
 	@if [[ -f .cache/bench/old.txt ]]; then $(BENCHSTAT) .cache/bench/old.txt .cache/bench/new.txt; fi
+
+.PHONY: simulation
+simulation: ## Let the pipeline live through bad days in simulated time (SEEDS=10000 FIRST=1 REPORT=FILE)
+	$(GO) test -tags synctests ./loadtest/simulation -run 'TestSeeds$$' -timeout 3h -args -seeds $(SEEDS) -first $(FIRST) $(if $(REPORT),-report $(abspath $(REPORT)))
 
 .PHONY: goldens
 goldens: ## Rewrite the golden files; read their diff before you commit it

@@ -1,0 +1,542 @@
+package simulation
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"flywheel/pkg/codec"
+	"flywheel/pkg/event"
+	"flywheel/pkg/topology"
+)
+
+// The oracles, by the names under which they report.
+const (
+	oracleOutcome   = "one effect or one reason" // of each record
+	oracleChangelog = "the changelog is the state of what was accepted"
+	oracleBatch     = "results are those of a batch"
+	oracleMissing   = "every result is there"
+	oracleTotals    = "totals are those counted by hand"
+	oracleRevenue   = "revenue is that counted by hand"
+	oracleSum       = "credits and baseline are the revenue"
+	oracleRevisions = "revisions rise"
+	oracleWarehouse = "ClickHouse holds what was committed"
+	oracleProgress  = "progress"
+	oracleOwner     = "one owner"
+	oraclePanic     = "panic"
+	oracleHang      = "hang"
+	oracleSimulator = "simulation"
+)
+
+// judge looks at everything that is committed.
+func (w *world) judge(ctx context.Context) error {
+	if w.records == nil {
+		if err := w.read(ctx); err != nil {
+			return err
+		}
+	}
+	c := newContract(w.sent)
+	decoder, err := codec.NewDecoder(w.registry)
+	if err != nil {
+		return err
+	}
+	var results []any
+	letters := make(map[place][]event.Reason)
+	for _, r := range w.records {
+		switch r.Topic {
+		case event.TopicCorrelation, event.TopicCredit, event.TopicSpike, event.TopicDeadLetter:
+		default:
+			continue
+		}
+		v, err := decoder.Decode(ctx, r.Topic, r.Value)
+		if err != nil {
+			return fmt.Errorf("read a result: %w", err)
+		}
+		switch v := v.(type) { // the decoder uses its memory again
+		case *event.Correlation:
+			o := *v
+			o.LagProfile, o.Watermarks = slices.Clone(v.LagProfile), slices.Clone(v.Watermarks)
+			results = append(results, &o)
+		case *event.Credit:
+			o := *v
+			o.Credits, o.Watermarks = slices.Clone(v.Credits), slices.Clone(v.Watermarks)
+			results = append(results, &o)
+		case *event.Spike:
+			o := *v
+			o.Watermarks = slices.Clone(v.Watermarks)
+			results = append(results, &o)
+		case *event.DeadLetter:
+			at := place{v.Topic, v.Partition, v.Offset}
+			letters[at] = append(letters[at], v.Reason)
+		}
+	}
+	w.judgeOutcomes(c, letters)
+	if err := w.judgeState(c); err != nil {
+		return err
+	}
+	newest := w.judgeRevisions(results)
+	w.judgeSums(results)
+	if w.plan.withSink {
+		w.judgeWarehouse(newest, letters)
+	}
+	final := w.final(c)
+	maps.DeleteFunc(newest, func(_ string, r any) bool {
+		switch v := r.(type) {
+		case *event.Correlation:
+			return v.WindowEndMs < final[v.BrandID]
+		case *event.Credit:
+			return v.DayMs < final[v.BrandID]
+		}
+		return false
+	})
+	if err := w.judgeBatch(c, newest); err != nil {
+		return err
+	}
+	w.judgeByHand(c, newest, final)
+	w.measured(results)
+	return nil
+}
+
+// measured counts what there was to be judged, so that a simulation of nothing
+// is noticed.
+func (w *world) measured(results []any) {
+	for _, r := range results {
+		switch r := r.(type) {
+		case *event.Correlation:
+			w.counts["windows"]++
+		case *event.Credit:
+			w.counts["days"]++
+			if len(r.Credits) > 0 {
+				w.counts["days with credits"]++
+			}
+		case *event.Spike:
+			w.counts["spikes"]++
+		}
+	}
+	w.counts["messages"] += len(w.sent)
+}
+
+// judgeOutcomes compares the dead letters with what the contract says.
+func (w *world) judgeOutcomes(c *contract, letters map[place][]event.Reason) {
+	for at, want := range c.outcomes {
+		w.counts["outcome "+cmp.Or(string(want), "applied")]++
+		got := letters[at]
+		switch {
+		case (want == applied || want == superseded) && len(got) > 0:
+			w.fail(oracleOutcome, "%s was refused as %v, and should not have been: %s", at, got, w.sent[at])
+		case want != applied && want != superseded && !slices.Equal(got, []event.Reason{want}):
+			w.fail(oracleOutcome, "%s has the dead letters %v, want one: %s: %s", at, got, want, w.sent[at])
+		}
+	}
+	for at := range letters {
+		if _, known := c.outcomes[at]; !known {
+			w.fail(oracleOutcome, "the dead letter of %s is of nothing that was sent", at)
+		}
+	}
+}
+
+// judgeState compares the state that the changelog gives with the one that the
+// accepted events give.
+func (w *world) judgeState(c *contract) error {
+	restored, err := w.fresh()
+	if err != nil {
+		return err
+	}
+	for _, r := range w.records {
+		if r.Topic != event.TopicState {
+			continue
+		}
+		if err := restored[r.Partition].Restore(r.Key, r.Value); err != nil {
+			w.fail(oracleChangelog, "%v", err)
+			return nil
+		}
+	}
+	batch, err := w.batch(c)
+	if err != nil {
+		return err
+	}
+	for p := range batch {
+		want, got := normal(batch[p]), normal(restored[p])
+		for _, key := range slices.Sorted(maps.Keys(want)) {
+			if g, ok := got[key]; !ok {
+				w.fail(oracleChangelog, "partition %d lacks %q", p, key)
+			} else if v := want[key]; !bytes.Equal(v, g) {
+				w.fail(oracleChangelog, "partition %d has %q as %x, want %x", p, key, g, v)
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(got)) {
+			if _, ok := want[key]; !ok {
+				w.fail(oracleChangelog, "partition %d has %q as %x, which should not be", p, key, got[key])
+			}
+		}
+	}
+	return nil
+}
+
+func (w *world) fresh() ([]*topology.Partition, error) {
+	parts := make([]*topology.Partition, partitions)
+	for p := range parts {
+		var err error
+		if parts[p], err = topology.New(w.plan.processor.Topology); err != nil {
+			return nil, err
+		}
+	}
+	return parts, nil
+}
+
+// batch returns the state of the accepted events, applied by one hand in the
+// order of their times, by which nothing is late.
+func (w *world) batch(c *contract) ([]*topology.Partition, error) {
+	batch, err := w.fresh()
+	if err != nil {
+		return nil, err
+	}
+	when := func(j *judged) int64 {
+		if r, ok := j.value.(event.Record); ok {
+			return r.Head().OccurredAtMs
+		}
+		return math.MinInt64
+	}
+	byTime := slices.Clone(c.accepted)
+	slices.SortStableFunc(byTime, func(a, b *judged) int { return cmp.Compare(when(a), when(b)) })
+	for _, j := range byTime {
+		outcome := topology.Applied
+		switch v := j.value.(type) {
+		case event.Record:
+			outcome = batch[j.at.partition].Apply(v, j.atMs)
+		case *event.Brand:
+			outcome = batch[j.at.partition].ApplyBrand(v)
+		}
+		if outcome != topology.Applied && outcome != topology.Superseded {
+			w.fail(oracleChangelog, "a batch over what was accepted finds %s %s", j, outcome)
+		}
+	}
+	return batch, nil
+}
+
+// normal brings a state to where only its content counts: what can be forgotten
+// is forgotten by the same clock, and what was published when is left out. The
+// partition is changed by that.
+func normal(p *topology.Partition) map[string][]byte {
+	const all = 1 << 30
+	brands := make(map[string]bool)
+	p.State(func(key, _ []byte) { brands[string(key[1:1+key[0]])] = true })
+	for _, id := range slices.Sorted(maps.Keys(brands)) {
+		// Whoever is told something is swept at the next refresh.
+		p.ApplyBrand(&event.Brand{BrandID: id, Version: math.MaxInt32, Currency: "USD"})
+	}
+	for range 8 {
+		p.Refresh(bornMs+1000*dayMs, all, func(any) {})
+	}
+	p.Changes(func(_, _ []byte) {})
+	state := make(map[string][]byte)
+	p.State(func(key, value []byte) {
+		switch key[1+key[0]] {
+		case 'm', 'b':
+		default:
+			state[string(key)] = bytes.Clone(value)
+		}
+	})
+	return state
+}
+
+// nameOf returns under which key a result replaces another, and its revision.
+func nameOf(result any) (key string, revision int64) {
+	switch v := result.(type) {
+	case *event.Correlation:
+		return fmt.Sprint("window ", v.BrandID, " ", v.Force, " ", v.WindowEndMs), v.Revision
+	case *event.Credit:
+		return fmt.Sprint("day ", v.BrandID, " ", v.DayMs, " ", v.Node, " ", v.Currency), v.Revision
+	case *event.Spike:
+		return fmt.Sprint("spike ", v.BrandID, " ", v.SpikeID), v.Revision
+	}
+	return "", 0
+}
+
+// judgeRevisions returns the newest of each result, which must be the last.
+func (w *world) judgeRevisions(results []any) map[string]any {
+	newest := make(map[string]any)
+	for _, r := range results {
+		key, revision := nameOf(r)
+		if old := newest[key]; old != nil {
+			if _, was := nameOf(old); revision <= was {
+				w.fail(oracleRevisions, "%s: revision %d comes after %d", key, revision, was)
+			}
+		}
+		newest[key] = r
+	}
+	return newest
+}
+
+// final returns by brand until when results are final: what they rest on may
+// have been forgotten.
+func (w *world) final(c *contract) map[string]int64 {
+	final := make(map[string]int64)
+	for _, j := range c.accepted {
+		if r, ok := j.value.(event.Record); ok {
+			h := r.Head()
+			final[h.BrandID] = max(final[h.BrandID], min(h.OccurredAtMs, j.atMs)-int64(w.plan.processor.Topology.RestateHours)*hourMs)
+		}
+	}
+	for brand := range c.entries { // another time zone moves the borders of days, and where they reach back into what is final a part is missing
+		final[brand] += 2 * dayMs
+	}
+	return final
+}
+
+// judgeSums adds up the credits of every revision.
+func (w *world) judgeSums(results []any) {
+	for _, r := range results {
+		c, ok := r.(*event.Credit)
+		if !ok {
+			continue
+		}
+		sum := c.BaselineMicros
+		for _, s := range c.Credits {
+			sum += s.CreditMicros
+		}
+		if sum != c.RevenueMicros {
+			key, _ := nameOf(r)
+			w.fail(oracleSum, "%s, revision %d: %d of %d", key, c.Revision, sum, c.RevenueMicros)
+		}
+	}
+}
+
+// judgeBatch compares the newest results with what a batch over the accepted
+// events gives.
+func (w *world) judgeBatch(c *contract, newest map[string]any) error {
+	batch, err := w.batch(c)
+	if err != nil {
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(newest)) {
+		var want any
+		take := func(v any) {
+			if k, _ := nameOf(v); k != key {
+				return
+			}
+			switch v := v.(type) {
+			case *event.Correlation:
+				o := *v
+				o.LagProfile = slices.Clone(v.LagProfile)
+				want = &o
+			case *event.Credit:
+				o := *v
+				o.Credits = slices.Clone(v.Credits)
+				want = &o
+			}
+		}
+		got := newest[key]
+		var brand string
+		switch v := got.(type) {
+		case *event.Correlation:
+			brand = v.BrandID
+		case *event.Credit:
+			brand = v.BrandID
+		default:
+			continue // spikes tell of when they were seen, too
+		}
+		p := batch[w.partitionOf(brand)]
+		switch v := got.(type) {
+		case *event.Correlation:
+			p.RecomputeWindow(v.BrandID, int(v.Force), v.WindowEndMs, take)
+		case *event.Credit:
+			p.RecomputeDay(v.BrandID, v.DayMs, take)
+			if want == nil && v.RevenueMicros == 0 && v.BaselineMicros == 0 && len(v.Credits) == 0 {
+				continue // a day of another calendar, or money that was taken back
+			}
+		}
+		if diff := gocmp.Diff(plain(want), plain(got)); diff != "" {
+			w.fail(oracleBatch, "%s (-batch +stream):\n%s", key, diff)
+		}
+		w.counts["recomputed"]++
+	}
+	return nil
+}
+
+// plain leaves out of a result when it was derived.
+func plain(result any) any {
+	switch v := result.(type) {
+	case *event.Correlation:
+		o := *v
+		o.Revision, o.Watermarks = 0, nil
+		if len(o.LagProfile) == 0 {
+			o.LagProfile = nil
+		}
+		return o
+	case *event.Credit:
+		o := *v
+		o.Revision, o.Watermarks = 0, nil
+		if len(o.Credits) == 0 {
+			o.Credits = nil
+		}
+		return o
+	}
+	return nil
+}
+
+func (w *world) partitionOf(brand string) int32 {
+	for at, s := range w.sent {
+		if s.key == brand {
+			return at.partition
+		}
+	}
+	return 0
+}
+
+// judgeByHand compares the sums in the newest results with those of the books.
+func (w *world) judgeByHand(c *contract, newest map[string]any, final map[string]int64) {
+	books := c.count()
+	hours := make(map[int32]int64)
+	for _, f := range event.Forces() {
+		hours[int32(f.Number)] = int64(f.WindowHours)
+	}
+	for _, key := range slices.Sorted(maps.Keys(newest)) {
+		switch v := newest[key].(type) {
+		case *event.Correlation:
+			from := v.WindowEndMs - hours[v.Force]*hourMs
+			for _, side := range []struct {
+				signal string
+				got    int64
+			}{{v.StimulusSignal, v.StimulusTotal}, {v.ResponseSignal, v.ResponseTotal}} {
+				if want := books[v.BrandID+" "+side.signal].sum(from, v.WindowEndMs); want != side.got {
+					w.fail(oracleTotals, "%s: %d %s, by hand %d", key, side.got, side.signal, want)
+				}
+				w.counts["totals by hand"]++
+			}
+		case *event.Credit:
+			signal := map[event.NodeName]string{event.NodeAmazon: "branded_revenue", event.NodeShopify: "shopify_revenue", event.NodeTikTok: "tiktok_gmv"}[v.Node]
+			var offset int64
+			if e := c.entries[v.BrandID]; e != nil {
+				offset = int64(e.value.(*event.Brand).UTCOffsets[0].OffsetMinutes) * 60_000
+			}
+			var want, direct int64
+			if (v.DayMs+offset)%dayMs == 0 { // otherwise it is a day of another calendar, and taken back
+				want = books[v.BrandID+" "+signal+" "+v.Currency].sum(v.DayMs, v.DayMs+dayMs)
+				direct = books[v.BrandID+" tiktok_gmv "+v.Currency].sum(v.DayMs, v.DayMs+dayMs)
+			}
+			if v.RevenueMicros != want || v.DirectGMVMicros != direct {
+				w.fail(oracleRevenue, "%s: %d and directly %d, by hand %d and %d", key, v.RevenueMicros, v.DirectGMVMicros, want, direct)
+			}
+			w.counts["revenue by hand"]++
+		}
+	}
+	// Every day with money must be there.
+	for key, amounts := range books {
+		fields := strings.Fields(key)
+		node := map[string]event.NodeName{"branded_revenue": event.NodeAmazon, "shopify_revenue": event.NodeShopify, "tiktok_gmv": event.NodeTikTok}[fields[1]]
+		if node == "" {
+			continue
+		}
+		var offset int64
+		if e := c.entries[fields[0]]; e != nil {
+			offset = int64(e.value.(*event.Brand).UTCOffsets[0].OffsetMinutes) * 60_000
+		}
+		days := make(map[int64]int64)
+		for quarter, v := range amounts {
+			at := quarter*quarterMs + offset
+			days[at-at%dayMs-offset] += v
+		}
+		for day, micros := range days {
+			if micros == 0 || day < final[fields[0]] {
+				continue
+			}
+			if newest[fmt.Sprint("day ", fields[0], " ", day, " ", node, " ", fields[2])] == nil {
+				w.fail(oracleMissing, "%s made %d %s on %s on the day of %d, and nothing is said of it", fields[0], micros, fields[2], node, day)
+			}
+		}
+	}
+}
+
+// judgeWarehouse compares ClickHouse with what is committed in Kafka.
+func (w *world) judgeWarehouse(newest map[string]any, letters map[place][]event.Reason) {
+	h := w.warehouse
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	want := make(map[string]map[place]bool) // one of the places a row may come from, by table and key
+	expect := func(table, key string, at place) {
+		if want[table+" "+key] == nil {
+			want[table+" "+key] = make(map[place]bool)
+		}
+		want[table+" "+key][at] = true
+	}
+	for at, s := range w.sent {
+		if s.spoil != "" {
+			continue
+		}
+		switch v := s.value.(type) {
+		case event.Record:
+			hd := v.Head()
+			expect(v.Type().String(), fmt.Sprint(hd.BrandID, "|", hd.OccurredAtMs, "|", hd.EventID, "|"), at)
+		case *event.Brand:
+			expect("brand", fmt.Sprint(v.BrandID, "|"), at)
+		}
+	}
+	for table, rows := range h.rows {
+		if event.TypeByName(table) == event.NoType && table != "brand" {
+			continue
+		}
+		for key, r := range rows {
+			places := want[table+" "+key]
+			if places == nil {
+				w.fail(oracleWarehouse, "table %s has the row %s, which nobody sent", table, key)
+				continue
+			}
+			delete(want, table+" "+key)
+			if !places[place{r.topic, r.partition, r.offset}] {
+				w.fail(oracleWarehouse, "table %s has the row %s from %s/%d/%d, where it is not", table, key, r.topic, r.partition, r.offset)
+			}
+		}
+	}
+	for key := range want {
+		w.fail(oracleWarehouse, "ClickHouse lacks the row %s", key)
+	}
+	results := make(map[string]int64)
+	for key, r := range newest {
+		_, results[key] = nameOf(r)
+	}
+	for _, table := range []string{"correlation", "credit", "spike"} {
+		for key, r := range h.rows[table] {
+			v := r.values
+			name := ""
+			switch table {
+			case "correlation":
+				name = fmt.Sprint("window ", v["brand_id"], " ", v["force"], " ", v["window_end"])
+			case "credit":
+				name = fmt.Sprint("day ", v["brand_id"], " ", v["day"], " ", v["node"], " ", v["currency"])
+			case "spike":
+				name = fmt.Sprint("spike ", v["brand_id"], " ", v["spike_id"])
+			}
+			if revision, ok := results[name]; !ok || revision != r.version {
+				w.fail(oracleWarehouse, "table %s has %s as revision %d, Kafka as %d", table, key, r.version, revision)
+			}
+			delete(results, name)
+		}
+	}
+	for name := range results {
+		w.fail(oracleWarehouse, "ClickHouse lacks the result %s", name)
+	}
+	for at := range letters {
+		found := false
+		for _, r := range h.rows["dead_letter"] {
+			v := r.values
+			if v["topic"] == at.topic && v["partition"] == at.partition && v["offset"] == at.offset {
+				found = true
+			}
+		}
+		if !found {
+			w.fail(oracleWarehouse, "ClickHouse lacks the dead letter of %s", at)
+		}
+	}
+	if n := len(h.rows["dead_letter"]); n > len(letters) {
+		w.fail(oracleWarehouse, "ClickHouse has %d dead letters, Kafka %d", n, len(letters))
+	}
+	w.counts["rows in ClickHouse"] += h.inserted
+}
