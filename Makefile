@@ -1,5 +1,6 @@
 # Flywheel. `make help` lists the targets; all of them need only Go, Node.js,
-# git and make. Tools and the ClickHouse library are fetched once into .cache.
+# git and make, and `integration` Java and Maven besides. Tools and the
+# ClickHouse library are fetched once into .cache.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -46,6 +47,12 @@ embedded: build ## Serve Kafka, schema registry and ClickHouse for use by hand
 test: $(GOTESTSUM) library ## Run every test on the embedded engines (PKG=./pkg/config)
 	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- $(PKG)
 
+# Packages without a test of their own with the tag are left to `test`.
+.PHONY: integration
+integration: $(GOTESTSUM) build library ## Test against Apache Kafka and a schema registry, which it installs once (needs Java 17 and Maven)
+	@packages="$$(grep -rl '^//go:build integration' --include='*_test.go' loadtest pkg services | xargs -n1 dirname | sort -u | sed 's|^|./|')"; \
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- -tags integration -count=1 -timeout 30m -p 1 $$packages
+
 .PHONY: check
 check: format modules lint vet race ## Format, lint, vet, and race tests of what changed; run before each commit
 
@@ -64,6 +71,7 @@ lint: $(GOLANGCI_LINT) ## Check style, import arrows and purity
 .PHONY: vet
 vet:
 	$(GO) vet $(PKG)
+	$(GO) vet -tags integration $(PKG)
 
 # The race detector is part of C: without a compiler the same tests run plainly.
 .PHONY: race
