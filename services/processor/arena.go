@@ -12,9 +12,9 @@ type arena struct {
 // Sizes beyond which an arena is given back to the garbage collector instead
 // of being kept for the next transaction, and of its first piece.
 const (
-	arenaBytesMax   = 4 << 20
+	arenaBytesMax   = 16 << 20
 	arenaBytesMin   = 16 << 10
-	arenaRecordsMax = 32 << 10
+	arenaRecordsMax = 64 << 10
 	arenaRecordsMin = 64
 )
 

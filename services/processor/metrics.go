@@ -75,15 +75,25 @@ func newMetrics(provider metric.MeterProvider, staleness func() time.Duration) (
 }
 
 // tally counts records by topic and outcome, so that the instruments are
-// touched once a batch.
-type tally map[tallyKey]int64
+// touched once a batch. There are few, so that looking for one costs less than
+// a hash.
+type tally []tallied
 
-type tallyKey struct {
+type tallied struct {
 	topic   string
 	outcome event.Reason
+	n       int64
 }
 
-func (c tally) add(topic string, outcome event.Reason) { c[tallyKey{topic, outcome}]++ }
+func (c *tally) add(topic string, outcome event.Reason) {
+	for i := range *c {
+		if at := &(*c)[i]; at.outcome == outcome && at.topic == topic {
+			at.n++
+			return
+		}
+	}
+	*c = append(*c, tallied{topic, outcome, 1})
+}
 
 func (m *metrics) restored(ctx context.Context, took time.Duration) {
 	m.restoreS.Record(ctx, took.Seconds())
@@ -92,8 +102,8 @@ func (m *metrics) restored(ctx context.Context, took time.Duration) {
 func (m *metrics) restarted(ctx context.Context) { m.restarts.Add(ctx, 1) }
 
 func (m *metrics) count(ctx context.Context, counts tally) {
-	for k, n := range counts {
-		m.records.Add(ctx, n, metric.WithAttributes(
+	for _, k := range counts {
+		m.records.Add(ctx, k.n, metric.WithAttributes(
 			attribute.String("messaging.destination.name", k.topic),
 			attribute.String("flywheel.outcome", string(k.outcome))))
 	}

@@ -19,17 +19,18 @@ type pace struct {
 // unitNsDefault is roughly one evaluation, before any was measured.
 const unitNsDefault = 150_000
 
-// budget returns how much work each of n workers may do in one commit interval.
-func (p *pace) budget(cfg Config, n int) topology.Budget {
+// budget returns how much work each of n workers may do for a share of the time
+// that has passed, workers of them at once; 0 takes the number of processors.
+func (p *pace) budget(share float64, passed time.Duration, workers, n int) topology.Budget {
 	parallel := runtime.GOMAXPROCS(0)
-	if cfg.Workers > 0 {
-		parallel = min(parallel, cfg.Workers)
+	if workers > 0 {
+		parallel = min(parallel, workers)
 	}
 	unitNs := p.unitNs
 	if unitNs == 0 {
 		unitNs = unitNsDefault
 	}
-	mayNs := cfg.RefreshCPUShare * float64(cfg.CommitInterval.Nanoseconds()) * float64(parallel)
+	mayNs := share * float64(passed.Nanoseconds()) * float64(parallel)
 	return max(1, topology.Budget(mayNs/unitNs/float64(max(1, n))))
 }
 

@@ -258,6 +258,25 @@ func (s *session) poll(ctx context.Context, until time.Time, recordsMax int) (kg
 	return fetches, nil
 }
 
+// A processor that is further behind than the records of one commit catches up:
+// what it publishes meanwhile is old anyway, so its transactions may last longer,
+// and refreshing gets less of the time.
+const (
+	catchUpIntervals = 10 // commit intervals of a transaction, at most
+	catchUpShare     = 5  // refresh_cpu_share is divided by it
+)
+
+// behind says whether the processor catches up, as of the last poll.
+func (s *session) behind() bool {
+	var lag int64
+	for _, w := range s.owned {
+		for _, n := range w.behind {
+			lag += n
+		}
+	}
+	return lag > int64(s.cfg.CommitRecords)
+}
+
 // idle bounds how long a poll waits while nothing is to be refreshed.
 const idle = time.Second
 
@@ -290,10 +309,13 @@ func (s *session) cycle(ctx context.Context) error {
 
 	t := s.newTransaction(ctx, workers)
 	defer t.close()
-	until := time.Now().Add(s.cfg.CommitInterval)
 	for records > 0 {
 		if err := t.process(fetches); err != nil {
 			return t.abort(err)
+		}
+		until := t.started.Add(s.cfg.CommitInterval)
+		if s.behind() {
+			until = t.started.Add(min(catchUpIntervals*s.cfg.CommitInterval, s.cfg.TransactionTimeout/4))
 		}
 		if t.records >= s.cfg.CommitRecords {
 			break

@@ -141,7 +141,11 @@ func (t *transaction) refresh() error {
 			busy++
 		}
 	}
-	budget := t.pace.budget(t.cfg, busy)
+	share := t.cfg.RefreshCPUShare
+	if t.behind() {
+		share /= catchUpShare
+	}
+	budget := t.pace.budget(share, max(t.cfg.CommitInterval, time.Since(t.started)), t.cfg.Workers, busy)
 	errs := make([]error, len(t.workers))
 	t.parallel(len(t.workers), func(i int) { errs[i] = t.workers[i].refresh(t, now, budget) })
 	t.pace.learn()

@@ -57,7 +57,7 @@ func (w *worker) restore(records []*kgo.Record) error {
 // process applies the records of one poll, topic by topic.
 func (w *worker) process(t *transaction, topics []kgo.FetchTopicPartition) error {
 	w.touched = true
-	counts := make(tally)
+	var counts tally
 	defer func() { t.metrics.count(t.ctx, counts) }()
 	for _, topic := range topics {
 		for _, r := range topic.Records {
