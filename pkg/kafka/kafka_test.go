@@ -6,17 +6,21 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
@@ -134,6 +138,50 @@ func TestTopicsThatDoNotFitAreRefused(t *testing.T) {
 			}
 			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("got %v, want one sentence with %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestApplyWaitsUntilNewTopicsAreTold(t *testing.T) {
+	for name, tc := range map[string]struct {
+		answers int // without the topics
+		timeout time.Duration
+		want    string
+	}{
+		"a broker that tells of them a little later": {3, time.Minute, ""},
+		"a broker that never tells of them":          {math.MaxInt, 10 * time.Millisecond, `topic "channel.tiktok" was created on `},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, cfg := cluster(t)
+			client := connect(t, cfg)
+			var created atomic.Bool
+			c.ControlKey(int16(kmsg.CreateTopics), func(kmsg.Request) (kmsg.Response, error, bool) {
+				c.KeepControl()
+				created.Store(true)
+				return nil, nil, false
+			})
+			var hidden atomic.Int64
+			c.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				c.KeepControl()
+				r := req.(*kmsg.MetadataRequest)
+				if !created.Load() || len(r.Topics) < 2 || hidden.Load() == int64(tc.answers) {
+					return nil, nil, false
+				}
+				hidden.Add(1)
+				resp := r.ResponseKind().(*kmsg.MetadataResponse)
+				for _, topic := range r.Topics {
+					resp.Topics = append(resp.Topics, kmsg.MetadataResponseTopic{Topic: topic.Topic, ErrorCode: kerr.UnknownTopicOrPartition.Code})
+				}
+				return resp, nil, true
+			})
+			cfg.ConnectTimeout = tc.timeout
+			_, err := topics(t, cfg, client).Apply(t.Context())
+			if tc.want == "" && (err != nil || hidden.Load() != int64(tc.answers)) {
+				t.Errorf("after %d looks: %v", hidden.Load(), err)
+			}
+			if tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n")) {
+				t.Errorf("got %v, want %q", err, tc.want)
 			}
 		})
 	}

@@ -66,7 +66,38 @@ func (t *Topics) Apply(ctx context.Context) ([]TopicState, error) {
 		}
 		s.Partitions, s.Policy, s.Created = t.cfg.Topics.Partitions, s.Cleanup, true
 	}
+	if err := t.seen(ctx, states); err != nil {
+		return states, err
+	}
 	return states, t.judge(states)
+}
+
+// seenPause lies between two looks whether new topics are there.
+const seenPause = 50 * time.Millisecond
+
+// seen waits until the broker tells of the topics that were just created: it
+// says that they are before it says so to those who ask.
+func (t *Topics) seen(ctx context.Context, states []TopicState) error {
+	deadline, cancel := context.WithTimeout(ctx, t.cfg.ConnectTimeout)
+	defer cancel()
+	for {
+		partitions, err := t.partitions(ctx)
+		if err != nil {
+			return err
+		}
+		missing := slices.IndexFunc(states, func(s TopicState) bool { return s.Created && partitions[s.Name] == 0 })
+		if missing < 0 {
+			return nil
+		}
+		select {
+		case <-deadline.Done():
+			if ctx.Err() != nil {
+				return fmt.Errorf("wait for topic %q on %s: %w", states[missing].Name, t.where(), ctx.Err())
+			}
+			return fmt.Errorf("topic %q was created on %s and does not appear within %s: check the cluster's controllers, then run 'flywheel topics apply' again", states[missing].Name, t.where(), t.cfg.ConnectTimeout)
+		case <-time.After(seenPause):
+		}
+	}
 }
 
 // Check reports the topics that are missing or not as the pipeline needs them,
