@@ -11,7 +11,7 @@ import (
 // Config of the sink.
 type Config struct {
 	Group            string        `yaml:"group" doc:"Consumer group; sinks of one group share the partitions."`
-	InstanceID       string        `yaml:"instance_id" doc:"Name of this sink within the group, the same after a restart and different from every other: its partitions then wait for it to come back. Empty hands them to the others at once."`
+	InstanceID       string        `yaml:"instance_id" doc:"Name of this sink within the group, the same after a restart and different from every other; empty takes the host's name. Its partitions wait for it to come back, for session_timeout."`
 	FlushRows        int           `yaml:"flush_rows" doc:"Rows after which they are written to ClickHouse."`
 	FlushBytes       int           `yaml:"flush_bytes" doc:"Bytes of records after which they are written, whatever the number of rows; it bounds the memory."`
 	FlushInterval    time.Duration `yaml:"flush_interval" doc:"Longest time a row waits to be written."`
@@ -31,7 +31,7 @@ func DefaultConfig() Config {
 		FlushInterval:    time.Second,
 		RetryPause:       10 * time.Second,
 		DrainTimeout:     10 * time.Second,
-		SessionTimeout:   45 * time.Second,
+		SessionTimeout:   10 * time.Second,
 		RebalanceTimeout: time.Minute,
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -476,13 +477,16 @@ func TestPartitionsAreHandedOverDuringAnOutage(t *testing.T) {
 
 func TestASecondSinkOfTheSameNameIsNamed(t *testing.T) {
 	w := newWorld(t)
-	named := func(c *sink.Config) { c.InstanceID = "one" }
-	one := w.start(named)
+	one := w.launch(w.config()) // both are named after the host
 	<-one.Ready()
 	w.load(100)
 	w.drained()
-	two := w.start(named)
-	if err := w.wait(one); err == nil || !strings.Contains(err.Error(), "sink.instance_id") {
+	two := w.launch(w.config())
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.wait(one); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("another sink runs as %q: give each its own sink.instance_id", host)) {
 		t.Errorf("the older one returned %v", err)
 	}
 	w.load(100)

@@ -1,10 +1,12 @@
 package sink
 
 import (
+	"context"
 	"log/slog"
 	"net/url"
 	"testing"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"flywheel/pkg/clickhouse"
@@ -37,6 +39,7 @@ func rows(t testing.TB) (*session, map[string]*kgo.Record) {
 		t.Fatal(err)
 	}
 	s := &session{Sink: &Sink{clickhouse: cfg, logger: slog.New(slog.DiscardHandler), records: []string{"tiktok_shop_order", "correlation"}}, counts: make(tally)}
+	s.Through(func(ctx context.Context) (driver.Conn, error) { return clickhouse.Open(ctx, cfg) })
 	conn, tables, err := s.open(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -75,6 +75,7 @@ func (s *Sink) newSession(ctx context.Context, conn driver.Conn, tables map[refl
 	}
 	options := []kgo.Opt{
 		kgo.ConsumerGroup(s.cfg.Group),
+		kgo.InstanceID(s.cfg.InstanceID),
 		kgo.ConsumeTopics(s.topics...),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -93,9 +94,6 @@ func (s *Sink) newSession(ctx context.Context, conn driver.Conn, tables map[refl
 	}
 	if s.goal != nil { // a partition may end with one
 		options = append(options, kgo.KeepControlRecords())
-	}
-	if s.cfg.InstanceID != "" {
-		options = append(options, kgo.InstanceID(s.cfg.InstanceID))
 	}
 	if d.client, err = kafka.Connect(ctx, s.kafka, s.logger, s.meters, append(options, s.options...)...); err != nil {
 		return nil, err
@@ -121,8 +119,8 @@ func (s *Sink) checkTopics(ctx context.Context) error {
 
 // run takes and writes until ctx ends or something goes wrong for good.
 func (s *session) run(ctx context.Context) error {
-	// Without a name of its own this member leaves the group, which hands its
-	// partitions to the others at once.
+	// A named member does not leave its group when it closes: its partitions wait
+	// for it to be back before its session times out, and nobody is disturbed.
 	defer s.client.CloseAllowingRebalance()
 	again := newPause(s.cfg.RetryPause)
 	var gone trouble
@@ -243,7 +241,7 @@ func (s *session) poll(ctx context.Context, until time.Time) (kgo.Fetches, error
 		switch {
 		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded):
 		case errors.Is(e.Err, kerr.FencedInstanceID):
-			return nil, fmt.Errorf("another sink runs as %q: give each its own sink.instance_id, or leave it empty: %w", s.cfg.InstanceID, e.Err)
+			return nil, fmt.Errorf("another sink runs as %q: give each its own sink.instance_id, or restart this one if the other has taken over: %w", s.cfg.InstanceID, e.Err)
 		case fetches.NumRecords() > 0:
 			// The next poll tells it again; what came along must not be dropped.
 		default:

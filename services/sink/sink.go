@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -59,6 +60,13 @@ type Sink struct {
 func New(cfg Config, kafkaConfig kafka.Config, clickhouseConfig clickhouse.Config, registry codec.Registry,
 	logger *slog.Logger, meters metric.MeterProvider, tracers trace.TracerProvider, options ...kgo.Opt,
 ) (*Sink, error) {
+	if cfg.InstanceID == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("name the sink after its host (or set sink.instance_id): %w", err)
+		}
+		cfg.InstanceID = host
+	}
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("check the sink's configuration: %w", err)
 	}

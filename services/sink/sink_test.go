@@ -44,6 +44,7 @@ type world struct {
 	provider   *metric.MeterProvider
 	spans      *tracetest.SpanRecorder
 	seq        int
+	members    int
 }
 
 // Tests that have one mostly wait, so they do it side by side.
@@ -116,6 +117,16 @@ func (w *world) start(change func(*sink.Config), options ...kgo.Opt) *member {
 	if change != nil {
 		change(&cfg)
 	}
+	if cfg.InstanceID == "" { // they would all have the host's
+		w.members++
+		cfg.InstanceID = fmt.Sprintf("sink-%d", w.members)
+	}
+	return w.launch(cfg, options...)
+}
+
+// launch runs a sink that is configured so.
+func (w *world) launch(cfg sink.Config, options ...kgo.Opt) *member {
+	w.t.Helper()
 	s, err := sink.New(cfg, w.kafka, w.clickhouse, w.registry, logger(w.t), w.provider, trace.NewTracerProvider(trace.WithSpanProcessor(w.spans)), options...)
 	if err != nil {
 		w.t.Fatal(err)
