@@ -12,10 +12,14 @@ import (
 
 func newLogger(cfg LogConfig, w io.Writer) *slog.Logger {
 	options := &slog.HandlerOptions{Level: cfg.Level, ReplaceAttr: readable}
+	var h slog.Handler = traced{slog.NewJSONHandler(w, options)}
 	if cfg.Format == FormatText || cfg.Format == FormatAuto && isTerminal(w) {
-		return slog.New(traced{slog.NewTextHandler(w, options)})
+		h = traced{slog.NewTextHandler(w, options)}
 	}
-	return slog.New(traced{slog.NewJSONHandler(w, options)})
+	if cfg.Level > slog.LevelDebug { // who debugs wants to see everything
+		h = newCalm(h)
+	}
+	return slog.New(h)
 }
 
 // readable writes a duration as 1.5s, which JSON has as a number of nanoseconds
