@@ -15,7 +15,7 @@ import (
 const javaVersion = 17
 
 // javaSays is how every Java begins what it says about its version.
-var javaSays = regexp.MustCompile(`version "(\d+)`)
+var javaSays = regexp.MustCompile(`version "(?:1\.)?(\d+)`)
 
 // findJava returns the program that JAVA_HOME names, or else the one on the PATH, if it is new enough.
 func findJava(ctx context.Context) (string, error) {
