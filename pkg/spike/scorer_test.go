@@ -206,8 +206,8 @@ func TestANewLevelIsLearnt(t *testing.T) {
 			tr.values[later+i] *= 8
 		}
 		got := scores(tr)
-		if slices.Max(got[shift:shift+12]) < alarm {
-			t.Errorf("level times %v: no alarm within the hour", factor)
+		if slices.Max(got[shift:shift+24]) < alarm {
+			t.Errorf("level times %v: no alarm within two hours", factor)
 		}
 		if again := alarms(got[shift+tr.index(5*dayMs) : later]); len(again) > 1 {
 			t.Errorf("level times %v: after five days it still alarms, at %v", factor, again)

@@ -13,15 +13,17 @@ const (
 	priorPoints     = 192.0
 	priorFrom       = 1.5
 	priorMean       = 0.7
-	priorWeight     = 6.0
+	priorWeight     = 12.0
 	// The exponential law holds for the highest share, of some excursions at least.
-	tailShare, tailLeast = 0.2, 8.0
+	tailShare, tailLeast = 0.4, 8.0
 	// The mean excess is no smaller a part of the threshold: the few different
 	// values of small counts look like a tail that is steeper than any is.
-	steepest = 0.12
-	// An excursion is remembered as no rarer than once in so many months: one
-	// monster does not hide the next.
-	rarestMonths = 10
+	steepest = 0.25
+	// An excursion that chance shows less than doubtful times a month may be an event
+	// and no chance: it counts by doubt only, and as no further out than what comes
+	// surely times more rarely than once a month. So one event does not hide the next, and what comes again and
+	// again is learnt after all.
+	doubtful, doubt, surely = 3, 1.0 / 3, 10
 )
 
 // tail knows how often a horizon goes how far to one side: a histogram of the
@@ -35,7 +37,7 @@ type tail struct {
 	points   float64           // as many as were seen, in the same units
 	grown    float64           // weight of a new excursion; the old ones keep theirs
 	growth   float64
-	rarest   float64 // per point
+	monthly  float64 // once a month, per point
 	left     float64 // of the last excursion
 	top      float64 // its maximum
 	topBin   int
@@ -52,7 +54,7 @@ type fit struct {
 func newTail(spacingMs int64) tail {
 	t := tail{
 		sum: priorExcursions, points: priorPoints, grown: 1, growth: 1 / (1 - gain(spacingMs, tailHalfMs, 500)),
-		rarest: float64(spacingMs) / float64(monthMs(spacingMs)) / rarestMonths,
+		monthly: float64(spacingMs) / float64(monthMs(spacingMs)),
 	}
 	above := 1.0
 	for i := range t.weight {
@@ -106,17 +108,20 @@ func (t *tail) take(z float64) {
 	if goesOn && z <= t.top {
 		return
 	}
-	bin := binOf(z)
-	for bin > 0 && t.rate(edge(bin)) < t.rarest {
+	bin, weight := binOf(z), t.grown
+	if t.rate(z) < doubtful*t.monthly {
+		weight *= doubt
+	}
+	for bin > 0 && t.rate(edge(bin)) < t.monthly/surely {
 		bin--
 	}
 	if goesOn {
 		t.weight[t.topBin] -= t.topGrown
 		t.sum -= t.topGrown
 	}
-	t.weight[bin] += t.grown
-	t.sum += t.grown
-	t.top, t.topBin, t.topGrown = z, bin, t.grown
+	t.weight[bin] += weight
+	t.sum += weight
+	t.top, t.topBin, t.topGrown = z, bin, weight
 	t.refit()
 }
 
