@@ -35,11 +35,11 @@ type brand struct {
 	series    []*series                // by signal and currency
 	begins    map[event.NodeName]int64 // first hour in which anything of a node was seen
 	facts     facts
-	snapshots map[event.ID]*snapshot
+	snapshots snapshots
 	changed   []event.ID // snapshots changed since Changes
 	contents  map[string]*content
 	moved     []slot // content slots changed since Changes
-	periods   []*snapshot
+	periods   []*period
 	hours     window.Set // hours whose slot changed since Changes
 
 	// What was published, and is to be published again.
@@ -63,6 +63,7 @@ type brand struct {
 // source is one feed of a brand.
 type source struct {
 	name        string
+	number      uint8 // in the order of their first event
 	watermarkMs int64 // highest time of an event accepted from it
 }
 
@@ -167,8 +168,8 @@ func code(currency string) (c [3]byte) {
 func newBrand(id string) *brand {
 	b := &brand{
 		id: id, oldestQuarter: window.Before, oldestHour: window.Before, sweptHour: window.Before,
-		begins:    make(map[event.NodeName]int64),
-		snapshots: make(map[event.ID]*snapshot), contents: make(map[string]*content),
+		begins:   make(map[event.NodeName]int64),
+		contents: make(map[string]*content),
 	}
 	b.facts.ids = make(map[event.ID]struct{})
 	return b
@@ -183,6 +184,16 @@ func (b *brand) source(name string) *source {
 	}
 	if len(b.sources) >= sourcesMax { // they share one watermark
 		return b.source(otherSources)
+	}
+	return nil
+}
+
+// sourceNumbered returns the source of a number that was given.
+func (b *brand) sourceNumbered(n uint8) *source {
+	for _, s := range b.sources {
+		if s.number == n {
+			return s
+		}
 	}
 	return nil
 }
@@ -208,7 +219,7 @@ func (b *brand) addSource(name string) *source {
 	}
 	i, found := slices.BinarySearchFunc(b.sources, name, func(s *source, name string) int { return cmp.Compare(s.name, name) })
 	if !found {
-		b.sources = slices.Insert(b.sources, i, &source{name: name})
+		b.sources = slices.Insert(b.sources, i, &source{name: name, number: uint8(len(b.sources))})
 	}
 	return b.sources[i]
 }
@@ -377,8 +388,8 @@ func stepMs(f event.Force) int64 { return int64(f.StepMinutes()) * 60_000 }
 
 // measure returns roughly the memory the brand takes.
 func (b *brand) measure() int64 {
-	const header, perForce, perSeries, perSnapshot, perContrib, perFact = 1600, 560, 760, 120, 32, 56
-	n := header + len(b.id) + perSnapshot*len(b.snapshots) + perFact*len(b.facts.ids)
+	const header, perForce, perSeries, perContent, perFact = 1600, 560, 760, 120, 56
+	n := header + len(b.id) + b.snapshots.bytes() + perFact*len(b.facts.ids)
 	for i := range b.forces {
 		if b.forces[i].cache != nil {
 			n += perForce
@@ -388,8 +399,7 @@ func (b *brand) measure() int64 {
 		n += perSeries + ser.quarters.Bytes() + ser.hours.Bytes()
 	}
 	for _, c := range b.contents {
-		n += perSnapshot + len(c.id) + 24*cap(c.nodes) + 8*cap(c.slots) + c.gains.Bytes()
+		n += perContent + len(c.id) + 24*cap(c.nodes) + 8*cap(c.slots) + c.gains.Bytes()
 	}
-	n += 2 * perContrib * len(b.snapshots)
 	return int64(n)
 }

@@ -65,6 +65,7 @@ func (p *Partition) State(f func(key, value []byte)) {
 type changelog struct {
 	f          func(key, value []byte)
 	key, value writer
+	contribs   []contrib
 }
 
 func (l *changelog) begin(b *brand, kind byte) {
@@ -146,7 +147,7 @@ func (l *changelog) state(b *brand) {
 	for _, h := range b.facts.hours {
 		l.factChunk(b, h, 0, sorted(h.ids))
 	}
-	for _, id := range sorted(slices.Collect(maps.Keys(b.snapshots))) {
+	for _, id := range sorted(b.snapshots.ids()) {
 		l.snapshot(b, id)
 	}
 	for _, id := range slices.Sorted(maps.Keys(b.contents)) {
@@ -323,8 +324,9 @@ func (b *brand) restoreFacts(key, value *reader, tombstone bool) {
 func (l *changelog) snapshot(b *brand, id event.ID) {
 	l.begin(b, kindSnapshot)
 	l.key.bytes(id[:])
-	s := b.snapshots[id]
-	if s == nil {
+	s, known := b.snapshots.get(b, id, l.contribs[:0])
+	l.contribs = s.contribs
+	if !known {
 		l.delete()
 		return
 	}
@@ -350,27 +352,26 @@ func (l *changelog) snapshot(b *brand, id event.ID) {
 	l.put()
 }
 
-func (b *brand) restoreSnapshot(key, r *reader, tombstone bool) {
+func (b *brand) restoreSnapshot(key, r *reader, tombstone bool, contribs *[]contrib) {
 	var id event.ID
 	copy(id[:], key.bytes(len(id)))
-	if old := b.snapshots[id]; old != nil {
-		b.periods = slices.DeleteFunc(b.periods, func(s *snapshot) bool { return s == old })
-	}
+	b.undeclare(id)
 	if tombstone {
-		delete(b.snapshots, id)
+		b.snapshots.drop(id)
 		return
 	}
-	s := &snapshot{src: b.restoredSource(r.text()), version: r.int(), atMs: r.moment(), lateMs: r.moment()}
+	s := snapshot{contribs: (*contribs)[:0], src: b.restoredSource(r.text()), version: r.int(), atMs: r.moment(), lateMs: r.moment()}
 	for range r.count(6) {
 		c := contrib{signal: r.signal(), currency: r.currency()}
 		c.atMs, c.value = s.atMs+r.within(-s.atMs, momentMs-s.atMs), r.int()
 		s.contribs = append(s.contribs, c)
 	}
 	if r.bool() {
-		s.period = &period{kind: event.CalendarKind(r.text()), node: event.NodeName(r.text()), fromMs: r.moment(), toMs: r.moment()}
-		b.addPeriod(s)
+		s.period = &period{id: id, kind: event.CalendarKind(r.text()), node: event.NodeName(r.text()), fromMs: r.moment(), toMs: r.moment()}
+		b.addPeriod(s.period)
 	}
-	b.snapshots[id] = s
+	b.snapshots.put(id, &s)
+	*contribs = s.contribs
 }
 
 func (l *changelog) content(b *brand, s slot) {
@@ -560,7 +561,7 @@ func (p *Partition) Restore(key, value []byte) error {
 	case kindFacts:
 		b.restoreFacts(&k, &v, tombstone)
 	case kindSnapshot:
-		b.restoreSnapshot(&k, &v, tombstone)
+		b.restoreSnapshot(&k, &v, tombstone, &p.work.contribs)
 	case kindContent:
 		b.restoreContent(&k, &v, tombstone)
 	default:

@@ -235,12 +235,7 @@ func (p *Partition) sweep(b *brand, hour int64) {
 	b.days.published.Remove(window.Before, firstDay)
 	b.days.due.Remove(window.Before, firstDay)
 	b.expired = append(b.expired, b.facts.expired()...)
-	for id, s := range b.snapshots {
-		if s.expired(b.clockMs) {
-			delete(b.snapshots, id)
-			b.changed = append(b.changed, id) // Changes sorts them
-		}
-	}
+	b.changed = append(b.changed, b.snapshots.expire(b)...)
 	b.forgetting = true
 	for id, c := range b.contents {
 		b.prune(c, b.oldestQuarter*window.QuarterMs)
@@ -253,7 +248,7 @@ func (p *Partition) sweep(b *brand, hour int64) {
 	}
 	live := b.periods[:0]
 	for _, s := range b.periods {
-		if s.period.toMs > oldest*window.HourMs {
+		if s.toMs > oldest*window.HourMs {
 			live = append(live, s)
 		}
 	}
@@ -311,6 +306,7 @@ type workspace struct {
 	episodes []spike.Episode
 	steps    []spike.Transition
 	gained   gained
+	contribs []contrib // of the snapshot that is replaced
 }
 
 // forget drops what was derived of the state before it changes.

@@ -24,6 +24,7 @@ type snapshot struct {
 
 // period is what a calendar event declares; it is kept as long as its hours.
 type period struct {
+	id           event.ID // of its snapshot
 	kind         event.CalendarKind
 	node         event.NodeName
 	fromMs, toMs int64
@@ -32,11 +33,10 @@ type period struct {
 func (p *Partition) applySnapshot(b *brand, record event.Record, src *source, takenMs int64) Outcome {
 	h := record.Head()
 	key := event.NewID(record.Type().String(), "", h.Source, h.NaturalKey, 0)
-	old := b.snapshots[key]
-	if old != nil && old.expired(b.clockMs) {
-		old = nil // whenever it was looked for last what can be forgotten
-	}
-	if old != nil {
+	old, known := b.snapshots.get(b, key, p.work.contribs[:0])
+	p.work.contribs = old.contribs
+	known = known && !old.expired(b.clockMs) // whenever it was looked for last what can be forgotten
+	if known {
 		switch {
 		case h.Version == old.version:
 			return Duplicate
@@ -44,62 +44,56 @@ func (p *Partition) applySnapshot(b *brand, record event.Record, src *source, ta
 			return Superseded
 		}
 	}
-	s := &snapshot{src: b.accept(h, src, takenMs), version: h.Version, atMs: h.OccurredAtMs, lateMs: latenessMs(record)}
+	s := snapshot{src: b.accept(h, src, takenMs), version: h.Version, atMs: h.OccurredAtMs, lateMs: latenessMs(record)}
 	p.contribs = p.contribs[:0]
 	for i := range p.contributions {
 		c := &p.contributions[i]
 		p.contribs = append(p.contribs, contrib{c.Signal, code(c.Currency), c.AtMs, c.Value})
 	}
-	if old != nil && slices.Equal(old.contribs, p.contribs) {
-		s.contribs = old.contribs // nothing to be moved
-	} else {
-		if old != nil {
+	s.contribs = p.contribs
+	if !known || !slices.Equal(old.contribs, s.contribs) {
+		if known {
 			for _, c := range old.contribs {
 				c.value = -c.value
 				p.add(b, c)
 			}
 		}
-		s.contribs = slices.Clone(p.contribs)
 		for _, c := range s.contribs {
 			p.add(b, c)
 		}
 	}
 	if c, ok := record.(*event.CalendarEvent); ok {
-		p.declare(b, old, s, c)
+		b.undeclare(key)
+		if !c.Cancelled {
+			s.period = &period{
+				id: key, kind: event.CalendarKind(strings.Clone(string(c.Kind))), node: event.NodeName(strings.Clone(string(c.Node))),
+				fromMs: c.OccurredAtMs, toMs: c.EndsAtMs,
+			}
+			b.addPeriod(s.period)
+		}
 	}
-	b.snapshots[key] = s
+	b.snapshots.put(key, &s)
 	b.changed = append(b.changed, key)
 	return Applied
 }
 
-// declare keeps what a calendar event says.
-func (p *Partition) declare(b *brand, old, s *snapshot, c *event.CalendarEvent) {
-	if old != nil {
-		b.periods = slices.DeleteFunc(b.periods, func(other *snapshot) bool { return other == old })
-	}
-	if c.Cancelled {
-		return
-	}
-	s.period = &period{
-		kind: event.CalendarKind(strings.Clone(string(c.Kind))), node: event.NodeName(strings.Clone(string(c.Node))),
-		fromMs: c.OccurredAtMs, toMs: c.EndsAtMs,
-	}
-	b.addPeriod(s)
+// undeclare forgets what a calendar event says.
+func (b *brand) undeclare(id event.ID) {
+	b.periods = slices.DeleteFunc(b.periods, func(p *period) bool { return p.id == id })
 }
 
-func (b *brand) addPeriod(s *snapshot) {
-	i, _ := slices.BinarySearchFunc(b.periods, s, func(a, b *snapshot) int {
-		return cmp.Or(cmp.Compare(a.period.fromMs, b.period.fromMs), cmp.Compare(a.period.toMs, b.period.toMs),
-			cmp.Compare(a.period.kind, b.period.kind), cmp.Compare(a.period.node, b.period.node))
+func (b *brand) addPeriod(p *period) {
+	i, _ := slices.BinarySearchFunc(b.periods, p, func(a, b *period) int {
+		return cmp.Or(cmp.Compare(a.fromMs, b.fromMs), cmp.Compare(a.toMs, b.toMs), cmp.Compare(a.kind, b.kind), cmp.Compare(a.node, b.node))
 	})
-	b.periods = slices.Insert(b.periods, i, s)
+	b.periods = slices.Insert(b.periods, i, p)
 }
 
 // explained says whether a declared promotion, price change or stock-out of a
 // node holds at a moment: what happens then needs no post as its reason.
 func (b *brand) explained(node event.NodeName, atMs int64) bool {
-	return slices.ContainsFunc(b.periods, func(s *snapshot) bool {
-		return s.period.node == node && s.period.fromMs <= atMs && atMs < s.period.toMs && s.period.kind != event.CalendarKindHoliday
+	return slices.ContainsFunc(b.periods, func(p *period) bool {
+		return p.node == node && p.fromMs <= atMs && atMs < p.toMs && p.kind != event.CalendarKindHoliday
 	})
 }
 

@@ -42,6 +42,7 @@ type session struct {
 	owned      []*worker // by partition, ascending
 	assignedAt int64     // value of revocations when owned was assigned
 	settledAt  int64     // value of revocations when franz-go was settled; the loop's own
+	holding    bool      // records are read that wait for those of other topics; the loop's own
 	restoredAt time.Time // when owned was
 
 	revocations atomic.Int64
@@ -151,6 +152,9 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 	partitions, err := copartitioned(offsets, s.inputs)
 	if err == nil {
 		err = s.restore(ctx, partitions)
+	}
+	if err == nil {
+		err = s.align(ctx, partitions, offsets)
 	}
 	if err != nil {
 		if ctx.Err() == nil { // otherwise the next rebalance is there already
@@ -263,16 +267,14 @@ func (s *session) poll(ctx context.Context, until time.Time, recordsMax int) (kg
 // and refreshing gets less of the time.
 const (
 	catchUpIntervals = 10 // commit intervals of a transaction, at most
-	catchUpShare     = 5  // refresh_cpu_share is divided by it
+	catchUpShare     = 10 // refresh_cpu_share is divided by it
 )
 
 // behind says whether the processor catches up, as of the last poll.
 func (s *session) behind() bool {
 	var lag int64
 	for _, w := range s.owned {
-		for _, n := range w.behind {
-			lag += n
-		}
+		lag += w.behind()
 	}
 	return lag > int64(s.cfg.CommitRecords)
 }
@@ -288,7 +290,7 @@ func (s *session) cycle(ctx context.Context) error {
 	}
 	started := time.Now()
 	wait := idle
-	if s.dirty.Load() {
+	if s.dirty.Load() || s.holding {
 		wait = s.cfg.CommitInterval
 	}
 	defer s.txn.AllowRebalance()
@@ -303,22 +305,22 @@ func (s *session) cycle(ctx context.Context) error {
 	switch {
 	case len(workers) == 0 && records > 0:
 		return errors.New("a rebalance overtook the poll")
-	case len(workers) == 0, records == 0 && !s.dirty.Load():
+	case len(workers) == 0, records == 0 && !s.dirty.Load() && !s.holding:
 		return nil
 	}
 
 	t := s.newTransaction(ctx, workers)
 	defer t.close()
-	for records > 0 {
+	for {
 		if err := t.process(fetches); err != nil {
 			return t.abort(err)
+		}
+		if records == 0 || t.records >= s.cfg.CommitRecords {
+			break
 		}
 		until := t.started.Add(s.cfg.CommitInterval)
 		if s.behind() {
 			until = t.started.Add(min(catchUpIntervals*s.cfg.CommitInterval, s.cfg.TransactionTimeout/4))
-		}
-		if t.records >= s.cfg.CommitRecords {
-			break
 		}
 		if fetches, err = s.poll(ctx, until, s.cfg.CommitRecords-t.records); err != nil {
 			return t.abort(err)

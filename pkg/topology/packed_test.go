@@ -1,0 +1,88 @@
+package topology
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"flywheel/pkg/event"
+	"flywheel/pkg/window"
+)
+
+// TestPackedSnapshotsAreThoseOfAMap does to the packed snapshots and to a map what
+// is done to them, with ids that meet in the table.
+func TestPackedSnapshotsAreThoseOfAMap(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b := newBrand("acme")
+		for i := range 5 {
+			b.addSource(fmt.Sprint("source ", i)).watermarkMs = monday
+		}
+		want := make(map[event.ID]snapshot)
+		id := rapid.Custom(func(t *rapid.T) (id event.ID) {
+			id[0], id[15] = byte(rapid.IntRange(0, 3).Draw(t, "place")), byte(rapid.IntRange(0, 20).Draw(t, "id"))
+			return id
+		})
+		for range rapid.IntRange(1, 200).Draw(t, "steps") {
+			switch rapid.IntRange(0, 9).Draw(t, "step") {
+			case 0:
+				k := id.Draw(t, "drop")
+				b.snapshots.drop(k)
+				delete(want, k)
+			case 1:
+				b.clockMs = monday
+				gone := make(map[event.ID]bool)
+				for k, s := range want {
+					if s.expired(b.clockMs) {
+						gone[k] = true
+						delete(want, k)
+					}
+				}
+				for _, k := range b.snapshots.expire(b) {
+					if !gone[k] {
+						t.Fatalf("%v has expired, or has twice", k)
+					}
+					delete(gone, k)
+				}
+				if len(gone) > 0 {
+					t.Fatalf("%d have not expired", len(gone))
+				}
+			default:
+				k := id.Draw(t, "put")
+				s := snapshot{
+					src: b.sources[rapid.IntRange(0, 4).Draw(t, "source")], version: rapid.Int64().Draw(t, "version"),
+					atMs: monday - rapid.Int64Range(0, 200*window.HourMs).Draw(t, "before"), lateMs: 72 * window.HourMs,
+				}
+				for range rapid.IntRange(0, 3).Draw(t, "contributions") {
+					c := contrib{signal: event.Signal(rapid.IntRange(1, event.SignalsMax-1).Draw(t, "signal")), atMs: s.atMs + rapid.Int64Range(0, window.HourMs).Draw(t, "at"), value: rapid.Int64().Draw(t, "value")}
+					if c.signal.Info().Money {
+						c.currency = code("USD")
+					}
+					s.contribs = append(s.contribs, c)
+				}
+				if rapid.Bool().Draw(t, "declares") {
+					s.period = &period{id: k, kind: event.CalendarKindPromotion, node: event.NodeAmazon, fromMs: s.atMs, toMs: s.atMs + window.HourMs}
+				}
+				b.snapshots.put(k, &s)
+				want[k] = s
+			}
+			if ids := b.snapshots.ids(); len(ids) != len(want) || b.snapshots.live != len(want) {
+				t.Fatalf("there are %d ids and %d snapshots, want %d", len(ids), b.snapshots.live, len(want))
+			}
+			if n := b.snapshots.bytes(); n > 1000+len(want)*400 {
+				t.Fatalf("%d snapshots take %d bytes", len(want), n)
+			}
+		}
+		for k, s := range want {
+			got, known := b.snapshots.get(b, k, nil)
+			if diff := cmp.Diff(s, got, cmp.AllowUnexported(snapshot{}, period{}, contrib{}, source{}), cmpopts.EquateEmpty()); diff != "" || !known {
+				t.Fatalf("%v (-map +packed):\n%s", k, diff)
+			}
+		}
+		if _, known := b.snapshots.get(b, event.ID{9}, nil); known {
+			t.Fatal("a snapshot is known that never was there")
+		}
+	})
+}
