@@ -85,7 +85,7 @@ func (e *environment) detect(ctx context.Context, stdin io.Reader, in, out strin
 	}
 	defer to.discard()
 	begin := time.Now()
-	sum, err := detect.Score(ctx, name, from, to.temp)
+	sum, err := scoreUntil(ctx, name, from, to.temp)
 	if err == nil {
 		err = to.deliver(e.stdout)
 	}
@@ -94,6 +94,26 @@ func (e *environment) detect(ctx context.Context, stdin io.Reader, in, out strin
 	}
 	e.sayDetected(out, sum, time.Since(begin))
 	return nil
+}
+
+// scoreUntil scores a series, but does not wait for a pipe that sends nothing once
+// ctx has ended.
+func scoreUntil(ctx context.Context, name string, from io.Reader, to io.Writer) (detect.Summary, error) {
+	type result struct {
+		sum detect.Summary
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		sum, err := detect.Score(ctx, name, from, to)
+		done <- result{sum, err}
+	}()
+	select {
+	case r := <-done:
+		return r.sum, r.err
+	case <-ctx.Done():
+		return detect.Summary{}, ctx.Err()
+	}
 }
 
 // sayDetected sums up, unless the scores themselves went there.
