@@ -96,8 +96,12 @@ func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
 // Resume ends a Pause.
 func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }
 
-// stopTimeout bounds how long a process may take to end in peace.
-const stopTimeout = 60 * time.Second
+// How long a process may take to end in peace: below what it gives itself, so that
+// one that hangs can be asked where.
+const (
+	stopTimeout = 20 * time.Second
+	quitTimeout = 5 * time.Second
+)
 
 // Stop asks the process to end, and returns an error if it does not end in peace.
 func (p *Process) Stop() error {
@@ -107,7 +111,16 @@ func (p *Process) Stop() error {
 	select {
 	case <-p.ended:
 	case <-time.After(stopTimeout):
-		return errors.Join(fmt.Errorf("%s did not end within %s of being asked to", p.Name, stopTimeout), p.Kill())
+		err := fmt.Errorf("%s did not end within %s of being asked to; where it hangs is in %s", p.Name, stopTimeout, p.log.Name())
+		if quit := p.signal(syscall.SIGQUIT); quit != nil {
+			return errors.Join(err, quit)
+		}
+		select {
+		case <-p.ended:
+			return err
+		case <-time.After(quitTimeout):
+			return errors.Join(err, p.Kill())
+		}
 	}
 	if code := p.ExitCode(); code != 0 {
 		return fmt.Errorf("%s was asked to end and returned %d (%v); its log ends with\n%s", p.Name, code, p.state, tail(p.log.Name()))

@@ -118,14 +118,9 @@ func (g *goal) look(s *session) {
 	r := &g.report
 	took := time.Since(g.began).Seconds()
 	if r.Seconds == 0 {
-		committed := s.txn.Client().CommittedOffsets()
 		for _, w := range s.owned {
-			for _, topic := range s.inputs {
-				next := int64(-1)
-				if at, ok := committed[topic][w.partition]; ok {
-					next = at.Offset
-				}
-				if !g.spans.Reached(topic, w.partition, next) {
+			for i := range w.queues {
+				if q := &w.queues[i]; !g.spans.Reached(q.topic, w.partition, q.committed) {
 					return
 				}
 			}

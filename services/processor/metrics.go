@@ -114,9 +114,7 @@ func (m *metrics) committed(ctx context.Context, t *transaction, took time.Durat
 	m.commitN.Record(ctx, int64(t.records))
 	var brands, bytes, dirty, staleMs, lag int64
 	for _, w := range t.workers {
-		for _, n := range w.behind {
-			lag += n
-		}
+		lag += w.behind()
 		s := w.state.Stats()
 		brands += int64(s.Brands)
 		bytes += s.Bytes

@@ -1,10 +1,10 @@
 package processor
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -27,14 +27,13 @@ import (
 type transaction struct {
 	*session
 
-	ctx      context.Context // outlives a request to stop, but not the broker's patience
-	cancel   context.CancelFunc
-	span     trace.Span
-	header   []kgo.RecordHeader // the trace, for what is produced
-	workers  []*worker
-	started  time.Time
-	records  int
-	controls int // control records polled, which only a goal keeps
+	ctx     context.Context // outlives a request to stop, but not the broker's patience
+	cancel  context.CancelFunc
+	span    trace.Span
+	header  []kgo.RecordHeader // the trace, for what is produced
+	workers []*worker
+	started time.Time
+	records int
 
 	once     sync.Once
 	began    error
@@ -60,43 +59,28 @@ func (t *transaction) close() {
 	t.cancel()
 }
 
-// batch is what one poll returned for one partition number, by topic.
-type batch struct {
-	worker *worker
-	topics []kgo.FetchTopicPartition
-	err    error
-}
-
 // linksMax bounds how many of the traces that led to a transaction it links to.
 const linksMax = 16
 
-// process applies the records of one poll: partitions in parallel, and within
-// a partition one topic after the other, each in its order.
+// process takes the records of one poll, and applies what is due: partitions in
+// parallel, and within a partition in the order of Kafka's time.
 func (t *transaction) process(fetches kgo.Fetches) error {
-	batches := make([]batch, len(t.workers))
-	byPartition := make(map[int32]*batch, len(t.workers))
-	for i, w := range t.workers {
-		batches[i].worker = w
-		byPartition[w.partition] = &batches[i]
+	queues := make(map[int32][]queue, len(t.workers))
+	for _, w := range t.workers {
+		queues[w.partition] = w.queues
 	}
 	links := 0
 	var stray error
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
-		if t.goal != nil {
-			polled := len(p.Records)
-			p.Records = slices.DeleteFunc(p.Records, func(r *kgo.Record) bool { return r.Attrs.IsControl() })
-			t.controls += polled - len(p.Records)
-		}
 		if len(p.Records) == 0 {
 			return
 		}
-		b := byPartition[p.Partition]
-		if b == nil {
+		i := slices.IndexFunc(queues[p.Partition], func(q queue) bool { return q.topic == p.Topic })
+		if i < 0 {
 			stray = fmt.Errorf("partition %d of topic %q was consumed without being assigned", p.Partition, p.Topic)
 			return
 		}
-		b.topics = append(b.topics, p)
-		t.records += len(p.Records)
+		queues[p.Partition][i].push(p)
 		if links < linksMax && len(p.Records[0].Headers) > 0 && t.span.IsRecording() {
 			if from := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), kotel.NewRecordCarrier(p.Records[0]))); from.IsValid() {
 				t.span.AddLink(trace.Link{SpanContext: from})
@@ -107,18 +91,22 @@ func (t *transaction) process(fetches kgo.Fetches) error {
 	if stray != nil {
 		return stray
 	}
-	batches = slices.DeleteFunc(batches, func(b batch) bool { return len(b.topics) == 0 })
-	t.parallel(len(batches), func(i int) {
-		b := &batches[i]
-		slices.SortFunc(b.topics, func(x, y kgo.FetchTopicPartition) int { return cmp.Compare(x.Topic, y.Topic) })
-		b.err = b.worker.process(t, b.topics)
-	})
-	for _, b := range batches {
-		if b.err != nil {
-			return fmt.Errorf("process partition %d: %w", b.worker.partition, b.err)
+	now, errs := time.Now(), make([]error, len(t.workers))
+	t.parallel(len(t.workers), func(i int) {
+		if w := t.workers[i]; w.held() {
+			if err := w.merge(t, now); err != nil {
+				errs[i] = fmt.Errorf("process partition %d: %w", w.partition, err)
+			}
 		}
+	})
+	t.holding = false
+	for _, w := range t.workers {
+		t.records += w.applied
+		w.applied = 0
+		t.holding = t.holding || w.held()
 	}
-	return nil
+	t.throttle()
+	return errors.Join(errs...)
 }
 
 // parallel calls f for 0 to n−1 on as many goroutines as the configuration
@@ -195,7 +183,7 @@ func (t *transaction) abort(why error) error {
 // commit makes the transaction's effects visible, all of them or none. Any
 // error ends the session: only a new one learns what the broker has decided.
 func (t *transaction) commit() error {
-	if t.records == 0 && t.controls == 0 && t.produced.Load() == 0 {
+	if t.produced.Load() == 0 && !slices.ContainsFunc(t.workers, (*worker).moved) {
 		t.settleWorkers()
 		return nil
 	}
@@ -236,28 +224,37 @@ func (t *transaction) commit() error {
 	return nil
 }
 
-// fence makes sure that the transaction commits at least one offset: with it
+// fence has the transaction commit how far the input is applied, which is less
+// than what was read. It makes sure that at least one offset is committed: with it
 // the coordinator checks that this processor still belongs to the group's
 // generation. A transaction of results alone would otherwise slip through when
 // its processor has been excluded meanwhile.
 func (t *transaction) fence(req *kmsg.TxnOffsetCommitRequest) error {
-	if len(req.Topics) > 0 {
-		return nil
-	}
-	for topic, partitions := range t.txn.Client().CommittedOffsets() {
-		for p, at := range partitions {
-			if at.Offset < 0 {
-				continue
-			}
-			again := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-			again.Partition, again.Offset, again.LeaderEpoch, again.Metadata = p, at.Offset, at.Epoch, &req.MemberID
+	req.Topics = nil
+	add := func(wanted func(*queue) bool, most int) {
+		for i, topic := range t.inputs {
 			rt := kmsg.NewTxnOffsetCommitRequestTopic()
-			rt.Topic, rt.Partitions = topic, append(rt.Partitions, again)
-			req.Topics = append(req.Topics, rt)
-			return nil
+			rt.Topic = topic
+			for _, w := range t.workers {
+				if q := &w.queues[i]; wanted(q) && len(rt.Partitions) < most {
+					at := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+					at.Partition, at.Offset, at.LeaderEpoch, at.Metadata = w.partition, q.next, q.epoch, &req.MemberID
+					rt.Partitions = append(rt.Partitions, at)
+				}
+			}
+			if len(rt.Partitions) > 0 && len(req.Topics) < most {
+				req.Topics = append(req.Topics, rt)
+			}
 		}
 	}
-	return errors.New("no input was ever committed, so nothing can be due")
+	add(func(q *queue) bool { return q.next != q.committed }, math.MaxInt)
+	if len(req.Topics) == 0 {
+		add(func(q *queue) bool { return q.next >= 0 }, 1)
+	}
+	if len(req.Topics) == 0 {
+		return errors.New("no input was ever committed, so nothing can be due")
+	}
+	return nil
 }
 
 // settleWorkers notes that what is in memory is what is committed.

@@ -24,11 +24,14 @@ type worker struct {
 	decoder   *codec.Decoder
 	arena     arena
 
-	next    int64            // offset in the changelog behind what the state contains
-	written atomic.Int64     // offset behind the last change produced
-	touched bool             // the state may be ahead of what is committed
-	behind  map[string]int64 // records left in Kafka, by topic
-	made    produced         // in the transaction under way
+	next    int64        // offset in the changelog behind what the state contains
+	written atomic.Int64 // offset behind the last change produced
+	touched bool         // the state may be ahead of what is committed
+
+	queues  []queue   // by input topic
+	waiting time.Time // since when the queues wait for a topic; zero when they do not
+	applied int       // records, by the last merge
+	made    produced  // in the transaction under way
 }
 
 func newWorker(partition int32, cfg topology.Config, registry codec.Registry) (*worker, error) {
@@ -40,7 +43,7 @@ func newWorker(partition int32, cfg topology.Config, registry codec.Registry) (*
 	if err != nil {
 		return nil, fmt.Errorf("create the decoder of partition %d: %w", partition, err)
 	}
-	return &worker{partition: partition, state: state, decoder: decoder, behind: make(map[string]int64)}, nil
+	return &worker{partition: partition, state: state, decoder: decoder}, nil
 }
 
 // restore applies records of the changelog.
@@ -51,26 +54,6 @@ func (w *worker) restore(records []*kgo.Record) error {
 		}
 	}
 	fault.Reached(fault.ProcessorRestoring)
-	return nil
-}
-
-// process applies the records of one poll, topic by topic.
-func (w *worker) process(t *transaction, topics []kgo.FetchTopicPartition) error {
-	w.touched = true
-	var counts tally
-	defer func() { t.metrics.count(t.ctx, counts) }()
-	for _, topic := range topics {
-		for _, r := range topic.Records {
-			reason, err := w.apply(t, r)
-			if err != nil {
-				return err
-			}
-			counts.add(r.Topic, reason)
-		}
-		if n := len(topic.Records); n > 0 {
-			w.behind[topic.Topic] = max(0, topic.HighWatermark-topic.Records[n-1].Offset-1)
-		}
-	}
 	return nil
 }
 
@@ -255,6 +238,9 @@ func (w *worker) refresh(t *transaction, nowMs int64, budget topology.Budget) er
 // is still to be refreshed.
 func (w *worker) settled() (dirty bool) {
 	w.next = max(w.next, w.written.Load())
+	for i := range w.queues {
+		w.queues[i].committed = w.queues[i].next
+	}
 	w.touched = false
 	w.made = produced{}
 	w.arena.reset()

@@ -1,0 +1,206 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// The records of a partition are applied in the order of Kafka's time over all of
+// its topics, also where days are read within a second, after an outage or in a
+// replay. Read one topic after the other, the first would carry the brands' clocks
+// days ahead of the others: what they restate would lie in a past that is final.
+
+// queue is what was read of one topic of a partition, and how far that is.
+type queue struct {
+	topic   string
+	records []*kgo.Record // read and not applied, from head on
+	head    int
+	bytes   int // of their values
+
+	next      int64 // offset behind the last record applied; −1 before the first
+	committed int64 // next, as of the last commit
+	epoch     int32 // of the leader, at next
+	read      int64 // offset behind the last record read
+	end       int64 // of the topic, as far as it is known
+	missed    bool  // the others wait for its records no longer, until some come
+	paused    bool  // enough is held: no more is read
+}
+
+// Bounds of a queue beyond which no more is read, until it is down to a half.
+const (
+	queueRecordsMax = 5_000
+	queueBytesMax   = 4 << 20
+)
+
+// alignWait bounds how long the topics wait for one that has records in Kafka and
+// yields none: a topic whose leader is away must not hold up the others.
+const alignWait = time.Second
+
+func (q *queue) held() int { return len(q.records) - q.head }
+
+// push takes records that were read.
+func (q *queue) push(p kgo.FetchTopicPartition) {
+	n := len(p.Records)
+	q.records = append(q.records, p.Records...)
+	for _, r := range p.Records {
+		q.bytes += len(r.Value)
+	}
+	q.read = p.Records[n-1].Offset + 1
+	q.end = max(q.end, p.LastStableOffset, p.HighWatermark, q.read)
+	q.missed = false
+}
+
+// pop returns the oldest record that is held.
+func (q *queue) pop() *kgo.Record {
+	r := q.records[q.head]
+	q.records[q.head] = nil
+	q.head++
+	q.bytes -= len(r.Value)
+	if q.head == len(q.records) {
+		q.records, q.head = q.records[:0], 0
+	}
+	q.next, q.epoch = r.Offset+1, r.LeaderEpoch
+	return r
+}
+
+// lags says whether the topic has records in Kafka that were not read.
+func (q *queue) lags() bool { return q.read < q.end && !q.missed }
+
+// full says whether no more is to be read, one way and, once it is, the other.
+func (q *queue) full() bool {
+	if q.paused {
+		return q.held() > queueRecordsMax/2 || q.bytes > queueBytesMax/2
+	}
+	return q.held() > queueRecordsMax || q.bytes > queueBytesMax
+}
+
+// align begins the queues of the partitions anew, at the committed offsets.
+func (s *session) align(ctx context.Context, partitions []int32, offsets map[string]map[int32]kgo.Offset) error {
+	ends, err := kadm.NewClient(s.txn.Client()).ListCommittedOffsets(ctx, s.inputs...)
+	if err = errors.Join(err, ends.Error()); err != nil {
+		return fmt.Errorf("find the end of the input: %w", err)
+	}
+	for _, p := range partitions {
+		w := s.workers[p]
+		w.queues, w.waiting = make([]queue, len(s.inputs)), time.Time{}
+		for i, topic := range s.inputs {
+			at := offsets[topic][p].EpochOffset()
+			end, _ := ends.Lookup(topic, p)
+			next := max(at.Offset, -1)
+			w.queues[i] = queue{topic: topic, next: next, committed: next, epoch: at.Epoch, read: max(next, 0), end: end.Offset}
+		}
+	}
+	return nil
+}
+
+// merge applies the records that are held, the oldest first, until a topic may yet
+// yield older ones.
+func (w *worker) merge(t *transaction, now time.Time) error {
+	w.touched = true
+	w.applied = 0
+	var counts tally
+	defer func() { t.metrics.count(t.ctx, counts) }()
+	for {
+		oldest, second, lags := w.oldest()
+		if oldest == nil {
+			w.waiting = time.Time{}
+			return nil
+		}
+		if lags {
+			if w.waiting.IsZero() {
+				w.waiting = now
+			}
+			if now.Sub(w.waiting) < alignWait {
+				return nil
+			}
+			for i := range w.queues {
+				q := &w.queues[i]
+				q.missed = q.missed || q.held() == 0 && q.lags()
+			}
+		}
+		w.waiting = time.Time{}
+		for oldest.held() > 0 && (second == nil || !oldest.records[oldest.head].Timestamp.After(second.records[second.head].Timestamp)) {
+			r := oldest.pop()
+			if r.Attrs.IsControl() {
+				continue
+			}
+			w.applied++
+			reason, err := w.apply(t, r)
+			if err != nil {
+				return err
+			}
+			counts.add(r.Topic, reason)
+		}
+	}
+}
+
+// oldest returns the queue that holds the oldest record and the one that holds the
+// next oldest, nil when there is none, and whether another may yet yield an older.
+func (w *worker) oldest() (first, second *queue, lags bool) {
+	for i := range w.queues {
+		q := &w.queues[i]
+		switch {
+		case q.held() == 0:
+			lags = lags || q.lags()
+		case first == nil || q.records[q.head].Timestamp.Before(first.records[first.head].Timestamp):
+			first, second = q, first
+		case second == nil || q.records[q.head].Timestamp.Before(second.records[second.head].Timestamp):
+			second = q
+		}
+	}
+	return first, second, lags
+}
+
+// held says whether the worker has records that are read and not applied.
+func (w *worker) held() bool {
+	for i := range w.queues {
+		if w.queues[i].held() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// moved says whether input was passed since the last commit.
+func (w *worker) moved() bool {
+	return slices.ContainsFunc(w.queues, func(q queue) bool { return q.next != q.committed })
+}
+
+// behind returns how many records of Kafka are not applied.
+func (w *worker) behind() (n int64) {
+	for i := range w.queues {
+		q := &w.queues[i]
+		n += max(0, q.end-max(q.next, 0))
+	}
+	return n
+}
+
+// throttle has no more read of topics that hold enough.
+func (s *session) throttle() {
+	pause, resume := make(map[string][]int32), make(map[string][]int32)
+	for _, w := range s.owned {
+		for i := range w.queues {
+			q := &w.queues[i]
+			switch full := q.full(); {
+			case full && !q.paused:
+				pause[q.topic] = append(pause[q.topic], w.partition)
+				q.paused = true
+			case !full && q.paused:
+				resume[q.topic] = append(resume[q.topic], w.partition)
+				q.paused = false
+			}
+		}
+	}
+	if len(pause) > 0 {
+		s.txn.Client().PauseFetchPartitions(pause)
+	}
+	if len(resume) > 0 {
+		s.txn.Client().ResumeFetchPartitions(resume)
+	}
+}
