@@ -110,7 +110,7 @@ func (l *changelog) changes(b *brand) {
 			l.snapshot(b, id)
 		}
 	}
-	b.changed = b.changed[:0]
+	b.changed = emptied(b.changed)
 	slices.SortFunc(b.moved, func(x, y slot) int {
 		return cmp.Or(cmp.Compare(x.content.id, y.content.id), cmp.Compare(x.number, y.number))
 	})
@@ -119,7 +119,7 @@ func (l *changelog) changes(b *brand) {
 			l.content(b, s)
 		}
 	}
-	b.moved = b.moved[:0]
+	b.moved = emptied(b.moved)
 	if b.forgetting {
 		for _, c := range b.contents {
 			c.forget()
@@ -127,6 +127,17 @@ func (l *changelog) changes(b *brand) {
 		b.forgetting = false
 	}
 	l.meta(b)
+}
+
+// emptied returns an empty slice: the same, unless it is so large that a brand
+// should not keep it.
+func emptied[T any](s []T) []T {
+	const lenMax = 32
+	if cap(s) > lenMax {
+		return nil
+	}
+	clear(s) // what it points to may go
+	return s[:0]
 }
 
 func (l *changelog) state(b *brand) {
