@@ -148,6 +148,10 @@ func newScoreFile(path string) (*scoreFile, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--out: cannot keep the scores until they are whole: %w: set TMPDIR to a folder with room", err)
 		}
+		// Nothing is left behind, not even when the reader of a pipe goes away.
+		if err := os.Remove(temp.Name()); err != nil {
+			return nil, errors.Join(fmt.Errorf("--out: cannot keep the scores until they are whole: %w", err), temp.Close())
+		}
 		return &scoreFile{temp: temp}, nil
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
@@ -188,5 +192,5 @@ func (f *scoreFile) deliver(stdout io.Writer) error {
 // discard removes what was not delivered.
 func (f *scoreFile) discard() {
 	f.temp.Close()           //nolint:errcheck // closed already, or not wanted
-	os.Remove(f.temp.Name()) //nolint:errcheck // renamed already, or not wanted
+	os.Remove(f.temp.Name()) //nolint:errcheck // renamed or removed already, or not wanted
 }
