@@ -21,6 +21,7 @@ import (
 
 	"flywheel/pkg/codec"
 	"flywheel/pkg/kafka"
+	"flywheel/pkg/outage"
 	"flywheel/pkg/topology"
 	"flywheel/schemas"
 )
@@ -44,6 +45,7 @@ type Processor struct {
 	trouble      error     // why nothing is committed at the moment
 	troubleSince time.Time // when that began
 	staleMs      int64     // as of the last commit
+	outage       outage.Outage
 
 	// workers outlive a session: a partition that comes back unchanged is not
 	// restored again. Only the session that runs touches them.
@@ -125,6 +127,14 @@ func (p *Processor) report(trouble error) {
 	p.trouble = trouble
 }
 
+// recovered notes that nothing keeps the processor from committing.
+func (p *Processor) recovered(ctx context.Context) {
+	p.report(nil)
+	if lasted, was := p.outage.Over(); was {
+		p.logger.InfoContext(ctx, "committing again", slog.Duration("flywheel.duration", lasted))
+	}
+}
+
 // aged notes the age of the oldest input that no result shows, after a commit.
 func (p *Processor) aged(staleMs int64) {
 	p.troubleMu.Lock()
@@ -189,7 +199,7 @@ func (p *Processor) Run(ctx context.Context) error {
 		}
 		p.report(err)
 		p.metrics.restarted(ctx)
-		p.logger.WarnContext(ctx, "starting over from the last commit; nothing is lost or applied twice",
+		p.logger.Log(ctx, p.outage.Level(), "starting over from the last commit; nothing is lost or applied twice",
 			slog.Any("error.message", err), slog.Duration("flywheel.pause", pause))
 		// State that a transaction has touched without committing it is wrong.
 		p.dropTouched()

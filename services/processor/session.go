@@ -108,7 +108,7 @@ func (s *session) run(ctx context.Context) error {
 			return err
 		}
 		if time.Since(s.bornAt) > steady {
-			s.report(nil)
+			s.recovered(ctx)
 		}
 		if s.goal != nil {
 			s.goal.look(s)

@@ -214,7 +214,7 @@ func (t *transaction) commit() error {
 	fault.Reached(fault.ProcessorEnded)
 	t.commits++
 	if t.records > 0 {
-		t.report(nil)
+		t.recovered(t.ctx)
 	}
 	if t.goal != nil {
 		t.goal.committed(t)

@@ -1,0 +1,76 @@
+package processor_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"flywheel/pkg/codec"
+	"flywheel/pkg/event"
+)
+
+// TestABacklogIsAppliedInTheOrderOfKafkasTime reads forty days at once. Read one
+// topic after the other, the citations would carry the brand's clock to their end,
+// and the orders of the first days would be refused, or corrected in vain.
+func TestABacklogIsAppliedInTheOrderOfKafkasTime(t *testing.T) {
+	w := newWorld(t)
+	const days = 40
+	start := time.Now().Add(-days * 24 * time.Hour).Truncate(24 * time.Hour).UnixMilli()
+	const hour = 3_600_000
+	want := make(map[int64]int64) // revenue by day
+	for day := range int64(days) {
+		at := start + day*24*hour
+		for i := range int64(4) {
+			when := at + i*6*hour
+			id := fmt.Sprint("trial-", day, "-", i)
+			cited := w.record(&event.AICitationTrial{
+				Header: event.Header{
+					EventID: event.NewID("ai_citation_trial", "acme", "ai", id, 0), BrandID: "acme",
+					OccurredAtMs: when, ObservedAtMs: when, Source: "ai",
+				},
+				TrialID: id, Engine: "engine", Model: "model", PromptHash: strings.Repeat("0a", 32), AnswerHash: strings.Repeat("0b", 32), Mentioned: true, Citations: 1,
+			})
+			cited.Timestamp = time.UnixMilli(when + 1000)
+			w.send(cited)
+		}
+		o := w.order("acme")
+		o.OccurredAtMs, o.ObservedAtMs = at+hour, at+hour
+		first := w.record(o)
+		first.Timestamp = time.UnixMilli(at + hour + 1000)
+		o.Version, o.GrossMicros = 2, 20_000_000+day
+		o.EventID = event.NewID("amazon_order", "acme", "orders", o.OrderID, 2)
+		second := w.record(o)
+		second.Timestamp = time.UnixMilli(at + 3*hour)
+		w.send(first, second)
+		want[at] = o.GrossMicros
+	}
+	m := w.start(nil)
+	w.drained()
+	if letters := w.letters(); len(letters) > 0 {
+		t.Errorf("%d valid events were refused: %v", len(letters), letters)
+	}
+	decoder, err := codec.NewDecoder(w.static)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("every day has what was sold in the end", func() bool {
+		got := make(map[int64]int64)
+		for _, r := range w.committed(event.TopicCredit) {
+			v, err := decoder.Decode(t.Context(), r.Topic, r.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c := v.(*event.Credit); c.Node == event.NodeAmazon {
+				got[c.DayMs] = c.RevenueMicros
+			}
+		}
+		for day, micros := range want {
+			if got[day] != micros {
+				return false
+			}
+		}
+		return true
+	})
+	w.end(m)
+}

@@ -1,0 +1,94 @@
+package processor
+
+import (
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// at is a fetch of one record for each second given.
+func at(first int64, end int64, seconds ...int64) kgo.FetchTopicPartition {
+	var p kgo.FetchTopicPartition
+	p.HighWatermark = end
+	for i, s := range seconds {
+		p.Records = append(p.Records, &kgo.Record{Offset: first + int64(i), Timestamp: time.Unix(s, 0)})
+	}
+	return p
+}
+
+func TestOldestRecord(t *testing.T) {
+	for name, c := range map[string]struct {
+		queues        func(q []queue)
+		first, second int // queues, −1 for none
+		lags          bool
+	}{
+		"nothing is held": {func([]queue) {}, -1, -1, false},
+		"a topic that is read to its end holds nobody up": {func(q []queue) {
+			q[0].push(at(0, 2, 5, 6))
+		}, 0, -1, false},
+		"a topic with records in Kafka may yield an older one": {func(q []queue) {
+			q[0].push(at(0, 2, 5, 6))
+			q[1].end = 1
+		}, 0, -1, true},
+		"it has been waited for": {func(q []queue) {
+			q[0].push(at(0, 2, 5, 6))
+			q[1].end, q[1].missed = 1, true
+		}, 0, -1, false},
+		"it yields again": {func(q []queue) {
+			q[0].push(at(0, 2, 5, 6))
+			q[1].end, q[1].missed = 3, true
+			q[1].push(at(0, 3, 7))
+			q[1].pop()
+		}, 0, -1, true},
+		"the older comes first, whatever the topics' order": {func(q []queue) {
+			q[0].push(at(0, 1, 9))
+			q[1].push(at(0, 1, 3))
+			q[2].push(at(0, 1, 6))
+		}, 1, 2, false},
+		"within a topic the order is its own": {func(q []queue) {
+			q[0].push(at(0, 2, 9, 1))
+			q[1].push(at(0, 1, 5))
+		}, 1, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := &worker{queues: make([]queue, 3)}
+			c.queues(w.queues)
+			first, second, lags := w.oldest()
+			index := func(q *queue) int {
+				for i := range w.queues {
+					if q == &w.queues[i] {
+						return i
+					}
+				}
+				return -1
+			}
+			if index(first) != c.first || index(second) != c.second || lags != c.lags {
+				t.Errorf("queues %d and %d, lags %v; want %d, %d, %v", index(first), index(second), lags, c.first, c.second, c.lags)
+			}
+		})
+	}
+}
+
+func TestAQueueIsBounded(t *testing.T) {
+	var q queue
+	seconds := make([]int64, queueRecordsMax)
+	q.push(at(0, 1_000_000, seconds...))
+	if q.full() {
+		t.Errorf("full with %d records", q.held())
+	}
+	q.push(at(queueRecordsMax, 1_000_000, 1))
+	if !q.full() {
+		t.Errorf("not full with %d records", q.held())
+	}
+	q.paused = true
+	for q.held() > queueRecordsMax/2 {
+		if !q.full() {
+			t.Fatalf("read on with %d records", q.held())
+		}
+		q.pop()
+	}
+	if q.full() || q.next != queueRecordsMax/2+1 {
+		t.Errorf("full %v with %d records, applied up to %d", q.full(), q.held(), q.next)
+	}
+}
