@@ -22,7 +22,6 @@ type process struct {
 
 	asked atomic.Bool   // to end
 	ended chan struct{} // closed when it has
-	err   error         // how, after that
 }
 
 // launch starts a server in the working folder. Its output is appended to the log file.
@@ -45,7 +44,7 @@ func launch(name, log, working, program string, args ...string) (*process, error
 		err := p.cmd.Start()
 		started <- err
 		if err == nil {
-			p.err = p.cmd.Wait()
+			_ = p.cmd.Wait() // ProcessState tells how it ended
 			close(p.ended)
 		}
 	}()

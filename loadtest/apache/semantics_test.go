@@ -3,6 +3,7 @@
 package apache_test
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -114,6 +115,44 @@ func TestWhatBrokersDo(t *testing.T) {
 				seen = "committed"
 			}
 			return seen + ", its owner hears " + message(owner.EndTransaction(p.Context(), kgo.TryCommit))
+		}},
+		"what follows an open transaction is withheld": {apache: "0 of 2", do: func(p place) string {
+			create(p.T, p.client, p.name, 1, nil)
+			owner := connect(p.T, p.brokers, kgo.TransactionalID(p.name), kgo.DefaultProduceTopic(p.name))
+			if err := owner.BeginTransaction(); err != nil {
+				p.Fatal(err)
+			}
+			if err := owner.ProduceSync(p.Context(), kgo.StringRecord("open")).FirstErr(); err != nil {
+				p.Fatal(err)
+			}
+			if err := p.client.ProduceSync(p.Context(), &kgo.Record{Topic: p.name}).FirstErr(); err != nil {
+				p.Fatal(err)
+			}
+			decided, end := p.ends()
+			return fmt.Sprintf("%d of %d", decided, end)
+		}},
+		"a second member of the same name": {apache: "the first hears FENCED_INSTANCE_ID", do: func(p place) string {
+			create(p.T, p.client, p.name, 1, nil)
+			fenced := make(chan error, 1)
+			join := func(opts ...kgo.Opt) {
+				client := connect(p.T, p.brokers, append(opts, kgo.ConsumerGroup(p.name), kgo.InstanceID("one"), kgo.ConsumeTopics(p.name),
+					kgo.HeartbeatInterval(100*time.Millisecond), kgo.SessionTimeout(10*time.Second))...)
+				eventually(p.T, "the member has its partition", func() bool {
+					wait, cancel := context.WithTimeout(p.Context(), 50*time.Millisecond)
+					defer cancel()
+					client.PollFetches(wait)
+					_, generation := client.GroupMetadata()
+					return generation > 0
+				})
+			}
+			join(kgo.WithHooks(excluded{fenced}))
+			join()
+			select {
+			case why := <-fenced:
+				return "the first hears " + message(why)
+			case <-time.After(time.Minute):
+				return "the first hears nothing"
+			}
 		}},
 		"a record's time on a topic with LogAppendTime": {apache: "the broker's", kfake: "the producer's", do: func(p place) string {
 			create(p.T, p.client, p.name, 1, map[string]string{"message.timestamp.type": "LogAppendTime"})
@@ -243,6 +282,16 @@ func TestABrokerIsKilledInATransaction(t *testing.T) {
 	}
 }
 
+// excluded hears why a member is out of its group.
+type excluded struct{ why chan error }
+
+func (e excluded) OnGroupManageError(err error) {
+	select {
+	case e.why <- err:
+	default:
+	}
+}
+
 // code names a broker's answer.
 func code(c int16) string { return message(kerr.ErrorForCode(c)) }
 
@@ -362,18 +411,24 @@ func (p place) end(id *kmsg.InitProducerIDResponse, commit bool) string {
 
 // stable reports whether nothing on the topic is undecided.
 func (p place) stable() bool {
+	decided, end := p.ends()
+	return decided == end
+}
+
+// ends returns up to where the topic is decided, and its end.
+func (p place) ends() (decided, end int64) {
 	admin := kadm.NewClient(p.client)
-	decided, err := admin.ListCommittedOffsets(p.Context(), p.name)
+	stable, err := admin.ListCommittedOffsets(p.Context(), p.name)
 	if err != nil {
 		p.Fatal(err)
 	}
-	ends, err := admin.ListEndOffsets(p.Context(), p.name)
+	all, err := admin.ListEndOffsets(p.Context(), p.name)
 	if err != nil {
 		p.Fatal(err)
 	}
-	a, _ := decided.Lookup(p.name, 0)
-	b, _ := ends.Lookup(p.name, 0)
-	return a.Offset == b.Offset
+	a, _ := stable.Lookup(p.name, 0)
+	b, _ := all.Lookup(p.name, 0)
+	return a.Offset, b.Offset
 }
 
 // create asks for a topic with one setting.
