@@ -203,7 +203,7 @@ func (p *play) run(ctx context.Context) (err error) {
 	if !p.Replay {
 		return nil
 	}
-	if err := p.replay(ctx); err != nil {
+	if pipeline.Since, err = p.replay(ctx); err != nil {
 		return err
 	}
 	pipeline.Replays++

@@ -19,19 +19,30 @@ import (
 const Replayed Kind = "input replayed from its start"
 
 // replay has the stopped pipeline process the whole input again, as
-// services/processor/DESIGN.md says: without the state, from the first offset.
-func (p *play) replay(ctx context.Context) error {
+// services/processor/DESIGN.md says: without the state, from the first offset, and
+// in the end without what the state before had published. It returns the lowest
+// revision that can be of the new state.
+func (p *play) replay(ctx context.Context) (since int64, err error) {
 	p.last = string(Replayed)
 	if err := p.reset(ctx); err != nil {
-		return fmt.Errorf("prepare the replay: %w", err)
+		return 0, fmt.Errorf("prepare the replay: %w", err)
 	}
+	since = time.Now().UnixMilli()
 	for _, s := range p.services {
 		if err := p.start(ctx, s); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	p.report.Faults[Replayed]++
-	return p.drain(ctx)
+	if err := p.drain(ctx); err != nil {
+		return 0, err
+	}
+	for _, table := range []string{"correlation", "credit", "spike"} {
+		if err := p.Conn.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DELETE WHERE revision < %d SETTINGS mutations_sync = 1", table, since)); err != nil {
+			return 0, fmt.Errorf("delete what the state before had published: %w", err)
+		}
+	}
+	return since, nil
 }
 
 // reset deletes the state and the group that has consumed the input, once its

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/go-cmp/cmp"
@@ -85,6 +86,7 @@ func (c *checker) revisions(ctx context.Context) error {
 		}
 		want[key] = revision
 	})
+	maps.DeleteFunc(want, func(_ string, revision int64) bool { return revision < c.since })
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ type Pipeline struct {
 	Conn     driver.Conn
 	Topology topology.Config // of the processors
 	Replays  int             // how often the input was processed again from its start
+	Since    int64           // results of a lower revision are of a state that was deleted
 }
 
 // checker collects what fails.
@@ -60,6 +61,7 @@ type checker struct {
 	registry codec.Registry
 	conn     driver.Conn
 	topology topology.Config
+	since    int64
 }
 
 // failuresMax bounds the failures of one oracle that are kept.
@@ -81,7 +83,7 @@ func (c *checker) fail(oracle, format string, args ...any) {
 // what was sent to it. The error says what could not be looked at.
 func All(ctx context.Context, p Pipeline, ledger *simulator.Detail) (Result, error) {
 	var r Result
-	c := &checker{&r, p.Kafka, p.Registry, p.Conn, p.Topology}
+	c := &checker{&r, p.Kafka, p.Registry, p.Conn, p.Topology, p.Since}
 	facts, err := oracle.Gather(ctx, c.conn)
 	if err != nil {
 		return r, err
