@@ -3,27 +3,30 @@ package telemetry
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 )
 
-// repeatInterval lies between two warnings that say the same.
+// repeatInterval lies between two lines of a library that say the same.
 const repeatInterval = time.Minute
 
-// repeatsMax bounds how many warnings are remembered.
+// repeatsMax bounds how many lines are remembered.
 const repeatsMax = 256
 
-// calm keeps warnings and errors that say the same from flooding the log while
-// trouble lasts: one a minute is handed on, with how many were not. Two say the
-// same if they differ in numbers only, such as a port or a pause.
+// libraryMessage is the attribute in which the Kafka client's own words are
+// handed on.
+const libraryMessage = "kafka.message"
+
+// calm keeps the warnings of the Kafka client from flooding the log while a
+// broker is away: it tells of each connection, partition and request, and what
+// uses it tells what follows. One line of the same words a minute is handed on,
+// with how many were not.
 type calm struct {
 	slog.Handler
-	with string // what WithAttrs has added
 	said *repeats
 }
 
-// repeats are the warnings of the last minute, for all loggers of the process.
+// repeats are the lines of the last minute, for all loggers of the process.
 type repeats struct {
 	mu    sync.Mutex
 	lines map[string]*repeat
@@ -43,13 +46,17 @@ func (h calm) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level < slog.LevelWarn {
 		return h.Handler.Handle(ctx, r)
 	}
-	var line strings.Builder
-	line.WriteString(r.Level.String() + h.with + r.Message)
+	words := ""
 	r.Attrs(func(a slog.Attr) bool {
-		line.WriteString(words(a))
-		return true
+		if a.Key == libraryMessage {
+			words = a.Value.String()
+		}
+		return words == ""
 	})
-	hidden, due := h.said.say(strings.Map(wordOnly, line.String()), r.Time)
+	if words == "" {
+		return h.Handler.Handle(ctx, r)
+	}
+	hidden, due := h.said.say(r.Level.String()+" "+words, r.Time)
 	if !due {
 		return nil
 	}
@@ -62,9 +69,6 @@ func (h calm) Handle(ctx context.Context, r slog.Record) error {
 
 // WithAttrs implements slog.Handler.
 func (h calm) WithAttrs(attrs []slog.Attr) slog.Handler {
-	for _, a := range attrs {
-		h.with += words(a)
-	}
 	h.Handler = h.Handler.WithAttrs(attrs)
 	return h
 }
@@ -73,27 +77,6 @@ func (h calm) WithAttrs(attrs []slog.Attr) slog.Handler {
 func (h calm) WithGroup(name string) slog.Handler {
 	h.Handler = h.Handler.WithGroup(name)
 	return h
-}
-
-// words is an attribute's part in what a line says: its text, if it is one.
-func words(a slog.Attr) string {
-	switch v := a.Value.Resolve(); v.Kind() {
-	case slog.KindString:
-		return " " + v.String()
-	case slog.KindAny:
-		if err, ok := v.Any().(error); ok {
-			return " " + err.Error()
-		}
-	}
-	return ""
-}
-
-// wordOnly drops digits, in which repeats differ.
-func wordOnly(r rune) rune {
-	if r >= '0' && r <= '9' {
-		return -1
-	}
-	return r
 }
 
 // say returns whether a line is due, and then how many like it were not.

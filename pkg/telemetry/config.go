@@ -19,7 +19,7 @@ type Config struct {
 
 // LogConfig says how records are logged.
 type LogConfig struct {
-	Level  slog.Level `yaml:"level" doc:"Least severe level that is logged: debug, info, warn or error. Except with debug, warnings that say the same are logged once a minute, with their number."`
+	Level  slog.Level `yaml:"level" doc:"Least severe level that is logged: debug, info, warn or error. Except with debug, warnings of the Kafka client that say the same are logged once a minute, with their number."`
 	Format Format     `yaml:"format" doc:"Form of a record: text, json, or auto for text on a terminal and json elsewhere."`
 }
 

@@ -152,7 +152,7 @@ func (s *session) write(ctx context.Context) error {
 		}
 		s.report(left[0].err)
 		s.metrics.retries.Add(ctx, int64(len(left)))
-		s.logger.WarnContext(ctx, "clickhouse does not take rows; they wait",
+		s.logger.Log(ctx, s.unwritten.Level(), "clickhouse does not take rows; they wait",
 			slog.Int("flywheel.rows", s.rows), slog.Any("error.message", left[0].err), slog.Duration("flywheel.pause", again.next))
 		s.client.AllowRebalance()
 		s.measure(ctx)
@@ -161,6 +161,7 @@ func (s *session) write(ctx context.Context) error {
 		}
 	}
 	s.report(nil)
+	s.writes(ctx)
 	for _, w := range all {
 		s.metrics.written(ctx, w.table.name, len(w.table.records)-len(w.refused))
 		if s.goal != nil {
@@ -214,11 +215,12 @@ func (s *session) commit(ctx context.Context) {
 		}
 	})
 	if failed != nil {
-		s.logger.WarnContext(ctx, "offsets were not committed; trying again with the next rows", slog.Any("error.message", failed))
+		s.logger.Log(ctx, s.unread.Level(), "offsets were not committed; trying again with the next rows", slog.Any("error.message", failed))
 		return
 	}
 	fault.Reached(fault.SinkCommitted)
 	clear(s.held)
+	s.reads(ctx)
 }
 
 // reset forgets what was taken.

@@ -56,12 +56,15 @@ func (s *session) decode(ctx context.Context, r *kgo.Record) (any, error) {
 			if again.next > retryPauseMin {
 				s.report(nil)
 			}
+			if lasted, was := s.unknown.Over(); was {
+				s.logger.InfoContext(ctx, "the schema registry answers again", slog.Duration("flywheel.duration", lasted))
+			}
 			return value, err
 		}
 		err = fmt.Errorf("decode offset %d of %q: %w", r.Offset, r.Topic, err)
 		s.report(err)
 		s.oldestMs.CompareAndSwap(0, r.Timestamp.UnixMilli()) // it waits as a row does
-		s.logger.WarnContext(ctx, "waiting for the schema registry", slog.Any("error.message", err), slog.Duration("flywheel.pause", again.next))
+		s.logger.Log(ctx, s.unknown.Level(), "waiting for the schema registry", slog.Any("error.message", err), slog.Duration("flywheel.pause", again.next))
 		if again.wait(ctx) != nil {
 			return nil, errStopped
 		}

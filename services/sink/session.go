@@ -143,7 +143,7 @@ func (s *session) run(ctx context.Context) error {
 			return fmt.Errorf("a topic was deleted under the sink: run 'flywheel topics apply' if it is missing, and start the sink again: %w", err)
 		}
 		s.report(err)
-		s.logger.WarnContext(ctx, "reading from kafka fails; trying on", slog.Any("error.message", err), slog.Duration("flywheel.pause", again.next))
+		s.logger.Log(ctx, s.unread.Level(), "reading from kafka fails; trying on", slog.Any("error.message", err), slog.Duration("flywheel.pause", again.next))
 		if again.wait(ctx) != nil {
 			return nil
 		}
@@ -245,6 +245,9 @@ func (s *session) poll(ctx context.Context, until time.Time) (kgo.Fetches, error
 		case fetches.NumRecords() > 0:
 			// The next poll tells it again; what came along must not be dropped.
 		default:
+			if e.Topic == "" { // the trouble is the group's
+				return nil, fetchError{fmt.Errorf("consume as a member of group %q: %w", s.cfg.Group, e.Err)}
+			}
 			return nil, fetchError{fmt.Errorf("consume partition %d of topic %q: %w", e.Partition, e.Topic, e.Err)}
 		}
 	}

@@ -24,6 +24,7 @@ import (
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
+	"flywheel/pkg/outage"
 	"flywheel/schemas"
 )
 
@@ -48,6 +49,10 @@ type Sink struct {
 
 	mu      sync.Mutex
 	trouble error // why the sink does not deliver at the moment
+
+	unwritten outage.Outage // of ClickHouse
+	unread    outage.Outage // of Kafka
+	unknown   outage.Outage // of the schema registry
 
 	goal *goal // nil unless it is to end by itself
 
@@ -194,16 +199,33 @@ func (s *Sink) connect(ctx context.Context) (driver.Conn, map[reflect.Type]*tabl
 	for {
 		conn, tables, err := s.open(ctx)
 		switch {
-		case err == nil, ctx.Err() != nil, clickhouse.FaultOf(err) != clickhouse.FaultServer, errors.Is(err, clickhouse.ErrLogin):
+		case err == nil:
+			s.writes(ctx)
+			return conn, tables, nil
+		case ctx.Err() != nil, clickhouse.FaultOf(err) != clickhouse.FaultServer, errors.Is(err, clickhouse.ErrLogin):
 			return conn, tables, err
 		case s.cfg.StartTimeout > 0 && time.Since(started) >= s.cfg.StartTimeout:
 			return nil, nil, err
 		}
 		s.report(err)
-		s.logger.WarnContext(ctx, "waiting for clickhouse", slog.Any("error.message", err), slog.Duration("flywheel.pause", pause.next))
+		s.logger.Log(ctx, s.unwritten.Level(), "waiting for clickhouse", slog.Any("error.message", err), slog.Duration("flywheel.pause", pause.next))
 		if err := pause.wait(ctx); err != nil {
 			return nil, nil, err
 		}
+	}
+}
+
+// writes notes that ClickHouse takes rows.
+func (s *Sink) writes(ctx context.Context) {
+	if lasted, was := s.unwritten.Over(); was {
+		s.logger.InfoContext(ctx, "clickhouse takes rows again", slog.Duration("flywheel.duration", lasted))
+	}
+}
+
+// reads notes that Kafka gives records and takes offsets.
+func (s *Sink) reads(ctx context.Context) {
+	if lasted, was := s.unread.Over(); was {
+		s.logger.InfoContext(ctx, "reading from kafka again", slog.Duration("flywheel.duration", lasted))
 	}
 }
 
