@@ -10,6 +10,7 @@ type horizon struct {
 	gain     float64
 	mean     float64
 	variance float64
+	least    float64 // variance that is believed
 	seen     float64
 	hold     float64 // what is left of an excursion a point later
 	up, down tail
@@ -25,12 +26,10 @@ func newHorizon(points int, spacingMs int64) horizon {
 		hold: 1 - gain(spacingMs, excursionHalfMs, int64(max(3, points))),
 		up:   newTail(spacingMs), down: newTail(spacingMs),
 	}
-	h.variance = h.independent()
+	h.variance = 1 / (2*h.points - 1) // of independent residuals
+	h.least = h.variance / 2
 	return h
 }
-
-// independent is the variance the average of independent residuals would have.
-func (h *horizon) independent() float64 { return 1 / (2*h.points - 1) }
 
 // average takes a residual in, steps after the last, and returns the average in
 // its own deviations.
@@ -41,7 +40,7 @@ func (h *horizon) average(residual, steps float64) float64 {
 		h.mean = h.mean*math.Pow(h.keep, steps) + (1-h.keep)*residual
 	}
 	h.seen++
-	z := h.mean / math.Sqrt(max(h.variance, h.independent()/2))
+	z := h.mean / math.Sqrt(max(h.variance, h.least))
 	square := h.mean * h.mean
 	if h.seen > WarmUpPoints {
 		square = min(square, cut*cut*h.variance)

@@ -218,6 +218,35 @@ func TestANewLevelIsLearnt(t *testing.T) {
 	}
 }
 
+// A temperature that wanders by ten degrees jumps by twelve for an hour.
+func TestAJumpOfASeriesThatWandersIsNews(t *testing.T) {
+	r := lots(6)
+	tr := trace{spacingMs: 5 * minuteMs, values: make([]float64, 60*288)}
+	wandered := 0.0
+	for i := range tr.values {
+		wandered = 0.995*wandered + r.NormFloat64()
+		tr.values[i] = 20 + wandered
+	}
+	if quiet := alarms(scores(tr)); len(quiet) > 3 {
+		t.Errorf("in sixty days of wandering %d alarms, at %v", len(quiet), quiet)
+	}
+	found := 0
+	for day := 10; day < 60; day += 5 {
+		jumped := tr
+		jumped.values = slices.Clone(tr.values)
+		at := tr.index(int64(day)*dayMs + 7*hourMs)
+		for i := range 12 {
+			jumped.values[at+i] -= 12
+		}
+		if slices.Max(scores(jumped)[at:at+2]) >= alarm {
+			found++
+		}
+	}
+	if found < 8 {
+		t.Errorf("%d of 10 jumps are found at once", found)
+	}
+}
+
 func TestSeasonsAreNoNews(t *testing.T) {
 	// A newsletter each Monday at nine, ten times the level, and nights near 0.
 	tr := generate(4, 15*minuteMs, 70, manners{level: 30})
