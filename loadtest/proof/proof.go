@@ -78,7 +78,7 @@ type evidence struct {
 // simulationReport is what the simulation writes with -report.
 type simulationReport struct {
 	Seeds    int            `json:"seeds"`
-	Failures map[string]int `json:"failures"` // by oracle
+	Failures map[string]int `json:"oracle_failures"` // seeds by oracle
 	Faults   map[string]int `json:"faults"`
 	Seconds  float64        `json:"seconds"`
 }
@@ -258,7 +258,7 @@ func (g *gatherer) simulate(ctx context.Context) error {
 		n := min(seedsAtOnce, g.Seeds-g.seeds())
 		g.say("simulation: %d of %d seeds", g.seeds(), g.Seeds)
 		var r simulationReport
-		if err := g.test(ctx, &r, "-run=^TestSeeds$", "-timeout=60m", "./loadtest/simulation", "-args",
+		if err := g.test(ctx, &r, "-tags=synctests", "-run=^TestSeeds$", "-timeout=3h", "./loadtest/simulation", "-args",
 			"-seeds="+strconv.Itoa(n), "-first="+strconv.Itoa(1+g.seeds())); err != nil {
 			return fmt.Errorf("simulate seeds %d to %d: %w", 1+g.seeds(), g.seeds()+n, err)
 		}
@@ -276,7 +276,7 @@ func (g *gatherer) mutate(ctx context.Context) error {
 	}
 	g.say("mutants")
 	r := new(mutantReport)
-	if err := g.test(ctx, r, "-tags=mutants", "-run=^TestMutants$", "-timeout=60m", "./loadtest/mutant", "-args"); err != nil {
+	if err := g.test(ctx, r, "-tags=mutants,synctests", "-run=^TestMutants$", "-timeout=60m", "./loadtest/mutant", "-args"); err != nil {
 		return fmt.Errorf("plant the mutants: %w", err)
 	}
 	g.evidence.Mutants = r
