@@ -39,6 +39,17 @@ func (t trace) index(ms int64) int { return int(ms / t.spacingMs) }
 
 func (t trace) months() float64 { return float64(int64(len(t.values))*t.spacingMs) / MonthMs }
 
+// sum adds up n points each.
+func (t trace) sum(n int) trace {
+	out := trace{name: t.name, spacingMs: int64(n) * t.spacingMs, values: make([]float64, len(t.values)/n)}
+	for i := range out.values {
+		for _, v := range t.values[i*n : (i+1)*n] {
+			out.values[i] += v
+		}
+	}
+	return out
+}
+
 // manners are how a generated series behaves.
 type manners struct {
 	level  float64 // counts a step, on average over a day without bursts

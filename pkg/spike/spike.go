@@ -5,6 +5,11 @@
 // order of arrival, late data and restatements included, gives the same list,
 // and a stream gives what a batch gives. Diff compares the list with what was
 // published and says what to raise, update, resolve or retract.
+//
+// Detect is given the expectation, which the pipeline fits to all history that is
+// kept and restates with it. A Scorer needs nothing but the points of a series in
+// their order: it learns what to expect as it goes, cannot be restated, and says
+// how rare each point is. It is what 'flywheel detect' runs.
 package spike
 
 import "math"
