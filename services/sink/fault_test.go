@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -177,6 +178,11 @@ func TestAnOutageOfClickHouseDelaysAndLosesNothing(t *testing.T) {
 			w.reviews()
 			w.eventually("the sink is ready again", func() bool { return m.Check(t.Context()) == nil })
 			w.end(m)
+			for level, line := range map[slog.Level]string{slog.LevelWarn: "clickhouse does not take rows; they wait", slog.LevelInfo: "clickhouse takes rows again"} {
+				if n := w.journal.count(level, line); n != 1 {
+					t.Errorf("%q was logged %d times, want once", line, n)
+				}
+			}
 		})
 	}
 }

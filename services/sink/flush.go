@@ -127,6 +127,7 @@ func (s *session) startSpan(ctx context.Context) (context.Context, trace.Span) {
 // the server's fault. Meanwhile nothing is polled, so memory does not grow, and
 // the group may take partitions away.
 func (s *session) write(ctx context.Context) error {
+	rows := s.rows
 	var all []*writing
 	for _, t := range s.tables {
 		if n := len(t.records); n > 0 {
@@ -135,6 +136,10 @@ func (s *session) write(ctx context.Context) error {
 	}
 	s.writing.Store(time.Now().UnixMilli())
 	defer s.writing.Store(0)
+	slow := time.AfterFunc(writingLong, func() {
+		s.logger.Log(ctx, s.unwritten.Level(), "clickhouse has not acknowledged rows; they wait for its answer", slog.Int("flywheel.rows", rows), slog.Duration("flywheel.duration", writingLong))
+	})
+	defer slow.Stop()
 	again := newPause(s.cfg.RetryPause)
 	for left := all; ; {
 		iter.Iterator[*writing]{MaxGoroutines: s.clickhouse.ConnsMax}.ForEach(left, func(w **writing) { (*w).err = s.insert(ctx, *w) })

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/url"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,6 +48,7 @@ type world struct {
 	spans      *tracetest.SpanRecorder
 	seq        int
 	members    int
+	journal    *journal
 }
 
 // Tests that have one mostly wait, so they do it side by side.
@@ -55,7 +59,7 @@ func newWorld(t testing.TB) *world {
 	}
 	cluster := testkit.Kafka(t, kfake.GroupMinSessionTimeout(time.Second),
 		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
-	w := &world{t: t, cluster: cluster, kafka: kafka.DefaultConfig(), meters: metric.NewManualReader()}
+	w := &world{t: t, cluster: cluster, kafka: kafka.DefaultConfig(), meters: metric.NewManualReader(), journal: new(journal)}
 	w.provider = metric.NewMeterProvider(metric.WithReader(w.meters))
 	w.spans = tracetest.NewSpanRecorder()
 	w.kafka.Brokers, w.kafka.Topics.Partitions = cluster.ListenAddrs(), partitions
@@ -127,7 +131,8 @@ func (w *world) start(change func(*sink.Config), options ...kgo.Opt) *member {
 // launch runs a sink that is configured so.
 func (w *world) launch(cfg sink.Config, options ...kgo.Opt) *member {
 	w.t.Helper()
-	s, err := sink.New(cfg, w.kafka, w.clickhouse, w.registry, logger(w.t), w.provider, trace.NewTracerProvider(trace.WithSpanProcessor(w.spans)), options...)
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(w.t.Output(), w.journal), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	s, err := sink.New(cfg, w.kafka, w.clickhouse, w.registry, log, w.provider, trace.NewTracerProvider(trace.WithSpanProcessor(w.spans)), options...)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -160,6 +165,26 @@ func (w *world) wait(m *member) error {
 }
 
 // logger writes to the test's log, which shows when the test fails.
+// journal is what the sinks of a world log, beside the test's own output.
+type journal struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+// count returns how many lines of a level were logged with a message.
+func (j *journal) count(level slog.Level, message string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Count(j.text.String(), fmt.Sprintf("level=%s msg=%q", level, message))
+}
+
 func logger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
