@@ -1,0 +1,79 @@
+package correlate
+
+import (
+	"math"
+	"slices"
+)
+
+// Pair is a stimulus and a response on one even grid, oldest first, as somebody
+// brings them: any step, values with fractions, gaps.
+type Pair struct {
+	// X and Y are the amounts of each step; NaN where nothing is known.
+	X, Y []float64
+	// Declared numbers what is known to have happened at each step for other
+	// reasons, 0 for nothing; nil for nothing at all.
+	Declared []int
+	// StepSeconds is the width of a step, StartS when the first begins, in seconds
+	// since 1970.
+	StepSeconds, StartS int64
+	// Lags is the window in steps: how far an effect may reach.
+	Lags int
+}
+
+// stepsMax is the most steps a window is cut into where kernels are searched: what
+// is finer is summed up.
+const stepsMax = 288
+
+// coarse returns the pair on the grid the kernels are searched on, and how many of
+// its steps make one there. A sum with up to half of its steps missing is taken
+// from the others; with more it is missing.
+func (p *Pair) coarse() (*Pair, int) {
+	per := (p.Lags + stepsMax - 1) / stepsMax
+	if per <= 1 {
+		return p, 1
+	}
+	// Whole sums that end with the series: what is newest counts.
+	n := len(p.Y) / per
+	first := len(p.Y) - n*per
+	c := &Pair{
+		X: make([]float64, n), Y: make([]float64, n),
+		StepSeconds: p.StepSeconds * int64(per), StartS: p.at(first), Lags: p.Lags / per,
+	}
+	if len(p.Declared) == len(p.Y) {
+		c.Declared = make([]int, n)
+	}
+	for t := range n {
+		from, to := first+t*per, first+(t+1)*per
+		c.X[t], c.Y[t] = total(p.X[from:to]), total(p.Y[from:to])
+		if c.Declared != nil {
+			c.Declared[t] = slices.Max(p.Declared[from:to])
+		}
+	}
+	return c, per
+}
+
+func total(v []float64) float64 {
+	sum, n := 0.0, 0
+	for _, x := range v {
+		if !math.IsNaN(x) {
+			sum += x
+			n++
+		}
+	}
+	if 2*n < len(v) || n == 0 {
+		return math.NaN()
+	}
+	return sum * float64(len(v)) / float64(n)
+}
+
+// known returns v with 0 for what is missing, which steps are present, and the sum.
+func known(v []float64) (values, present []float64, sum float64) {
+	values, present = make([]float64, len(v)), make([]float64, len(v))
+	for t, x := range v {
+		if !math.IsNaN(x) {
+			values[t], present[t] = x, 1
+			sum += x
+		}
+	}
+	return values, present, sum
+}

@@ -1,0 +1,593 @@
+package correlate
+
+import (
+	"math"
+	"slices"
+)
+
+// Relation is what a stimulus does to a response.
+type Relation struct {
+	// Profile is the lag profile, at the steps of the pair.
+	Profile Lagged
+	// P is the probability of such evidence in the best kernel without an effect,
+	// calibrated on the placebo; 1 when there is too little of anything.
+	P float64
+	// Kernel is the kernel the data speak for, in steps of the pair.
+	Kernel Kernel
+	// Beta is the response in all per unit of stimulus, Low … High its interval at
+	// Level, Realised the share of placebos with such an effect planted whose
+	// interval holds it.
+	Beta, Low, High float64
+	Level, Realised float64
+	// Placebos is how many independent placebos P rests on.
+	Placebos float64
+	// Share is the share of the response that an effect of Beta makes up, Relevant
+	// the power against an effect of RelevantShare, and Detectable the smallest
+	// share that is found with a probability of 80 %, 1 when there is none.
+	Share, Power, Detectable float64
+	// Expected is the response of each step without the stimulus.
+	Expected []float64
+	Verdict  Conclusion
+	Reason   Reason
+	// Merged is how many steps of the pair make one of the grid that kernels were
+	// searched on.
+	Merged int
+}
+
+// Conclusion is what may be said about an effect.
+type Conclusion string
+
+// The conclusions.
+const (
+	Effective    Conclusion = "effect"
+	NoEffect     Conclusion = "no effect"             // one of RelevantShare would have been seen
+	Inconclusive Conclusion = "insufficient evidence" // see Reason, or too little power
+)
+
+// RelevantShare is the share of the response from which an effect matters.
+const RelevantShare = 0.1
+
+// powerMin is the power that "no effect" needs.
+const powerMin = 0.8
+
+const (
+	responseOrder  = 8    // of the autoregression that whitens
+	outlier        = 4    // robust standard deviations at which it is bounded
+	independentMin = 5    // placebos
+	placeboParts   = 18   // placebos in a window
+	presentMin     = 0.25 // share of the steps that must be known
+)
+
+// Relate judges a pair; see DESIGN.md for what it does and why.
+func Relate(p *Pair) Relation {
+	rel := Relation{P: 1, Level: 1 - Alpha, Detectable: 1, Verdict: Inconclusive}
+	c, merged := p.coarse()
+	rel.Merged = merged
+	s, reason := newStudy(c)
+	if reason != NoReason {
+		rel.Reason = reason
+		rel.Profile = lagged(p, 0)
+		return rel
+	}
+	rel.Placebos = s.independent
+
+	// The null hypothesis is judged in a world without the effect.
+	nothing := make([]float64, s.n)
+	null := s.world(nothing, nothing)
+	evidence := null.try(0, 0)
+	rel.P = evidence.placebos.p(evidence.statistic)
+
+	w, at, beta := s.settle(null)
+	k := w.d.atoms[at].Kernel
+	rel.Kernel = Kernel{k.Delay * merged, k.HalfLife * merged, p.Lags}
+	rel.Profile = lagged(p, rel.Kernel.HalfLife)
+	rel.Beta = beta
+	rel.Share = beta * s.sumX / s.sumY
+	rel.Low, rel.High = w.interval(at, beta, rel.P <= Alpha)
+	rel.Realised = w.realised(at, beta)
+	rel.Power, rel.Detectable = null.power(&evidence)
+	switch {
+	case rel.P <= Alpha:
+		rel.Verdict = Effective
+	case rel.Power >= powerMin && rel.High*s.sumX < RelevantShare*s.sumY*2:
+		rel.Verdict = NoEffect
+	}
+	// What the baseline holds of the stimulus's own baseline is no baseline.
+	rel.Expected = make([]float64, len(p.Y))
+	steady := make([]float64, s.n)
+	k.Convolve(steady, s.expectedX)
+	first := len(p.Y) - s.n*merged
+	for t := range rel.Expected {
+		i := max(0, t-first) / merged
+		rel.Expected[t] = max(0, w.expected[i]-beta*steady[i]) / float64(merged)
+	}
+	return rel
+}
+
+// study is a pair on the grid that kernels are searched on.
+type study struct {
+	n, lags     int
+	y           []float64 // the response, 0 where it is missing
+	judged      []float64 // 1 for the steps of the response that are judged
+	x           []float64 // the stimulus less its baseline and means
+	expectedX   []float64
+	sumX, sumY  float64
+	groups      []*grouping // of the response
+	shifts      []int       // of the placebos
+	stride      int
+	independent float64
+	betaMax     float64
+}
+
+func newStudy(p *Pair) (*study, Reason) {
+	s := &study{n: len(p.Y), lags: p.Lags}
+	if s.n < 2*s.lags || s.lags < 1 {
+		return nil, ShortHistory
+	}
+	x, presentX, sumX := known(p.X)
+	y, presentY, sumY := known(p.Y)
+	s.y, s.judged, s.sumX, s.sumY = y, presentY, sumX, sumY
+	// Before one window has passed, not all that may have acted is known.
+	clear(s.judged[:s.lags])
+	s.stride = max(1, s.lags/placeboParts)
+	for shift := s.lags + s.lags/12 + 1; shift < s.n-s.lags; shift += s.stride {
+		s.shifts = append(s.shifts, shift)
+	}
+	s.independent = float64(len(s.shifts)*s.stride+s.n) / float64(s.lags)
+	used, seen := 0.0, 0.0
+	for t := range s.judged {
+		used += s.judged[t]
+		seen += presentX[t]
+	}
+	steps := float64(s.n - s.lags)
+	switch {
+	case len(s.shifts) == 0 || s.independent < independentMin+2 || used < presentMin*steps || seen < presentMin*float64(s.n):
+		return nil, ShortHistory
+	case steady(x, presentX):
+		return nil, FlatStimulus
+	case steady(y, s.judged):
+		return nil, FlatResponse
+	}
+	s.groups = p.groupings()
+	s.expectedX = factors(x, presentX, p.groupings())
+	s.x = make([]float64, s.n)
+	for t := range x {
+		s.x[t] = presentX[t] * (x[t] - s.expectedX[t])
+	}
+	centre(s.x, presentX, s.groups)
+	s.betaMax = math.Inf(1)
+	if sumX > 0 && sumY > 0 && slices.Min(x) >= 0 && slices.Min(y) >= 0 {
+		s.betaMax = sumY / sumX // an effect makes up no more than there is
+	}
+	return s, NoReason
+}
+
+// steady says whether the present values are all the same.
+func steady(v, present []float64) bool {
+	first := math.NaN()
+	for t, x := range v {
+		if present[t] > 0 {
+			if x != first && !math.IsNaN(first) {
+				return false
+			}
+			first = x
+		}
+	}
+	return true
+}
+
+// world is the study seen with an effect taken for true: baseline, autocorrelation
+// and what is whitened by it.
+type world struct {
+	*study
+	expected  []float64 // the response's baseline
+	phi       []float64
+	residual  []float64 // the response less its baseline, the effect in it
+	y         []float64 // the same, whitened
+	d, mirror *dictionary
+}
+
+// world fits the baseline to what an effect leaves of the response, and the
+// autoregression to the residuals. seen is what of the effect a baseline leaves.
+func (s *study) world(effect, seen []float64) *world {
+	w := &world{study: s}
+	rest := make([]float64, s.n)
+	for t := range rest {
+		rest[t] = s.judged[t] * (s.y[t] - effect[t])
+	}
+	w.expected = factors(rest, s.judged, s.groups)
+	for t := range rest {
+		rest[t] = s.judged[t] * (rest[t] - w.expected[t])
+	}
+	centre(rest, s.judged, s.groups)
+	bounded, _ := bound(rest, s.judged, outlier)
+	w.phi = yuleWalker(bounded, responseOrder)
+	for t := range rest {
+		rest[t] += s.judged[t] * seen[t]
+	}
+	w.residual = rest
+	w.y = filter(rest, w.phi)
+	w.d = newDictionary(s.x, w.phi, s.groups, s.lags)
+	return w
+}
+
+// mirrored is the dictionary of the stimulus run backwards: as bursty and as
+// autocorrelated, and nothing can have followed it.
+func (w *world) mirrored() *dictionary {
+	if w.mirror == nil {
+		x := slices.Clone(w.x)
+		slices.Reverse(x)
+		w.mirror = newDictionary(x, w.phi, w.groups, w.lags)
+	}
+	return w.mirror
+}
+
+// bound cuts v at c robust standard deviations of its judged values, and returns
+// them as a share of those, divided by the share not cut: a pseudo-value, whose
+// mean moves with the effect as the value's own does (Huber 1964).
+func bound(v, judged []float64, c float64) (out []float64, sigma float64) {
+	size := make([]float64, 0, len(v))
+	for t, x := range v {
+		if judged[t] > 0 {
+			size = append(size, math.Abs(x))
+		}
+	}
+	sigma = madToSigma * median(size)
+	out = make([]float64, len(v))
+	whole := 0.0
+	for t, x := range v {
+		switch {
+		case judged[t] == 0:
+		case sigma == 0 || math.Abs(x) <= c*sigma:
+			out[t] = x
+			whole++
+		default:
+			out[t] = math.Copysign(c*sigma, x)
+		}
+	}
+	for t := range out {
+		out[t] *= float64(len(size)) / max(whole, 1)
+	}
+	return out, sigma
+}
+
+// fit is an effect of one kernel in a world.
+type fit struct {
+	at   int
+	beta float64
+	z    []float64 // what it adds to the whitened response
+}
+
+func (w *world) through(at int, beta float64) []float64 {
+	z := make([]float64, w.n)
+	w.d.read(z, w.d.white, at, beta)
+	return z
+}
+
+// improve moves an effect towards Huber's estimate, bounding the residuals at each
+// of cs in turn.
+func (w *world) improve(f fit, cs ...float64) fit {
+	u, c := make([]float64, w.n), make([]float64, len(w.d.atoms))
+	for _, limit := range cs {
+		for t := range u {
+			u[t] = w.y[t] - f.z[t]
+		}
+		v, sigma := bound(u, w.judged, limit)
+		for t := range v {
+			v[t] += f.z[t]
+		}
+		w.d.scores(c, w.d.products(v))
+		f.at, _ = w.d.best(c, max(sigma*sigma, math.SmallestNonzeroFloat64))
+		f.beta = 0
+		if own := w.d.atoms[f.at].own; own > 0 {
+			f.beta = min(max(0, c[f.at]/own), w.betaMax)
+		}
+		f.z = w.through(f.at, f.beta)
+	}
+	return f
+}
+
+// settle finds the effect and the world it leaves, each given the other in turn.
+// There are several such pairs: what a fast kernel leaves of a slow effect passes
+// for autocorrelation, and then hides it. So the search starts twice, as if the
+// residuals had all the autocorrelation of the response and as if they had none,
+// and the pair that leaves less to chance is taken.
+func (s *study) settle(null *world) (w *world, at int, beta float64) {
+	white := *null
+	white.phi = nil
+	white.y = null.residual
+	white.d = newDictionary(s.x, nil, s.groups, s.lags)
+	first, f := s.settleFrom(null)
+	second, g := s.settleFrom(&white)
+	if second.left(g) < first.left(f) {
+		first, f = second, g
+	}
+	return first, f.at, f.beta
+}
+
+// left is the logarithm of the size of what a fit leaves, a step, less its prior.
+func (w *world) left(f fit) float64 {
+	u, steps, squares := make([]float64, w.n), 0.0, 0.0
+	for t := range u {
+		u[t] = w.y[t] - f.z[t]
+	}
+	v, _ := bound(u, w.judged, huberC)
+	for t, x := range v {
+		steps += w.judged[t]
+		squares += x * x
+	}
+	return math.Log(squares/steps) - w.d.atoms[f.at].prior/steps
+}
+
+func (s *study) settleFrom(w *world) (*world, fit) {
+	const rounds = 5
+	f := fit{z: make([]float64, s.n)}
+	for round := range rounds {
+		before := f
+		f = w.improve(f, huberC, huberC, huberC, huberC)
+		if round < 2 {
+			cold := w.improve(fit{z: make([]float64, s.n)}, 1e9, 8, 4, huberC, huberC)
+			if w.left(cold) < w.left(f) {
+				f = cold
+			}
+		}
+		if round > 0 && (round == rounds-1 || f.at == before.at && math.Abs(f.beta-before.beta) <= 1e-3*f.beta) {
+			break
+		}
+		effect, seen := make([]float64, s.n), make([]float64, s.n)
+		w.d.atoms[f.at].Convolve(effect, s.x)
+		for t := range effect {
+			effect[t] *= f.beta
+		}
+		w.d.read(seen, w.d.decayed, f.at, f.beta)
+		w = s.world(effect, seen)
+		f.z = w.through(f.at, f.beta)
+	}
+	return w, f
+}
+
+// trial is one hypothesis, an effect of a given size, held against the data.
+type trial struct {
+	at        int     // the kernel the data speak for at this size
+	statistic float64 // how much better the best effect of any size does
+	variance  float64
+	noise     [2][][]float64 // the products of the bounded residuals, and of the mirror's
+	placebos  placebos
+}
+
+// try tests the hypothesis that the effect has the size beta. What it leaves of
+// the response, bounded, is held against the stimulus as it is and at the shifts
+// where nothing of it can be left; there an effect of this size is added, and all
+// is searched anew.
+func (w *world) try(beta float64, from int) trial {
+	tr := trial{at: from}
+	u, c, column := make([]float64, w.n), make([]float64, len(w.d.atoms)), make([]float64, len(w.d.atoms))
+	var v []float64
+	for range 3 {
+		z := w.through(tr.at, beta)
+		for t := range u {
+			u[t] = w.y[t] - z[t]
+		}
+		v, _ = bound(u, w.judged, huberC)
+		tr.variance = math.SmallestNonzeroFloat64
+		for _, x := range v {
+			tr.variance += x * x / float64(w.n)
+		}
+		tr.noise[0] = w.d.products(v)
+		w.d.scores(c, tr.noise[0])
+		w.d.column(column, tr.at)
+		for i := range c {
+			c[i] += beta * column[i]
+		}
+		at, gain := w.d.bestAt(c, beta, tr.variance)
+		_, most := w.d.best(c, tr.variance)
+		tr.statistic = most - gain
+		if at == tr.at || beta == 0 {
+			break
+		}
+		tr.at = at
+	}
+	if beta > 0 {
+		w.d.column(column, tr.at)
+	}
+	tr.noise[1] = w.mirrored().products(v)
+	tr.placebos.independent = w.independent
+	for c := range w.placebos(&tr, c) {
+		for i := range c {
+			c[i] += beta * column[i]
+		}
+		_, gain := w.d.bestAt(c, beta, tr.variance)
+		_, most := w.d.best(c, tr.variance)
+		tr.placebos.sorted = append(tr.placebos.sorted, most-gain)
+	}
+	slices.Sort(tr.placebos.sorted)
+	return tr
+}
+
+// placebos yields what the scores are where there is no effect, in c.
+func (w *world) placebos(tr *trial, c []float64) func(yield func([]float64) bool) {
+	return func(yield func([]float64) bool) {
+		for _, shift := range w.shifts {
+			if w.d.shifted(c, tr.noise[0], shift); !yield(c) {
+				return
+			}
+		}
+		for shift := 0; shift < w.n; shift += w.stride {
+			if w.mirrored().shifted(c, tr.noise[1], shift); !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// interval returns the sizes that are not refuted at Alpha: the hull of them on a
+// grid, its ends halved down. proven says that 0 is refuted by the null world.
+func (w *world) interval(at int, beta float64, proven bool) (low, high float64) {
+	unit := w.sumY / w.sumX
+	if math.IsInf(w.betaMax, 1) {
+		unit = max(beta, math.Abs(unit)) * 10
+	}
+	unit = math.Abs(unit)
+	holds := func(b float64) bool {
+		if b == beta {
+			return true
+		}
+		from := at
+		tr := w.try(b, from)
+		return tr.placebos.p(tr.statistic) > Alpha
+	}
+	grid := []float64{0}
+	for b := 0.01 * unit; b < unit; b *= 1.25 {
+		grid = append(grid, b)
+	}
+	grid = append(grid, unit)
+	for _, f := range [...]float64{0.95, 0.98, 1, 1.02, 1.05} {
+		grid = append(grid, min(f*beta, unit))
+	}
+	slices.Sort(grid)
+	grid = slices.Compact(grid)
+	first, last := -1, -1
+	for i, b := range grid {
+		if i == 0 && !proven && first < 0 {
+			first, last = 0, 0
+			continue
+		}
+		if i == 0 {
+			continue
+		}
+		if holds(b) {
+			if first < 0 {
+				first = i
+			}
+			last = i
+		}
+	}
+	edge := func(in, out float64) float64 {
+		for range 4 {
+			if mid := (in + out) / 2; holds(mid) {
+				in = mid
+			} else {
+				out = mid
+			}
+		}
+		return in
+	}
+	low, high = grid[first], grid[last]
+	if first > 0 {
+		low = edge(low, grid[first-1])
+	}
+	if last < len(grid)-1 {
+		high = edge(high, grid[last+1])
+	}
+	return low, high
+}
+
+// realised plants the effect into the placebos and returns the share of them whose
+// interval would hold it: each is judged with the kernel that itself speaks for,
+// by the other placebos.
+func (w *world) realised(at int, beta float64) float64 {
+	tr := w.try(beta, at)
+	k := len(w.d.atoms)
+	c, column := make([]float64, k), make([]float64, k)
+	w.d.column(column, tr.at)
+	type planted struct {
+		statistic float64
+		at        int
+	}
+	var all []planted
+	for c := range w.placebos(&tr, c) {
+		for i := range c {
+			c[i] += beta * column[i]
+		}
+		own, gain := w.d.bestAt(c, beta, tr.variance)
+		_, most := w.d.best(c, tr.variance)
+		all = append(all, planted{most - gain, own})
+	}
+	dist := map[int]*placebos{tr.at: &tr.placebos}
+	held := 0
+	every := max(1, len(all)/60)
+	count := 0
+	for i := 0; i < len(all); i += every {
+		d := dist[all[i].at]
+		if d == nil {
+			d = &placebos{independent: w.independent}
+			w.d.column(column, all[i].at)
+			j := 0
+			for c := range w.placebos(&tr, c) {
+				if j++; j%3 != 0 {
+					continue
+				}
+				for i := range c {
+					c[i] += beta * column[i]
+				}
+				_, gain := w.d.bestAt(c, beta, tr.variance)
+				_, most := w.d.best(c, tr.variance)
+				d.sorted = append(d.sorted, most-gain)
+			}
+			slices.Sort(d.sorted)
+			dist[all[i].at] = d
+		}
+		count++
+		if d.p(all[i].statistic) > Alpha {
+			held++
+		}
+	}
+	return float64(held) / float64(count)
+}
+
+// power plants effects into the placebos of the null hypothesis and returns the
+// share that is found of RelevantShare, and the smallest share found with
+// powerMin, 1 for none: a mean over fast and slow, early and late kernels.
+func (w *world) power(tr *trial) (relevant, detectable float64) {
+	var kernels []int
+	for i := range w.d.atoms {
+		a := &w.d.atoms[i]
+		part := func(n int) bool { return a.HalfLife == int(math.Round(halfLives[n]*float64(w.lags)/halfLifeParts)) }
+		if (part(3) || part(7) || part(10)) && (a.Delay == 0 || near(a, w.lags/24) || near(a, w.lags/6) || near(a, w.lags*5/12)) {
+			kernels = append(kernels, i)
+		}
+	}
+	unit := w.sumY / w.sumX
+	if len(kernels) == 0 || !(unit > 0) {
+		return 0, 1
+	}
+	k := len(w.d.atoms)
+	columns := make([][]float64, len(kernels))
+	for j, i := range kernels {
+		columns[j] = make([]float64, k)
+		w.d.column(columns[j], i)
+	}
+	found := func(share float64) float64 {
+		c, planted := make([]float64, k), make([]float64, k)
+		n, hits := 0, 0
+		i := 0
+		for c := range w.placebos(tr, c) {
+			if i++; i%7 != 0 {
+				continue
+			}
+			column := columns[i/7%len(columns)]
+			for j := range c {
+				planted[j] = c[j] + share*unit*column[j]
+			}
+			_, most := w.d.best(planted, tr.variance)
+			n++
+			if tr.placebos.p(most) <= Alpha {
+				hits++
+			}
+		}
+		return float64(hits) / float64(max(1, n))
+	}
+	relevant = found(RelevantShare)
+	for _, share := range [...]float64{0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8} {
+		if found(share) >= powerMin {
+			return relevant, share
+		}
+	}
+	return relevant, 1
+}
+
+// near says whether a delay is the one of its half-life's grid next to one.
+func near(a *atom, delay int) bool {
+	grid := max(1, a.HalfLife/8)
+	return a.Delay == delay/grid*grid
+}
