@@ -133,8 +133,17 @@ func (w *world) sinkBehind(ctx context.Context) (string, error) {
 
 // read reads everything that is committed, in the order of each partition.
 func (w *world) read(ctx context.Context) error {
+	w.records = []*kgo.Record{}
+	return w.fetch(ctx, slices.Concat(inputs(), outputs()), func(r *kgo.Record) {
+		if !r.Attrs.IsControl() {
+			w.records = append(w.records, r)
+		}
+	})
+}
+
+// fetch hands over the committed records of topics, and the ends of transactions.
+func (w *world) fetch(ctx context.Context, topics []string, take func(*kgo.Record)) error {
 	left := make(map[place]bool)
-	topics := slices.Concat(inputs(), outputs())
 	for _, topic := range topics {
 		for _, p := range w.cluster.PartitionInfos(topic) {
 			if p.HighWatermark > p.LogStartOffset {
@@ -150,7 +159,6 @@ func (w *world) read(ctx context.Context) error {
 	defer client.Close()
 	wait, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	w.records = []*kgo.Record{}
 	for len(left) > 0 {
 		fetches := client.PollFetches(wait)
 		if err := fetches.Err(); err != nil {
@@ -158,9 +166,7 @@ func (w *world) read(ctx context.Context) error {
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			delete(left, place{r.Topic, r.Partition, r.Offset})
-			if !r.Attrs.IsControl() {
-				w.records = append(w.records, r)
-			}
+			take(r)
 		})
 	}
 	return nil

@@ -172,10 +172,14 @@ func (w *writer) entry() *message {
 	}
 	w.entries[id] = max(w.entries[id], version)
 	minutes := pick[int32](w.random, 0, 0, 60, -300, 330)
-	return &message{note: note, value: &event.Brand{
-		BrandID: id, Version: version, Name: id, TimeZone: "Etc/Simulated", Currency: pick(w.random, "USD", "USD", "EUR"),
+	return &message{note: note, value: w.entryOf(id, version, minutes, pick(w.random, "USD", "USD", "EUR"))}
+}
+
+func (w *writer) entryOf(id string, version int64, minutes int32, currency string) *event.Brand {
+	return &event.Brand{
+		BrandID: id, Version: version, Name: id, TimeZone: "Etc/Simulated", Currency: currency,
 		UTCOffsets: []event.UTCOffset{{OffsetMinutes: minutes}}, Holidays: []int32{int32(bornMs/dayMs) - 3},
-	}}
+	}
 }
 
 // at returns a time for an event of a feed.

@@ -61,6 +61,7 @@ const (
 	stepWarehouse             // ClickHouse is away
 	stepSwallow               // ClickHouse takes rows and does not say so
 	stepSlow                  // ClickHouse takes its time
+	stepUnaware               // a process does not notice that its group excludes it
 )
 
 // name is how a fault is counted.
@@ -101,6 +102,8 @@ func (s *step) name() string {
 		return "ClickHouse dies after taking rows"
 	case stepSlow:
 		return "ClickHouse slow"
+	case stepUnaware:
+		return process + " excluded unawares"
 	}
 	return ""
 }
@@ -148,6 +151,8 @@ func (s *step) String() string {
 		return fmt.Sprintf("ClickHouse is away for %s", s.after)
 	case stepSwallow:
 		return fmt.Sprintf("ClickHouse takes the rows of %d inserts and dies before it says so", s.n)
+	case stepUnaware:
+		return fmt.Sprintf("%s is not heard by its group for %s, and does not notice", s.who, s.after)
 	case stepSlow:
 		return fmt.Sprintf("ClickHouse takes %s for each insert", s.after)
 	}
@@ -195,13 +200,17 @@ func draw(seed uint64) *plan {
 	s.SessionTimeout, s.RebalanceTimeout = sessionTimeout, rebalanceTimeout
 
 	w := newWriter(r, 2+r.IntN(3))
-	if r.IntN(8) == 0 {
+	zombie := r.IntN(zombieEvery) == 0
+	if !zombie && r.IntN(8) == 0 {
 		brand := pick(r, w.brands...)
 		p.steps = append(p.steps, step{kind: stepHistory, who: brand, seed: r.Uint64N(1000)})
 	}
 	p.steps = append(p.steps, step{kind: stepStart, who: "one"})
 	if p.withSink {
 		p.steps = append(p.steps, step{kind: stepStart, who: "sink"})
+	}
+	if zombie {
+		p.zombie(r, w)
 	}
 	events := 30 + r.IntN(121)
 	rounds := 4 + r.IntN(8)
@@ -245,6 +254,48 @@ func (p *plan) replay() string {
 		command += " -steps=" + strings.Join(numbers, ",")
 	}
 	return command
+}
+
+// zombieEvery is how many seeds there are to one that begins with a zombie.
+const zombieEvery = 10
+
+// zombie begins with a processor whose partitions another takes while it stands
+// still. Either it does not notice, and still has many results to publish: as one
+// that stands still between its last heartbeat and the end of its transaction. Or
+// it had nothing to do, and comes back to what the other has gone on with.
+func (p *plan) zombie(r *rand.Rand, w *writer) {
+	wait := func(d time.Duration) {
+		w.nowMs += d.Milliseconds()
+		p.steps = append(p.steps, step{kind: stepWait, after: d})
+	}
+	add := func(steps ...step) { p.steps = append(p.steps, steps...) }
+	wait(2 * time.Second)
+	add(step{kind: stepStart, who: "two"})
+	wait(3 * time.Second)
+	who := pick(r, "one", "two")
+	if r.IntN(2) == 0 {
+		p.processor.CommitRecords = 50_000
+		for range 5 {
+			add(step{kind: stepSend, send: w.next()})
+		}
+		wait(6 * time.Second)
+		add(step{kind: stepStall, who: who, after: pick[time.Duration](r, 9, 11) * time.Second})
+		wait(8 * time.Second)
+		for range 10 {
+			add(step{kind: stepSend, send: w.next()})
+		}
+		wait(4 * time.Second)
+		return
+	}
+	p.processor.RefreshCPUShare = 0.001
+	p.processor.CommitInterval = pick[time.Duration](r, 200, 400) * time.Millisecond
+	brand := pick(r, w.brands...)
+	p.steps = slices.Insert(p.steps, 0, step{kind: stepHistory, who: brand, seed: r.Uint64N(1000)})
+	w.entries[brand]++
+	// Another calendar makes every day due once more.
+	add(step{kind: stepSend, send: &message{value: w.entryOf(brand, w.entries[brand], pick[int32](r, 60, -300, 330), "USD")}},
+		step{kind: stepUnaware, who: who, after: pick[time.Duration](r, 9, 12, 16) * time.Second})
+	wait(pick[time.Duration](r, 7, 9, 11) * time.Second)
 }
 
 // fault makes up something that goes wrong.
@@ -292,7 +343,7 @@ func (p *plan) fault(r *rand.Rand) step {
 	case 10:
 		return pick(r, step{kind: stepStart, who: "two"}, step{kind: stepStop, who: who}, step{kind: stepStart, who: "one"})
 	}
-	return pick(r, step{kind: stepCompact}, step{kind: stepStart, who: "two"})
+	return pick(r, step{kind: stepCompact}, step{kind: stepStart, who: "two"}, step{kind: stepUnaware, who: who, after: stall})
 }
 
 func (p *plan) sinkFault(r *rand.Rand) step {

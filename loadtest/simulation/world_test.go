@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"testing/synctest"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -80,7 +81,8 @@ type world struct {
 	processes map[string]*process
 	lives     []*life
 	problems  []problem
-	over      bool // nobody is to be started any more
+	unaware   map[string]time.Time // until when a process is told that its group still has it
+	over      bool                 // nobody is to be started any more
 }
 
 // problem is what an oracle has found.
@@ -114,7 +116,7 @@ func (w *world) fail(oracle, format string, args ...any) {
 func live(ctx context.Context, k *kit, p *plan, logs *bytes.Buffer) (*world, error) {
 	w := &world{
 		kit: k, plan: p, warehouse: newWarehouse(k.shapes), sent: make(map[place]*sent), faults: make(map[string]int), counts: make(map[string]int),
-		processes: make(map[string]*process), log: slog.New(slog.DiscardHandler),
+		processes: make(map[string]*process), unaware: make(map[string]time.Time), log: slog.New(slog.DiscardHandler),
 	}
 	if logs != nil {
 		w.log = slog.New(slog.NewTextHandler(&locked{to: logs}, &slog.HandlerOptions{Level: w.level()}))
@@ -126,6 +128,7 @@ func live(ctx context.Context, k *kit, p *plan, logs *bytes.Buffer) (*world, err
 		return nil, err
 	}
 	defer w.cluster.Close()
+	w.cluster.ControlKey(int16(kmsg.Heartbeat), w.heartbeat)
 	w.kafka = kafka.DefaultConfig()
 	w.kafka.Brokers, w.kafka.Topics.Partitions = w.cluster.ListenAddrs(), partitions
 	w.kafka.RequestTimeout, w.kafka.ConnectTimeout = 3*time.Second, 5*time.Second
@@ -240,23 +243,53 @@ func (w *world) step(ctx context.Context, s *step) {
 		time.AfterFunc(s.after, func() { w.set(func(h *warehouse) { h.away = false }) })
 	case stepSwallow:
 		w.set(func(h *warehouse) { h.swallow = s.n })
+	case stepUnaware:
+		w.mu.Lock()
+		w.unaware[s.who] = time.Now().Add(s.after)
+		w.mu.Unlock()
 	case stepSlow:
 		w.set(func(h *warehouse) { h.slow = s.after })
 	}
 }
 
 // compact compacts the changelog alone: entries of brands are kept, so that each
-// has an outcome.
+// has an outcome. It waits for a moment without an open transaction, and does
+// nothing where one was aborted: the simulated broker, unlike a real one,
+// compacts what is not decided yet, and forgets where an abort ended.
 func (w *world) compact(ctx context.Context) {
 	admin := kadm.NewClient(w.client)
-	for _, policy := range []string{"delete", "compact"} {
-		change := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &policy}}
+	policy := func(of string) {
+		change := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &of}}
 		if _, err := admin.AlterTopicConfigs(ctx, change, event.TopicBrand); err != nil {
 			w.fail(oracleSimulator, "%v", err)
 		}
-		if policy == "delete" {
-			w.cluster.Compact()
+	}
+	policy("delete")
+	defer policy("compact")
+	const tries = 50
+	for range tries {
+		synctest.Wait() // nobody does anything meanwhile
+		decided := true
+		for _, p := range w.cluster.PartitionInfos(event.TopicState) {
+			decided = decided && p.LastStableOffset == p.HighWatermark
 		}
+		if !decided {
+			time.Sleep(7 * time.Millisecond)
+			continue
+		}
+		aborted := false
+		err := w.fetch(ctx, []string{event.TopicState}, func(r *kgo.Record) {
+			const commitMarker = 1
+			aborted = aborted || r.Attrs.IsControl() && r.Key[3] != commitMarker
+		})
+		switch {
+		case err != nil:
+			w.fail(oracleSimulator, "%v", err)
+		case !aborted:
+			w.cluster.Compact()
+			w.counts["compactions"]++
+		}
+		return
 	}
 }
 
@@ -274,6 +307,18 @@ func (w *world) refuse(s *step) {
 		f.TopLevel = true
 	}
 	w.refusals = append(w.refusals, w.cluster.Fault(f))
+}
+
+// heartbeat answers in the group's place who is not to notice that he is not heard.
+func (w *world) heartbeat(req kmsg.Request) (kmsg.Response, error, bool) {
+	w.cluster.KeepControl()
+	h := req.(*kmsg.HeartbeatRequest)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if h.InstanceID == nil || !time.Now().Before(w.unaware[*h.InstanceID]) {
+		return nil, nil, false
+	}
+	return h.ResponseKind(), nil, true
 }
 
 // whose says whether a request comes from a process, by what requests tell of
@@ -479,6 +524,7 @@ func (w *world) guarded(ctx context.Context, l *life, run func(context.Context) 
 func (w *world) heal() {
 	w.log.Info("all is well again")
 	w.mu.Lock()
+	clear(w.unaware)
 	lives := append([]*life(nil), w.lives...)
 	running := false
 	for name, p := range w.processes {
