@@ -20,6 +20,7 @@ COUNT ?= 1
 SEEDS ?= 2000
 FIRST ?= 1
 REPORT ?=
+ONLY ?=
 
 # The version is part of a tool's file name, so that raising it here is enough.
 TOOLS := $(CURDIR)/.cache/bin
@@ -71,7 +72,7 @@ lint: $(GOLANGCI_LINT) ## Check style, import arrows and purity
 .PHONY: vet
 vet:
 	$(GO) vet $(PKG)
-	$(GO) vet -tags integration $(PKG)
+	$(GO) vet -tags integration,mutants $(PKG)
 
 # The race detector is part of C: without a compiler the same tests run plainly.
 .PHONY: race
@@ -98,6 +99,10 @@ bench: $(BENCHSTAT) library ## Measure, and compare with the time before (BENCH=
 .PHONY: simulation
 simulation: ## Let the pipeline live through bad days in simulated time (SEEDS=10000 FIRST=1 REPORT=FILE)
 	$(GO) test -tags synctests ./loadtest/simulation -run 'TestSeeds$$' -timeout 3h -args -seeds $(SEEDS) -first $(FIRST) $(if $(REPORT),-report $(abspath $(REPORT)))
+
+.PHONY: mutants
+mutants: ## Plant mistakes one by one, and see which oracle of the simulation catches each (ONLY=zombie REPORT=FILE)
+	$(GO) test -tags mutants ./loadtest/mutant -run 'TestMutants$$' -v -count=1 -timeout 1h -args $(if $(ONLY),-only '$(ONLY)') $(if $(REPORT),-report $(abspath $(REPORT)))
 
 .PHONY: goldens
 goldens: ## Rewrite the golden files; read their diff before you commit it
