@@ -767,7 +767,9 @@ func TestAnUnreachableRegistryDelaysAndLosesNothing(t *testing.T) {
 	w := newWorld(t)
 	registry := &outage{Registry: w.static}
 	registry.down.Store(true)
-	p, err := processor.New(w.config(), w.kafka, registry, logger(t, "one"), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
+	said := new(strings.Builder) // read when the processor has ended
+	log := slog.New(slog.NewTextHandler(said, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	p, err := processor.New(w.config(), w.kafka, registry, log, metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -790,6 +792,11 @@ func TestAnUnreachableRegistryDelaysAndLosesNothing(t *testing.T) {
 		t.Errorf("records were refused for the registry's fault: %v", letters)
 	}
 	w.end(m)
+	for _, line := range []string{`level=WARN msg="starting over from the last commit; nothing is lost or applied twice"`, `level=INFO msg="committing again"`} {
+		if n := strings.Count(said.String(), line); n != 1 {
+			t.Errorf("%s was logged %d times, want once:\n%s", line, n, said)
+		}
+	}
 }
 
 func TestConfigIsChecked(t *testing.T) {

@@ -137,14 +137,15 @@ func TestReplaysCollapse(t *testing.T) {
 
 func TestARestartContinuesWhereItStopped(t *testing.T) {
 	w := newWorld(t)
+	again := func(c *sink.Config) { c.InstanceID = "again" }
 	for range 3 {
 		w.load(200)
-		m := w.start(nil)
+		m := w.start(again)
 		<-m.Ready()
 		w.load(200)
 		w.end(m) // in the middle of it
 	}
-	m := w.start(nil)
+	m := w.start(again)
 	w.drained()
 	w.reviews()
 	w.end(m)
