@@ -109,7 +109,7 @@ type study struct {
 	n, lags     int
 	y           []float64 // the response, 0 where it is missing
 	judged      []float64 // 1 for the steps of the response that are judged
-	x           []float64 // the stimulus less its baseline and means
+	x           []float64 // the stimulus less its baseline
 	expectedX   []float64
 	sumX, sumY  float64
 	groups      []*grouping // of the response
@@ -154,7 +154,6 @@ func newStudy(p *Pair) (*study, Reason) {
 	for t := range x {
 		s.x[t] = presentX[t] * (x[t] - s.expectedX[t])
 	}
-	centre(s.x, presentX, s.groups)
 	s.betaMax = math.Inf(1)
 	if sumX > 0 && sumY > 0 && slices.Min(x) >= 0 && slices.Min(y) >= 0 {
 		s.betaMax = sumY / sumX // an effect makes up no more than there is

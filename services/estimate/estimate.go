@@ -1,0 +1,185 @@
+// Package estimate says from two series in files whether one follows the other:
+// at what lag, how strongly, with what certainty, and what it was worth.
+package estimate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"flywheel/pkg/correlate"
+)
+
+// Input is what is judged. Revenue and Calendar may be left out (nil).
+type Input struct {
+	Stimulus, Response Source
+	Revenue, Calendar  *Source
+}
+
+// Estimate is what was found, and the series it was found in.
+type Estimate struct {
+	Result   Result
+	relation correlate.Relation
+	grid     grid
+	x, y     []float64
+	acting   []float64 // what the stimulus adds to each step of the response
+	spans    []span
+}
+
+// Run reads the input and judges it. The error names the file, the line, and what
+// to do.
+func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	stimulus, err := readPoints(ctx, in.Stimulus)
+	if err != nil {
+		return nil, err
+	}
+	response, err := readPoints(ctx, in.Response)
+	if err != nil {
+		return nil, err
+	}
+	var revenue *points
+	if in.Revenue != nil {
+		if revenue, err = readPoints(ctx, *in.Revenue); err != nil {
+			return nil, err
+		}
+	}
+	e := &Estimate{}
+	if in.Calendar != nil {
+		if e.spans, err = readCalendar(*in.Calendar); err != nil {
+			return nil, err
+		}
+	}
+	if e.grid, err = common(stimulus, response, cfg.Window); err != nil {
+		return nil, err
+	}
+	r := &e.Result
+	step := time.Duration(e.grid.step) * time.Millisecond
+	var missingX, missingY int
+	e.x, missingX = stimulus.onto(e.grid)
+	e.y, missingY = response.onto(e.grid)
+	declared, used := declare(e.spans, e.grid)
+	lags := int(cfg.Window.Milliseconds() / e.grid.step)
+	if lags < 2 {
+		return nil, fmt.Errorf("--window: %s is less than two steps of %s: give a longer window or finer series", cfg.Window, step)
+	}
+	if lags > lagsMax {
+		return nil, fmt.Errorf("--window: %s is more than %d steps of %s: give a shorter window or coarser series", cfg.Window, lagsMax, step)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	e.relation = correlate.Relate(&correlate.Pair{
+		X: e.x, Y: e.y, Declared: declared, StepSeconds: e.grid.step / 1000, StartS: e.grid.start / 1000, Lags: lags,
+	})
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+
+	r.note("judged are %d steps of %s from %s to %s UTC, which both series cover; the stimulus may come first by one window",
+		e.grid.n, short(step), stamp(e.grid.at(0)), stamp(e.grid.at(e.grid.n)))
+	for _, gap := range [...]struct {
+		name    string
+		missing int
+	}{{stimulus.name, missingX}, {response.name, missingY}} {
+		if gap.missing > 0 {
+			r.note("%s has no value in %d of these steps; there what its baseline expects is taken for it", gap.name, gap.missing)
+		}
+	}
+	if in.Calendar != nil {
+		r.note("%d of %d declared spans lie in this time; each of their days has a level of its own in both baselines", used, len(e.spans))
+	}
+	r.fill(e, step, cfg.Window)
+	return e, e.credit(revenue)
+}
+
+// common returns the grid both series are on: the coarser one's, over the time
+// they share, and up to a window before the response.
+func common(stimulus, response *points, window time.Duration) (grid, error) {
+	coarse, fine := stimulus, response
+	if response.spacing > stimulus.spacing {
+		coarse, fine = response, stimulus
+	}
+	if coarse.spacing%fine.spacing != 0 {
+		return grid{}, fmt.Errorf("%s has a point every %s and %s every %s: sum one of them so that its steps are a multiple of the other's",
+			coarse.name, time.Duration(coarse.spacing)*time.Millisecond, fine.name, time.Duration(fine.spacing)*time.Millisecond)
+	}
+	g := grid{step: coarse.spacing}
+	phase := coarse.first()
+	from := max(stimulus.first(), response.first()-window.Milliseconds()/g.step*g.step)
+	end := min(stimulus.end(), response.end())
+	g.start = phase + floor(from-phase+g.step-1, g.step)*g.step
+	g.n = int(max(0, floor(end-g.start, g.step)))
+	if g.start >= end || g.n < 2 || response.first() >= end {
+		return grid{}, fmt.Errorf("%s covers %s to %s and %s covers %s to %s UTC: they have no time in common",
+			stimulus.name, stamp(time.UnixMilli(stimulus.first())), stamp(time.UnixMilli(stimulus.end())),
+			response.name, stamp(time.UnixMilli(response.first())), stamp(time.UnixMilli(response.end())))
+	}
+	return g, nil
+}
+
+// credit splits response and revenue among the steps of the stimulus, if there is
+// an effect; without evidence all is the baseline's.
+func (e *Estimate) credit(revenue *points) error {
+	r, n := &e.Result, e.grid.n
+	beta, k, base := 0.0, correlate.Kernel{Lags: 1}, make([]float64, n)
+	if e.relation.Verdict == correlate.Effective {
+		beta, k, base = e.relation.Beta, e.relation.Kernel, e.relation.Expected
+	} else {
+		r.note("without evidence of an effect nothing is credited to the stimulus")
+	}
+	units, baseline := correlate.Credit(e.x, e.y, base, k, beta)
+	r.BaselineUnits = baseline
+	r.Credit = make([]Credit, n)
+	for t := range r.Credit {
+		r.Credit[t] = Credit{Timestamp: e.grid.at(t), Units: units[t]}
+	}
+	if beta > 0 {
+		e.acting = make([]float64, n)
+		stimulus := make([]float64, n)
+		for t, v := range e.x {
+			if v > 0 {
+				stimulus[t] = v * beta
+			}
+		}
+		k.Convolve(e.acting, stimulus)
+	}
+	if revenue == nil {
+		return nil
+	}
+	amounts := make([]int64, n)
+	var all, outside int64
+	for i, at := range revenue.atMs {
+		v := revenue.value[i]
+		if math.IsNaN(v) {
+			continue
+		}
+		micros := math.Round(v * 1e6)
+		if math.Abs(micros) > moneyMax || math.Abs(float64(all)+micros) > moneyMax {
+			return errors.New(revenue.name + ": the revenue adds up to more than can be counted in millionths: give it in larger units")
+		}
+		all += int64(micros)
+		if t := floor(at-e.grid.start, e.grid.step); t >= 0 && t < int64(n) {
+			amounts[t] += int64(micros)
+		} else {
+			outside += int64(micros)
+		}
+	}
+	earned, rest := correlate.Money(e.x, amounts, base, k, beta)
+	for t := range earned {
+		r.Credit[t].RevenueMicros = &earned[t]
+	}
+	rest += outside
+	r.BaselineRevenueMicros, r.RevenueMicros = &rest, &all
+	if outside != 0 {
+		r.note("revenue of %d micros lies outside the time that is judged: it is the baseline's", outside)
+	}
+	return nil
+}
+
+// moneyMax leaves room for sums in 64 bits.
+const moneyMax = 1 << 62

@@ -1,0 +1,220 @@
+package estimate
+
+import (
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"flywheel/pkg/series"
+)
+
+// Source is a file to read, and what messages call it.
+type Source struct {
+	Name string
+	From io.Reader
+}
+
+// points is a series as read.
+type points struct {
+	name    string
+	atMs    []int64
+	value   []float64
+	spacing int64 // milliseconds
+}
+
+func (p *points) first() int64 { return p.atMs[0] }
+func (p *points) end() int64   { return p.atMs[len(p.atMs)-1] + p.spacing }
+
+// checkEvery is after how many rows it is looked whether to stop.
+const checkEvery = 1024
+
+func readPoints(ctx context.Context, s Source) (*points, error) {
+	p := &points{name: s.Name}
+	r := series.NewReader(s.Name, s.From)
+	for {
+		point, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(p.atMs)%checkEvery == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if len(p.atMs) == pointsMax {
+			return nil, fmt.Errorf("%s:%d: there are more than %d points: sum them to longer steps, or give a shorter time", s.Name, point.Line, pointsMax)
+		}
+		p.atMs, p.value = append(p.atMs, point.AtMs), append(p.value, point.Value)
+	}
+	if len(p.atMs) < 2 {
+		return nil, fmt.Errorf("%s: there is only one point: its spacing cannot be told", s.Name)
+	}
+	spacing := r.Spacing()
+	p.spacing = spacing.Milliseconds()
+	switch {
+	case spacing < SpacingMin:
+		return nil, fmt.Errorf("%s: the lines are %s apart: sum the series to steps of %s or more", s.Name, spacing, SpacingMin)
+	case spacing > SpacingMax:
+		return nil, fmt.Errorf("%s: the lines are %s apart, which is more than a day: give a finer series", s.Name, spacing)
+	case spacing%time.Second != 0:
+		return nil, fmt.Errorf("%s: the lines are %s apart: give steps of whole seconds", s.Name, spacing)
+	}
+	return p, nil
+}
+
+// grid is an even grid in milliseconds: n steps from start on.
+type grid struct {
+	start, step int64
+	n           int
+}
+
+func (g grid) at(i int) time.Time { return time.UnixMilli(g.start + int64(i)*g.step).UTC() }
+
+// onto sums a series into the steps of a grid, NaN where it has no value; missing
+// counts those inside the time the series covers.
+func (p *points) onto(g grid) (v []float64, missing int) {
+	v = make([]float64, g.n)
+	parts := make([]int64, g.n)
+	for i, at := range p.atMs {
+		if k := floor(at-g.start, g.step); k >= 0 && k < int64(g.n) && !math.IsNaN(p.value[i]) {
+			v[k] += p.value[i]
+			parts[k]++
+		}
+	}
+	whole := max(1, g.step/p.spacing)
+	for k := range v {
+		at := g.start + int64(k)*g.step
+		switch {
+		case 2*parts[k] >= whole && parts[k] > 0:
+			v[k] *= float64(whole) / float64(parts[k])
+		default:
+			v[k] = math.NaN()
+			if at >= p.first() && at < p.end() {
+				missing++
+			}
+		}
+	}
+	return v, missing
+}
+
+func floor(at, width int64) int64 {
+	n := at / width
+	if at%width < 0 {
+		n--
+	}
+	return n
+}
+
+// span is what was declared.
+type span struct {
+	beginMs, endMs int64 // the end is exclusive
+	name           string
+}
+
+// CalendarHeader is the first line of a calendar.
+const CalendarHeader = "begin,end,name"
+
+const spansMax = 1000
+
+// readCalendar reads the rows begin,end,name. A date without a time is its
+// midnight as a begin, and the midnight after it as an end.
+func readCalendar(s Source) ([]span, error) {
+	r := csv.NewReader(s.From)
+	r.FieldsPerRecord, r.TrimLeadingSpace, r.ReuseRecord = -1, true, true
+	var spans []span
+	for line := 1; ; line++ {
+		row, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w: want %s", s.Name, err, CalendarHeader)
+		}
+		if line, _ = r.FieldPos(0); len(row) != 3 {
+			return nil, fmt.Errorf("%s:%d: the line has %d columns, want 3: %s", s.Name, line, len(row), CalendarHeader)
+		}
+		if spans == nil {
+			if row[0] = trimMark(row[0]); row[0] != "begin" || row[1] != "end" || row[2] != "name" {
+				return nil, fmt.Errorf("%s:%d: the first line is %q, want %s", s.Name, line, row[0]+","+row[1]+","+row[2], CalendarHeader)
+			}
+			spans = []span{}
+			continue
+		}
+		begin, err := moment(row[0], false)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: begin %w", s.Name, line, err)
+		}
+		end, err := moment(row[1], true)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: end %w", s.Name, line, err)
+		}
+		if end <= begin {
+			return nil, fmt.Errorf("%s:%d: the end %s does not lie behind the begin %s", s.Name, line, row[1], row[0])
+		}
+		if len(spans) == spansMax {
+			return nil, fmt.Errorf("%s:%d: there are more than %d rows: leave out those outside the series", s.Name, line, spansMax)
+		}
+		spans = append(spans, span{begin, end, row[2]})
+	}
+	if len(spans) == 0 {
+		return nil, fmt.Errorf("%s holds no row: write %s, and one line for each promotion or event, or leave --calendar out", s.Name, CalendarHeader)
+	}
+	return spans, nil
+}
+
+func trimMark(text string) string {
+	if len(text) > 3 && text[:3] == "\ufeff" {
+		return text[3:]
+	}
+	return text
+}
+
+func moment(text string, end bool) (int64, error) {
+	for _, layout := range [...]string{time.DateTime, time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02T15:04"} {
+		if at, err := time.Parse(layout, text); err == nil {
+			return at.UnixMilli(), nil
+		}
+	}
+	at, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no time: write it like 2015-02-26 21:42:53, in UTC, or 2015-02-26", text)
+	}
+	if end {
+		at = at.AddDate(0, 0, 1)
+	}
+	return at.UnixMilli(), nil
+}
+
+// declare numbers the steps of a grid by what was declared: a number for each day
+// of each span, as its size may change from day to day. nil for nothing.
+func declare(spans []span, g grid) (numbers []int, used int) {
+	next := 0
+	const dayMs = 24 * 3600 * 1000
+	for _, s := range spans {
+		hit := false
+		for day := s.beginMs; day < s.endMs; day += dayMs {
+			from := max(0, floor(day-g.start, g.step))
+			to := min(int64(g.n), floor(min(day+dayMs, s.endMs)-g.start+g.step-1, g.step))
+			if from >= to {
+				continue
+			}
+			if numbers == nil {
+				numbers = make([]int, g.n)
+			}
+			next++
+			for k := from; k < to; k++ {
+				numbers[k] = next
+			}
+			hit = true
+		}
+		if hit {
+			used++
+		}
+	}
+	return numbers, used
+}

@@ -1,0 +1,217 @@
+package estimate
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"flywheel/pkg/correlate"
+)
+
+// Result is what is published. Times are UTC; lags are seconds. What cannot be
+// told is null.
+type Result struct {
+	BestLagS      *int64      `json:"best_lag_s"`
+	P             P           `json:"p"`
+	Significant   bool        `json:"significant"` // P.Calibrated ≤ 5 %
+	Kernel        KernelTimes `json:"kernel"`
+	Effect        Effect      `json:"effect"`
+	Verdict       string      `json:"verdict"`
+	Why           string      `json:"why"`
+	Notes         []string    `json:"notes"`
+	BaselineUnits float64     `json:"baseline_units"` // the response that nobody is credited with
+	// With revenue: the baseline's part and all of it; the credits make up the rest.
+	BaselineRevenueMicros *int64   `json:"baseline_revenue_micros,omitempty"`
+	RevenueMicros         *int64   `json:"revenue_micros,omitempty"`
+	BandHalfWidth         float64  `json:"band_half_width"` // 95 %, of each lag by itself
+	LagProfile            []Lag    `json:"lag_profile"`
+	Credit                []Credit `json:"credit"`
+}
+
+// P are probabilities of such a relation without an effect.
+type P struct {
+	Naive           float64 `json:"naive"`           // as if steps were independent, and one lag looked at
+	Autocorrelation float64 `json:"autocorrelation"` // Bartlett's variance, and all lags
+	Calibrated      float64 `json:"calibrated"`      // against placebos, and all kernels
+}
+
+// KernelTimes is how the effect is spread over time.
+type KernelTimes struct {
+	DelayS    *int64 `json:"delay_s"`
+	HalfLifeS *int64 `json:"half_life_s"`
+}
+
+// Effect is its size: response units in all per stimulus unit.
+type Effect struct {
+	PerUnit  *float64 `json:"per_unit"`
+	Low      *float64 `json:"low"`
+	High     *float64 `json:"high"`
+	Level    float64  `json:"level"`
+	Realised *float64 `json:"realised_coverage"`
+}
+
+// Lag is one value of the lag profile.
+type Lag struct {
+	LagS        int64   `json:"lag_s"`
+	Correlation float64 `json:"correlation"`
+}
+
+// Credit is what the stimulus of one step has earned.
+type Credit struct {
+	Timestamp     time.Time `json:"timestamp"`
+	Units         float64   `json:"units"`
+	RevenueMicros *int64    `json:"revenue_micros,omitempty"`
+}
+
+func (r *Result) note(format string, args ...any) {
+	r.Notes = append(r.Notes, fmt.Sprintf(format, args...))
+}
+
+// fill takes over what was found.
+func (r *Result) fill(e *Estimate, step, window time.Duration) {
+	rel := &e.relation
+	seconds := e.grid.step / 1000
+	r.P = P{rel.Profile.PNaive, rel.Profile.PAutocorrelation, rel.P}
+	r.Significant = rel.Verdict == correlate.Effective
+	r.Verdict = string(rel.Verdict)
+	r.Effect.Level = rel.Level
+	r.LagProfile = make([]Lag, len(rel.Profile.Correlation))
+	for i, c := range rel.Profile.Correlation {
+		r.LagProfile[i] = Lag{int64(i) * seconds, c}
+	}
+	r.BandHalfWidth = normal95 * rel.Profile.StandardError
+	if rel.Profile.BestLag >= 0 {
+		r.BestLagS = at(int64(rel.Profile.BestLag) * seconds)
+	}
+	if rel.Reason != correlate.NoReason {
+		r.Why = reasons(rel.Reason, window)
+		return
+	}
+	r.Kernel = KernelTimes{at(int64(rel.Kernel.Delay) * seconds), at(int64(rel.Kernel.HalfLife) * seconds)}
+	r.Effect.PerUnit, r.Effect.Low, r.Effect.High, r.Effect.Realised = &rel.Beta, &rel.Low, &rel.High, &rel.Realised
+	switch rel.Verdict {
+	case correlate.Effective:
+		r.Why = fmt.Sprintf("without an effect such evidence has a probability of %.2g, by placebos shifted beyond the window; the effect makes up %.0f %% of the response",
+			rel.P, 100*rel.Share)
+	case correlate.NoEffect:
+		r.Why = fmt.Sprintf("such evidence has a probability of %.2g without an effect, and one of %.0f %% of the response would have been found with a probability of %.0f %%",
+			rel.P, 100*correlate.RelevantShare, 100*rel.Power)
+	default:
+		found := fmt.Sprintf("the smallest that is found four times out of five makes up %.0f %%", 100*rel.Detectable)
+		if rel.Detectable >= 1 {
+			found = "none would be found four times out of five"
+		}
+		r.Why = fmt.Sprintf("such evidence has a probability of %.2g without an effect, but one of %.0f %% of the response would have been missed with a probability of %.0f %%; %s",
+			rel.P, 100*correlate.RelevantShare, 100*(1-rel.Power), found)
+	}
+	if rel.Merged > 1 {
+		r.note("kernels are searched on sums of %d steps (%s), the lag profile on single ones", rel.Merged, short(step*time.Duration(rel.Merged)))
+	}
+	if rel.Placebos < 10 {
+		r.note("the history is short: only about %.0f windows' worth of placebos calibrate the probability, so that only strong effects are found", rel.Placebos)
+	}
+	if !r.Significant && rel.Low == 0 {
+		r.note("the interval holds 0; its upper end bounds what may be there")
+	}
+}
+
+// normal95 is the 97.5th percentile of the standard normal.
+const normal95 = 1.959964
+
+func at(v int64) *int64 { return &v }
+
+func reasons(reason correlate.Reason, window time.Duration) string {
+	switch reason {
+	case correlate.FlatStimulus:
+		return "the stimulus does not vary, so that nothing can follow it"
+	case correlate.FlatResponse:
+		return "the response does not vary, so that it follows nothing"
+	default:
+		return fmt.Sprintf("there is too little history: a window of %s needs about %s in which at least half of both series is known",
+			short(window), short(4*window))
+	}
+}
+
+// WriteJSON writes the result as one JSON object.
+func (r *Result) WriteJSON(to io.Writer) error {
+	e := json.NewEncoder(to)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	if err := e.Encode(r); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}
+
+// WriteText writes the result for people.
+func (r *Result) WriteText(to io.Writer) error {
+	var b strings.Builder
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(&b, "%-13s %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("verdict", "%s", r.Verdict)
+	line("why", "%s", r.Why)
+	line("p", "calibrated %.3g; by autocorrelation alone %.3g; naive %.3g", r.P.Calibrated, r.P.Autocorrelation, r.P.Naive)
+	if r.BestLagS != nil {
+		line("best lag", "%s", seconds(*r.BestLagS))
+	}
+	if r.Effect.PerUnit != nil {
+		line("kernel", "after %s, halving every %s", seconds(*r.Kernel.DelayS), seconds(*r.Kernel.HalfLifeS))
+		line("effect", "%s of response per unit of stimulus, %.0f %% interval %s to %s (held by %.0f %% of placebos)",
+			number(*r.Effect.PerUnit), 100*r.Effect.Level, number(*r.Effect.Low), number(*r.Effect.High), 100*(*r.Effect.Realised))
+	}
+	credited := 0.0
+	for _, c := range r.Credit {
+		credited += c.Units
+	}
+	line("credit", "%s of the response to the stimulus, %s to the baseline", number(credited), number(r.BaselineUnits))
+	if r.RevenueMicros != nil {
+		line("revenue", "%s in all: %s to the stimulus, %s to the baseline",
+			money(*r.RevenueMicros), money(*r.RevenueMicros-*r.BaselineRevenueMicros), money(*r.BaselineRevenueMicros))
+	}
+	for _, n := range r.Notes {
+		line("note", "%s", n)
+	}
+	if _, err := io.WriteString(to, b.String()); err != nil {
+		return fmt.Errorf("write the result: %w", err)
+	}
+	return nil
+}
+
+func seconds(s int64) string { return short(time.Duration(s) * time.Second) }
+
+func number(v float64) string {
+	if v != 0 && (math.Abs(v) >= 1e6 || math.Abs(v) < 1e-3) {
+		return fmt.Sprintf("%.3g", v)
+	}
+	return fmt.Sprintf("%.4g", v)
+}
+
+func money(micros int64) string {
+	sign := ""
+	if micros < 0 {
+		sign = "-"
+	}
+	whole, part := micros/1e6, micros%1e6
+	if micros < 0 {
+		whole, part = -whole, -part
+	}
+	return fmt.Sprintf("%s%d.%06d", sign, whole, part)
+}
+
+// short writes a duration without its zeros: 5m and not 5m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+func stamp(at time.Time) string { return at.UTC().Format(time.DateTime) }
