@@ -13,8 +13,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -68,6 +70,25 @@ func TestKafkaSpeaksCurrentTransactions(t *testing.T) {
 	if levels["transaction.version"] != 2 {
 		t.Errorf("transaction.version is %d, not 2", levels["transaction.version"])
 	}
+}
+
+// TestKafkaNeverCompacts guards against what kfake loses when it does.
+func TestKafkaNeverCompacts(t *testing.T) {
+	e := start(t, without(t.TempDir(), nil))
+	configs, err := kadm.NewClient(kafkaClient(t, e)).DescribeBrokerConfigs(t.Context())
+	must(t, err)
+	for _, broker := range configs {
+		for _, c := range broker.Configs {
+			if c.Key != "log.cleaner.backoff.ms" {
+				continue
+			}
+			if ms, err := strconv.ParseInt(c.MaybeValue(), 10, 64); err != nil || time.Duration(ms)*time.Millisecond < 365*24*time.Hour {
+				t.Errorf("it compacts every %s ms", c.MaybeValue())
+			}
+			return
+		}
+	}
+	t.Error("the broker does not say when it compacts")
 }
 
 func TestKafkaKeepsItsDataBetweenRuns(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,7 @@ import (
 // the two apart.
 type broker struct {
 	cluster *kfake.Cluster
+	stopped chan struct{}
 	log     *brokerLog
 	marker  string
 	reserve string // a file whose space lets the state be saved when the disk is full
@@ -32,7 +34,7 @@ type broker struct {
 
 // startBroker serves Kafka on the listener, with the data in dir.
 func startBroker(dir string, listener net.Listener, logger *slog.Logger) (*broker, error) {
-	b := &broker{log: &brokerLog{logger: logger}, marker: filepath.Join(dir, "clean"), reserve: filepath.Join(dir, "reserve")}
+	b := &broker{stopped: make(chan struct{}), log: &brokerLog{logger: logger}, marker: filepath.Join(dir, "clean"), reserve: filepath.Join(dir, "reserve")}
 	data := filepath.Join(dir, "log")
 	_, err := os.Stat(b.marker)
 	clean := err == nil
@@ -69,6 +71,7 @@ func startBroker(dir string, listener net.Listener, logger *slog.Logger) (*broke
 		kfake.Ports(port(listener)),
 		kfake.ListenFn(func(string, string) (net.Listener, error) { return listener, nil }),
 		kfake.DataDir(data),
+		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": strconv.FormatInt(never.Milliseconds(), 10)}),
 		kfake.WithLogger(b.log),
 	)
 	if err != nil {
@@ -76,7 +79,27 @@ func startBroker(dir string, listener net.Listener, logger *slog.Logger) (*broke
 	}
 	b.space = newSpace(dir, b.reserve, logger)
 	b.space.guard(b.cluster)
+	go b.retain()
 	return b, nil
+}
+
+// never is when kfake compacts: it takes what an open transaction has written
+// for committed, and forgets where an aborted one ended, and so loses records.
+const never = 10 * 365 * 24 * time.Hour
+
+// retain deletes what topics keep no longer, which kfake would do together with
+// compacting.
+func (b *broker) retain() {
+	ticker := time.NewTicker(time.Hour)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			b.cluster.ApplyRetention()
+		case <-b.stopped:
+			return
+		}
+	}
 }
 
 // advertised is a listener that clients reach by another address.
@@ -120,6 +143,7 @@ func (b *broker) close() error {
 		return fmt.Errorf("give back the space reserved for stopping: %w", err)
 	}
 	b.log.closing.Store(true)
+	close(b.stopped)
 	b.cluster.Close()
 	if b.log.failed.Load() {
 		return errors.New("stop the embedded Kafka: its state was not saved whole (see the log), so the next start discards it: check the disk")
