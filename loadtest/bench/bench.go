@@ -12,7 +12,6 @@ import (
 
 	"flywheel/loadtest/workload"
 	"flywheel/services/processor"
-	"flywheel/services/sink"
 )
 
 // Broker says on which Kafka is measured.
@@ -31,8 +30,11 @@ type Config struct {
 	CacheDir   string // where Apache Kafka and the registry are installed
 	LibraryDir string // where the ClickHouse library is; empty for its usual place
 	Brokers    []Broker
-	Brands     []int // numbers of brands, ascending
-	Events     int   // of each backlog
+	Brands     []int         // numbers of brands, ascending
+	Events     int           // of each backlog
+	Live       time.Duration // how long events are played as they come; 0 leaves it out
+	Rate       float64       // of them a second; 0 takes half of what a backlog is drained at
+	Month      bool          // measure 30 days as well
 	Out        io.Writer
 }
 
@@ -58,60 +60,101 @@ func (c Config) Validate() error {
 
 // Report is what was measured.
 type Report struct {
-	Runs []Run `json:"runs"`
+	Machine  Machine    `json:"machine"`
+	Runs     []Run      `json:"runs"`
+	Month    []Run      `json:"month"` // the fewest brands again, over 30 days instead of 72 hours
+	Together []Together `json:"together"`
+}
+
+// Machine is what was measured on.
+type Machine struct {
+	Cores  int    `json:"cores"`
+	GiB    int    `json:"gib"`
+	System string `json:"system"`
+	Go     string `json:"go"`
+	Commit string `json:"commit"`
+	Date   string `json:"date"`
+	Note   string `json:"note,omitempty"`
 }
 
 // Run is a backlog of a number of brands on one broker.
 type Run struct {
-	Broker    Broker           `json:"broker"`
-	Brands    int              `json:"brands"`
-	Processor processor.Report `json:"processor"`
-	BrokerCPU float64          `json:"broker_cpu_seconds"` // meanwhile
-	Restored  processor.Report `json:"restored"`           // of a start with the whole state to restore
-	Sink      *sink.Report     `json:"sink,omitempty"`
+	Broker           Broker           `json:"broker"`
+	Brands           int              `json:"brands"`
+	Hours            float64          `json:"hours"`
+	Processor        processor.Report `json:"processor"`
+	BrokerCPU        float64          `json:"broker_cpu_s_per_million"` // meanwhile
+	Restored         processor.Report `json:"restored"`                 // of a start with the whole state to restore
+	AfterKillSeconds float64          `json:"after_kill_seconds"`       // from kill −9 and start to the first correct result
 }
 
-// Measure measures everything, one thing after the other.
+// month is the longer span.
+const month = 30 * 24 * time.Hour
+
+// Measure measures everything, one thing after the other. On an error it returns
+// what it has.
 func Measure(ctx context.Context, cfg Config) (r Report, err error) {
 	if err := cfg.Validate(); err != nil {
 		return r, err
 	}
+	r.Machine = machine(ctx)
 	for _, broker := range cfg.Brokers {
 		for _, brands := range cfg.Brands {
-			run, err := measure(ctx, cfg, broker, brands)
+			run, err := measure(ctx, cfg, broker, brands, 72*time.Hour)
 			if err != nil {
 				return r, fmt.Errorf("measure %d brands on the %s broker: %w", brands, broker, err)
 			}
 			r.Runs = append(r.Runs, run)
 		}
+		if cfg.Live > 0 {
+			t, err := together(ctx, cfg, broker, cfg.Brands[0])
+			if err != nil {
+				return r, fmt.Errorf("measure processor and sink side by side on the %s broker: %w", broker, err)
+			}
+			r.Together = append(r.Together, t)
+		}
+	}
+	if cfg.Month {
+		run, err := measure(ctx, cfg, cfg.Brokers[0], cfg.Brands[0], month)
+		if err != nil {
+			return r, fmt.Errorf("measure a month: %w", err)
+		}
+		r.Month = append(r.Month, run)
 	}
 	return r, nil
 }
 
-func measure(ctx context.Context, cfg Config, broker Broker, brands int) (run Run, err error) {
+func measure(ctx context.Context, cfg Config, broker Broker, brands int, span time.Duration) (run Run, err error) {
 	say := func(format string, args ...any) { fmt.Fprintf(cfg.Out, format+"\n", args...) }
-	run = Run{Broker: broker, Brands: brands}
+	run = Run{Broker: broker, Brands: brands, Hours: span.Hours()}
 	e, err := open(ctx, cfg, broker, false)
 	if err != nil {
 		return run, err
 	}
 	defer func() { err = errors.Join(err, e.close()) }()
 	began := time.Now()
-	if err := e.fill(ctx, workload.Flywheel72(brands, cfg.Events, time.Now())); err != nil {
+	load := workload.Flywheel72(brands, cfg.Events, time.Now())
+	load.Span = span
+	if err := e.fill(ctx, load); err != nil {
 		return run, err
 	}
-	say("%s, %d brands: %d records sent in %s", broker, brands, cfg.Events, time.Since(began).Round(time.Second))
-	if run.Processor, run.BrokerCPU, err = e.drainProcessor(ctx); err != nil {
+	say("%s, %d brands, %.0f h: %d records sent in %s", broker, brands, span.Hours(), cfg.Events, time.Since(began).Round(time.Second))
+	var cpu float64
+	if run.Processor, cpu, err = e.drainProcessor(ctx); err != nil {
 		return run, err
 	}
 	p := run.Processor
+	run.BrokerCPU = cpu * 1e6 / float64(p.Events)
 	say("  drained at %.0f events/s, %.2f CPU-s/M (settled %.2f after %.1f s), broker %.2f; heap %.1f KB a brand, changelog %.0f B and %.2f slots an event, evaluations %d, dead letters %d",
-		p.EventsPerSecond, p.CPUSecondsPerMillion, p.SettledCPUSeconds*1e6/float64(p.Events), p.SettledSeconds, run.BrokerCPU*1e6/float64(p.Events),
+		p.EventsPerSecond, p.CPUSecondsPerMillion, p.SettledCPUSeconds*1e6/float64(p.Events), p.SettledSeconds, run.BrokerCPU,
 		float64(p.HeapBytes)/float64(p.Brands)/1024, float64(p.ChangelogBytes)/float64(p.Events), float64(p.ChangelogRecords)/float64(p.Events), p.Evaluations, p.DeadLetters)
 	if run.Restored, _, err = e.drainProcessor(ctx); err != nil {
 		return run, err
 	}
-	say("  restored %d brands from %d records in %.2f s, %.1f CPU-s; heap %d MB, resident %d MB", run.Restored.Brands, run.Restored.RestoredRecords,
-		run.Restored.RestoreSeconds, run.Restored.CPUSeconds, run.Restored.HeapBytes>>20, run.Restored.RSSBytesMax>>20)
+	if run.AfterKillSeconds, err = e.afterKill(ctx); err != nil {
+		return run, err
+	}
+	say("  restored %d brands from %d records in %.2f s, %.1f CPU-s; heap %d MB, resident %d MB; %.2f s from start after kill −9 to the first correct result", run.Restored.Brands, run.Restored.RestoredRecords,
+		run.Restored.RestoreSeconds, run.Restored.CPUSeconds, run.Restored.HeapBytes>>20, run.Restored.RSSBytesMax>>20, run.AfterKillSeconds)
 	return run, nil
 }

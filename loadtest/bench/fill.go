@@ -47,12 +47,16 @@ func (p *producer) send(ctx context.Context) (bool, error) {
 	if err != nil || !more {
 		return false, err
 	}
+	p.produce(ctx, r)
+	return true, nil
+}
+
+func (p *producer) produce(ctx context.Context, r workload.Record) {
 	p.client.Produce(ctx, &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value}, func(_ *kgo.Record, err error) {
 		if err != nil {
 			p.failed.CompareAndSwap(nil, &err)
 		}
 	})
-	return true, nil
 }
 
 // finish waits until everything sent was acknowledged.

@@ -1,0 +1,67 @@
+package bench_test
+
+import (
+	"strings"
+	"testing"
+
+	"flywheel/loadtest/bench"
+	"flywheel/services/processor"
+)
+
+// TestTheTableShowsEachFigureBesideItsTarget holds that columns and rows match.
+func TestTheTableShowsEachFigureBesideItsTarget(t *testing.T) {
+	r := bench.Report{
+		Machine: bench.Machine{Cores: 2, GiB: 24, System: "linux/amd64", Go: "go1.26", Commit: "abc", Date: "2026-11-25", Note: "The machine was busy."},
+		Runs: []bench.Run{
+			{Broker: bench.Embedded, Brands: 1000, Processor: processor.Report{Events: 4_000_000, EventsPerSecond: 250_000, CPUSecondsPerMillion: 2.5}},
+			{Broker: bench.Apache, Brands: 100_000, AfterKillSeconds: 7.25},
+		},
+		Month:    []bench.Run{{Broker: bench.Embedded, Brands: 1000}},
+		Together: []bench.Together{{Broker: bench.Apache, Brands: 1000, Rows: bench.Latency{N: 1, P50: 512, P99: 1234, P999: 1500}}},
+	}
+	text := r.Table()
+	for _, want := range []string{
+		"2 cores", "24 GiB", "commit abc", "The machine was busy.",
+		"| events drained a second | 250 000 | 0 | 800 000 to 1 060 000: reading alone | ≥ 250 000 |",
+		"| CPU-s per million events, processor | 2.50 | 0.00 | 1.2 to 1.6 | ≤ 3, flat ±20 % |",
+		"| 0.00 | 7.25 | 0.2: a restart without state |",
+		"| event to its row, p99 ms | 1234 | 1 000: the flush interval | ≤ 2 000 |",
+		"apache, 100 000 brands",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the table lacks %q:\n%s", want, text)
+		}
+	}
+	columns := 0
+	for line := range strings.Lines(text) {
+		switch {
+		case !strings.HasPrefix(line, "|"):
+			columns = 0
+		case columns == 0:
+			columns = strings.Count(line, "|")
+		case strings.Count(line, "|") != columns:
+			t.Errorf("a row has not the columns of its table: %s", line)
+		}
+	}
+}
+
+func TestWhatCannotBeMeasuredIsRefused(t *testing.T) {
+	good := bench.Config{Brokers: []bench.Broker{bench.Embedded}, Brands: []int{1}, Events: 1}
+	for name, change := range map[string]func(*bench.Config){
+		"no broker":        func(c *bench.Config) { c.Brokers = nil },
+		"an unknown one":   func(c *bench.Config) { c.Brokers = []bench.Broker{"rabbit"} },
+		"no brands":        func(c *bench.Config) { c.Brands = nil },
+		"a backlog of nil": func(c *bench.Config) { c.Events = 0 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := good
+			change(&cfg)
+			if cfg.Validate() == nil {
+				t.Error("it was accepted")
+			}
+		})
+	}
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+}
