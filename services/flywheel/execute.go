@@ -75,6 +75,7 @@ func newRoot(env *environment) (*cobra.Command, error) {
 		newConfig(env),
 		newDemo(env),
 		newDetect(env),
+		newEstimate(env),
 		newEmbedded(env),
 		newFetch(env),
 		newIngest(env),

@@ -1,0 +1,309 @@
+package estimate
+
+import (
+	"fmt"
+	"image/color"
+	"io"
+	"math"
+	"strconv"
+	"time"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+)
+
+// The picture: colours of Okabe and Ito, which the colour-blind tell apart.
+const (
+	plotWidth  = 9 * vg.Inch
+	plotHeight = 12 * vg.Inch
+	plotDots   = 120 // an inch
+	columnsMax = 900 // of a curve over time: what is finer is averaged
+)
+
+type ink struct{ black, grey, pale, blue, orange, green color.Color }
+
+func inks() ink {
+	return ink{
+		black: color.Gray{0x20}, grey: color.Gray{0x90}, pale: color.NRGBA{0x99, 0x99, 0x99, 0x38},
+		blue: color.RGBA{0x00, 0x72, 0xb2, 0xff}, orange: color.RGBA{0xd5, 0x5e, 0x00, 0xff}, green: color.RGBA{0x00, 0x9e, 0x73, 0xff},
+	}
+}
+
+// WritePNG draws stimulus, response with baseline, excess with the effect, the lag
+// profile with its band, and the credit.
+func (e *Estimate) WritePNG(to io.Writer) error {
+	n := e.grid.n
+	base, excess, both, effect := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
+	for t := range base {
+		if len(e.relation.Expected) == n {
+			base[t] = e.relation.Expected[t]
+		} else {
+			base[t] = math.NaN()
+		}
+		if e.acting != nil {
+			effect[t] = e.acting[t]
+		}
+		excess[t], both[t] = e.y[t]-base[t], base[t]+effect[t]
+	}
+	c := inks()
+	pp := &painter{e: e, ink: c, per: max(1, (n+columnsMax-1)/columnsMax)}
+	unit := "per " + short(time.Duration(e.grid.step)*time.Millisecond)
+
+	a := pp.panel("a  Stimulus", unit)
+	pp.curve(a, e.x, c.blue, 0.7, "")
+
+	b := pp.panel("b  Response and baseline", unit)
+	pp.curve(b, e.y, c.grey, 0.6, "response")
+	pp.curve(b, base, c.black, 1, "baseline without the stimulus")
+	if e.acting != nil {
+		pp.curve(b, both, c.orange, 0.9, "baseline and effect")
+	}
+
+	d := pp.panel("c  Excess of the response over the baseline", unit)
+	pp.curve(d, excess, c.grey, 0.6, "excess")
+	if e.acting != nil {
+		pp.curve(d, effect, c.orange, 0.9, "effect of the stimulus")
+	}
+
+	l := pp.profile()
+
+	f := pp.panel("e  Credit of the stimulus, by when it acted", "response units "+unit)
+	credit := make([]float64, n)
+	for t := range e.Result.Credit {
+		credit[t] = e.Result.Credit[t].Units
+	}
+	pp.curve(f, credit, c.green, 0.8, "")
+	f.X.Label.Text = "time, UTC"
+	for _, plt := range []*plot.Plot{a, b, d, f} {
+		pp.shade(plt)
+	}
+
+	if pp.err != nil {
+		return fmt.Errorf("draw the plot: %w", pp.err)
+	}
+	a.Title.Text = e.headline() + "\n\n" + a.Title.Text
+	img := vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(plotDots), vgimg.UseBackgroundColor(color.White))
+	all := [][]*plot.Plot{{a}, {b}, {d}, {l}, {f}}
+	tiles := draw.Tiles{
+		Rows: len(all), Cols: 1, PadTop: vg.Points(8), PadBottom: vg.Points(8), PadLeft: vg.Points(8), PadRight: vg.Points(16), PadY: vg.Points(12),
+	}
+	for i, canvas := range plot.Align(all, tiles, draw.New(img)) {
+		all[i][0].Draw(canvas[0])
+	}
+	if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(to); err != nil {
+		return fmt.Errorf("write the plot: %w", err)
+	}
+	return nil
+}
+
+// headline says what was found, in one line.
+func (e *Estimate) headline() string {
+	r := &e.Result
+	text := fmt.Sprintf("Verdict: %s (calibrated p = %.2g)", r.Verdict, r.P.Calibrated)
+	if r.Effect.PerUnit != nil {
+		text += fmt.Sprintf("; %s per unit, %.0f %% interval %s to %s", number(*r.Effect.PerUnit), 100*r.Effect.Level, number(*r.Effect.Low), number(*r.Effect.High))
+	}
+	return text
+}
+
+// painter makes the panels, and keeps the first error.
+type painter struct {
+	e   *Estimate
+	ink ink
+	per int // steps in a column
+	err error
+}
+
+func (p *painter) add(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+func (p *painter) bare(title, unit string) *plot.Plot {
+	plt := plot.New()
+	plt.Title.Text, plt.Y.Label.Text = title, unit
+	plt.Title.TextStyle.Font.Size, plt.Title.Padding = vg.Points(9.5), vg.Points(4)
+	plt.Title.TextStyle.XAlign = draw.XCenter
+	for _, a := range []*plot.Axis{&plt.X, &plt.Y} {
+		a.Label.TextStyle.Font.Size, a.Tick.Label.Font.Size = vg.Points(8.5), vg.Points(8)
+		a.LineStyle.Width, a.Tick.LineStyle.Width, a.Tick.Length = vg.Points(0.5), vg.Points(0.5), vg.Points(4)
+	}
+	plt.Legend.Top, plt.Legend.TextStyle.Font.Size = true, vg.Points(8)
+	plt.Legend.ThumbnailWidth, plt.Legend.Padding, plt.Legend.YOffs = vg.Points(18), vg.Points(1), vg.Points(-2)
+	return plt
+}
+
+// panel is a plot over time, what was declared shaded once something is drawn.
+func (p *painter) panel(title, unit string) *plot.Plot {
+	plt := p.bare(title, unit)
+	g := p.e.grid
+	plt.X.Min, plt.X.Max = float64(g.start)/1000, float64(g.start+int64(g.n)*g.step)/1000
+	plt.X.Tick.Marker = plot.TimeTicks{Format: "2 Jan", Ticker: weeks{}}
+	plt.Y.Tick.Marker = plain{}
+	return plt
+}
+
+// weeks puts ticks on the midnights of a few days.
+type weeks struct{}
+
+// Ticks implements plot.Ticker.
+func (weeks) Ticks(from, to float64) []plot.Tick {
+	const day = 24 * 3600
+	every := day * math.Ceil((to-from)/day/9)
+	if every > 4*day {
+		every = 7 * day * math.Ceil(every/(7*day))
+	}
+	var ticks []plot.Tick
+	for at := math.Ceil(from/every) * every; at <= to; at += every {
+		ticks = append(ticks, plot.Tick{Value: at, Label: "t"})
+	}
+	return ticks
+}
+
+// plain writes the numbers of the default ticks without their zeros.
+type plain struct{}
+
+// Ticks implements plot.Ticker.
+func (plain) Ticks(from, to float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(from, to)
+	for i := range ticks {
+		if ticks[i].Label != "" {
+			ticks[i].Label = strconv.FormatFloat(ticks[i].Value, 'g', 6, 64)
+		}
+	}
+	return ticks
+}
+
+// curve draws a series, averaged to columns; it breaks where there is nothing.
+func (p *painter) curve(plt *plot.Plot, v []float64, c color.Color, width float64, name string) {
+	var runs []plotter.XYs
+	var run plotter.XYs
+	flush := func() {
+		if len(run) > 1 {
+			runs = append(runs, run)
+		}
+		run = nil
+	}
+	for from := 0; from < len(v); from += p.per {
+		sum, n := 0.0, 0
+		for _, x := range v[from:min(len(v), from+p.per)] {
+			if !math.IsNaN(x) {
+				sum += x
+				n++
+			}
+		}
+		if n == 0 {
+			flush()
+			continue
+		}
+		at := float64(p.e.grid.start+int64(from)*p.e.grid.step+int64(p.per)*p.e.grid.step/2) / 1000
+		run = append(run, plotter.XY{X: at, Y: sum / float64(n)})
+	}
+	flush()
+	left, right := plt.X.Min, plt.X.Max
+	for i, xy := range runs {
+		line, err := plotter.NewLine(xy)
+		if err != nil {
+			p.add(err)
+			return
+		}
+		line.Color, line.Width = c, vg.Points(width)
+		plt.Add(line)
+		if i == 0 && name != "" {
+			plt.Legend.Add(name, line)
+		}
+	}
+	plt.X.Min, plt.X.Max = left, right
+	if plt.Y.Min > 0 {
+		plt.Y.Min = 0
+	}
+}
+
+// shade marks what was declared, over all that is drawn.
+func (p *painter) shade(plt *plot.Plot) {
+	low, high := plt.Y.Min, plt.Y.Max
+	named := false
+	for _, s := range p.e.spans {
+		from, to := max(plt.X.Min, float64(s.beginMs)/1000), min(plt.X.Max, float64(s.endMs)/1000)
+		if from >= to {
+			continue
+		}
+		area, err := plotter.NewPolygon(plotter.XYs{{X: from, Y: low}, {X: to, Y: low}, {X: to, Y: high}, {X: from, Y: high}})
+		if err != nil {
+			p.add(err)
+			return
+		}
+		area.Color, area.LineStyle.Width = p.ink.pale, 0
+		plt.Add(area)
+		if !named {
+			plt.Legend.Add("declared", area)
+			named = true
+		}
+	}
+}
+
+// profile is the lag profile with its band.
+func (p *painter) profile() *plot.Plot {
+	r := &p.e.Result
+	plt := p.bare("d  Lag profile of what is new in both, and the 95 % band of independent series", "correlation")
+	plt.X.Label.Text = "lag, hours"
+	if len(r.LagProfile) < 2 {
+		return plt
+	}
+	hours := func(s int64) float64 { return float64(s) / 3600 }
+	last := hours(r.LagProfile[len(r.LagProfile)-1].LagS)
+	band := r.BandHalfWidth
+	area, err := plotter.NewPolygon(plotter.XYs{{X: 0, Y: -band}, {X: last, Y: -band}, {X: last, Y: band}, {X: 0, Y: band}})
+	p.add(err)
+	xy := make(plotter.XYs, len(r.LagProfile))
+	for i, l := range r.LagProfile {
+		xy[i] = plotter.XY{X: hours(l.LagS), Y: l.Correlation}
+	}
+	line, err := plotter.NewLine(xy)
+	p.add(err)
+	zero, err := plotter.NewLine(plotter.XYs{{X: 0, Y: 0}, {X: last, Y: 0}})
+	p.add(err)
+	if p.err != nil {
+		return plt
+	}
+	area.Color, area.LineStyle.Width = p.ink.pale, 0
+	line.Color, line.Width = p.ink.blue, vg.Points(1)
+	zero.Color, zero.Width = p.ink.grey, vg.Points(0.5)
+	plt.Add(area, zero, line)
+	if r.BestLagS != nil {
+		at := hours(*r.BestLagS)
+		best, err := plotter.NewLine(plotter.XYs{{X: at, Y: plt.Y.Min}, {X: at, Y: plt.Y.Max}})
+		if err != nil {
+			p.add(err)
+			return plt
+		}
+		best.Color, best.Width, best.Dashes = p.ink.orange, vg.Points(0.9), []vg.Length{vg.Points(4), vg.Points(3)}
+		plt.Add(best)
+		plt.Legend.Add("best lag "+seconds(*r.BestLagS), best)
+	}
+	plt.X.Tick.Marker = lagTicks{}
+	return plt
+}
+
+// lagTicks puts ticks on whole parts of a day where lags last for hours.
+type lagTicks struct{}
+
+// Ticks implements plot.Ticker.
+func (lagTicks) Ticks(from, to float64) []plot.Tick {
+	every := 6.0
+	switch {
+	case to <= 12:
+		return plot.DefaultTicks{}.Ticks(from, to)
+	case to > 96:
+		every = 24 * math.Ceil(to/24/12)
+	}
+	var ticks []plot.Tick
+	for at := math.Ceil(from/every) * every; at <= to; at += every {
+		ticks = append(ticks, plot.Tick{Value: at, Label: fmt.Sprint(at)})
+	}
+	return ticks
+}

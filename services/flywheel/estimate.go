@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"flywheel/services/estimate"
+
+	"github.com/spf13/cobra"
+)
+
+// estimateFlags are the flags of `flywheel estimate`.
+type estimateFlags struct {
+	stimulus, response, revenue, calendar, plot string
+	window                                      time.Duration
+	json                                        bool
+}
+
+func newEstimate(env *environment) *cobra.Command {
+	var f estimateFlags
+	cmd := &cobra.Command{
+		Use:   "estimate --stimulus FILE.csv --response FILE.csv",
+		Short: "Say whether one series follows another, how strongly, how late, and what it was worth",
+		Long: `Say whether one series follows another, how strongly, how late, and what it was worth.
+
+Each series is a CSV with the header timestamp,value, sorted, with one spacing from a minute to
+a day; whole steps may be missing. A timestamp is 2015-02-26 21:42:53 (UTC), RFC 3339, or
+seconds or milliseconds since 1970. The two may have different spacings, if one is a multiple
+of the other. Revenue has the same form, in units of its currency. A calendar has the header
+begin,end,name and a row for each promotion or event that explains the response otherwise.
+
+  p.calibrated   how often such evidence comes about without an effect, by placebos: the same
+                 series shifted against each other by more than the window, and reversed
+  effect         response units in all per stimulus unit, with a 95 % interval that takes the
+                 search for delay and half-life into account
+  verdict        effect; no effect, if one of 10 % of the response would have been found; or
+                 insufficient evidence
+  credit         what the stimulus of each step has earned, of the response and the revenue;
+                 credits and baseline add up to the whole, revenue to the millionth
+
+A window of 72 hours needs about eleven days of history; below five weeks only strong effects
+are found.`,
+		Example: `  flywheel estimate --stimulus views.csv --response searches.csv
+  flywheel estimate --stimulus views.csv --response searches.csv --revenue sales.csv \
+    --calendar promotions.csv --plot effect.png --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return env.estimate(cmd.Context(), f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.stimulus, "stimulus", "", "the series that may act (required)")
+	flags.StringVar(&f.response, "response", "", "the series it may act on (required)")
+	flags.StringVar(&f.revenue, "revenue", "", "the money that came with the response, to be credited")
+	flags.StringVar(&f.calendar, "calendar", "", "what else is known to have acted: begin,end,name")
+	flags.DurationVar(&f.window, "window", estimate.DefaultConfig().Window, "how far an effect may reach")
+	flags.StringVar(&f.plot, "plot", "", "draw series, baseline, excess, lag profile and credit to this PNG file")
+	flags.BoolVar(&f.json, "json", false, "write everything as one JSON object")
+	return cmd
+}
+
+// estimate judges a pair. A plot is written beside its place and moved there when
+// it is whole.
+func (e *environment) estimate(ctx context.Context, f estimateFlags) error {
+	if err := (estimate.Config{Window: f.window}).Validate(); err != nil {
+		return usageError{err}
+	}
+	var in estimate.Input
+	var optional [2]estimate.Source
+	for _, file := range [...]struct {
+		flag, path string
+		required   bool
+		to         *estimate.Source
+	}{
+		{"--stimulus", f.stimulus, true, &in.Stimulus},
+		{"--response", f.response, true, &in.Response},
+		{"--revenue", f.revenue, false, &optional[0]},
+		{"--calendar", f.calendar, false, &optional[1]},
+	} {
+		if file.path == "" {
+			if file.required {
+				return usageError{fmt.Errorf("%s: name the file with the series", file.flag)}
+			}
+			continue
+		}
+		from, err := os.Open(file.path)
+		if err != nil {
+			return usageError{fmt.Errorf("%s: read the file: %w", file.flag, err)}
+		}
+		defer from.Close()
+		if info, err := from.Stat(); err != nil || info.IsDir() {
+			return usageError{fmt.Errorf("%s: %q is a folder: name a file", file.flag, file.path)}
+		}
+		*file.to = estimate.Source{Name: file.path, From: from}
+	}
+	if f.revenue != "" {
+		in.Revenue = &optional[0]
+	}
+	if f.calendar != "" {
+		in.Calendar = &optional[1]
+	}
+	var plot *os.File
+	if f.plot != "" {
+		var err error
+		if plot, err = newPlot(f.plot); err != nil {
+			return usageError{err}
+		}
+		defer discard(plot)
+	}
+	found, err := estimate.Run(ctx, in, estimate.Config{Window: f.window})
+	if err != nil {
+		return err
+	}
+	if plot != nil {
+		if err := deliverPlot(found, plot, f.plot); err != nil {
+			return err
+		}
+	}
+	if f.json {
+		return found.Result.WriteJSON(e.stdout)
+	}
+	return found.Result.WriteText(e.stdout)
+}
+
+// newPlot makes sure, before anything is read, that a plot can be written.
+func newPlot(path string) (*os.File, error) {
+	if filepath.Ext(path) != ".png" {
+		return nil, fmt.Errorf("--plot: %q does not end in .png: only PNG is drawn", path)
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("--plot: %q is no regular file: name a file", path)
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), ".plot-*")
+	if err != nil {
+		return nil, fmt.Errorf("--plot: cannot write to the folder of %q: %w: name a file in a folder that exists and that you may write", path, err)
+	}
+	return temp, nil
+}
+
+func deliverPlot(found *estimate.Estimate, temp *os.File, path string) error {
+	if err := found.WritePNG(temp); err != nil {
+		return err
+	}
+	err := errors.Join(temp.Chmod(0o644), temp.Close())
+	if err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return fmt.Errorf("write the plot to %q: %w", path, err)
+	}
+	return nil
+}
+
+// discard removes a file that was not delivered.
+func discard(temp *os.File) {
+	temp.Close()           //nolint:errcheck // closed already, or not wanted
+	os.Remove(temp.Name()) //nolint:errcheck // renamed already, or not wanted
+}
