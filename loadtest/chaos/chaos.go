@@ -117,7 +117,7 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 		Migrate: fault.Format(fault.Rule{Point: fault.MigrateApplied, Passing: 1 + p.random.IntN(40), Action: fault.Kill}),
 		Env: []string{
 			"FLYWHEEL_PROCESSOR_SESSION_TIMEOUT=" + sessionTimeout.String(), "FLYWHEEL_PROCESSOR_TRANSACTION_TIMEOUT=" + transactionTimeout.String(),
-			"FLYWHEEL_SINK_SESSION_TIMEOUT=" + sessionTimeout.String(),
+			"FLYWHEEL_SINK_SESSION_TIMEOUT=" + sessionTimeout.String(), "FLYWHEEL_PROCESSOR_REBALANCE_TIMEOUT=10s",
 			"FLYWHEEL_CLICKHOUSE_QUERY_TIMEOUT=5s", "FLYWHEEL_SINK_RETRY_PAUSE=1s",
 		},
 	}); err != nil {

@@ -80,6 +80,19 @@ func Connect(ctx context.Context, cfg Config, logger *slog.Logger, meters metric
 	return client, nil
 }
 
+// leaveTimeout bounds how long a member of a group waits, when it ends, for its
+// coordinator.
+const leaveTimeout = 5 * time.Second
+
+// Leave closes a client that is a member of a group. franz-go waits for the answer
+// to a join, which the coordinator may hold back until every other member has
+// joined as well: after a while end cuts that short. It must cancel the context
+// that the client was given by kgo.WithContext.
+func Leave(client *kgo.Client, end context.CancelFunc) {
+	defer time.AfterFunc(leaveTimeout, end).Stop()
+	client.CloseAllowingRebalance()
+}
+
 // pingPause lies between two attempts to reach a broker.
 const pingPause = 500 * time.Millisecond
 

@@ -31,7 +31,7 @@ func DefaultConfig() Config {
 		CommitRecords:      200_000,
 		TransactionTimeout: 15 * time.Second,
 		SessionTimeout:     15 * time.Second,
-		RebalanceTimeout:   time.Minute,
+		RebalanceTimeout:   30 * time.Second,
 		RefreshCPUShare:    0.5,
 		Topology:           topology.DefaultConfig(),
 	}

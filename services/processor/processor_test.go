@@ -632,6 +632,25 @@ func TestMembersShareAndHandOverPartitions(t *testing.T) {
 }
 
 // TestAnotherChangelogIsNoticed wipes the state under a processor that runs on.
+// TestAStopDoesNotWaitForTheGroup stops a processor that has joined a group whose
+// other member does not come to the rebalance: its join is not answered.
+func TestAStopDoesNotWaitForTheGroup(t *testing.T) {
+	w := newWorld(t)
+	m := w.start(nil)
+	w.load(30)
+	w.drained()
+	held := make(chan struct{})
+	w.fault(kmsg.JoinGroup, 1, func(kmsg.Request) kmsg.Response {
+		close(held)
+		w.cluster.SleepControl(func() { <-t.Context().Done() })
+		return nil
+	})
+	other := w.start(func(c *processor.Config) { c.InstanceID = "two" })
+	<-held
+	w.end(other)
+	w.end(m)
+}
+
 func TestAnotherChangelogIsNoticed(t *testing.T) {
 	w := newWorld(t)
 	m := w.start(nil)

@@ -87,6 +87,9 @@ func (s *session) run(ctx context.Context) error {
 	if s.goal != nil { // a partition may end with one
 		opts = append(opts, kgo.KeepControlRecords())
 	}
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	opts = append(opts, kgo.WithContext(life))
 	s.txn, err = kgo.NewGroupTransactSession(append(opts, s.options...)...)
 	if err != nil {
 		return fmt.Errorf("configure the Kafka client: %w: %w", err, errFatal)
@@ -94,7 +97,7 @@ func (s *session) run(ctx context.Context) error {
 	close(s.begun)
 	// A static member does not leave its group when it closes, so nobody else is
 	// disturbed if it is back before its session times out.
-	defer s.txn.CloseAllowingRebalance()
+	defer kafka.Leave(s.txn.Client(), end)
 	// Asking early aborts at once what a former life left open, instead of
 	// letting everybody wait for its timeout.
 	wait, cancel := context.WithTimeout(ctx, s.cfg.TransactionTimeout)

@@ -32,7 +32,7 @@ func DefaultConfig() Config {
 		RetryPause:       10 * time.Second,
 		DrainTimeout:     10 * time.Second,
 		SessionTimeout:   10 * time.Second,
-		RebalanceTimeout: time.Minute,
+		RebalanceTimeout: 30 * time.Second,
 	}
 }
 

@@ -25,6 +25,7 @@ type session struct {
 	*Sink
 
 	client  *kgo.Client
+	end     context.CancelFunc // of the client
 	conn    driver.Conn
 	decoder *codec.Decoder
 	encoder *codec.Encoder
@@ -95,7 +96,10 @@ func (s *Sink) newSession(ctx context.Context, conn driver.Conn, tables map[refl
 	if s.goal != nil { // a partition may end with one
 		options = append(options, kgo.KeepControlRecords())
 	}
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	options, d.end = append(options, kgo.WithContext(life)), end
 	if d.client, err = kafka.Connect(ctx, s.kafka, s.logger, s.meters, append(options, s.options...)...); err != nil {
+		end()
 		return nil, err
 	}
 	return d, nil
@@ -121,7 +125,8 @@ func (s *Sink) checkTopics(ctx context.Context) error {
 func (s *session) run(ctx context.Context) error {
 	// A named member does not leave its group when it closes: its partitions wait
 	// for it to be back before its session times out, and nobody is disturbed.
-	defer s.client.CloseAllowingRebalance()
+	defer s.end()
+	defer kafka.Leave(s.client, s.end)
 	again := newPause(s.cfg.RetryPause)
 	var gone trouble
 	for ctx.Err() == nil {
