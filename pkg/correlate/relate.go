@@ -1,6 +1,7 @@
 package correlate
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -354,53 +355,79 @@ type trial struct {
 	placebos  placebos
 }
 
-// try tests the hypothesis that the effect has the size beta. What it leaves of
-// the response, bounded, is held against the stimulus as it is and at the shifts
-// where nothing of it can be left; there an effect of this size is added, and all
-// is searched anew.
-func (w *world) try(beta float64, from int) trial {
-	tr := trial{at: from}
-	u, c, column := make([]float64, w.n), make([]float64, len(w.d.atoms)), make([]float64, len(w.d.atoms))
-	var v []float64
-	for range 3 {
-		z := w.through(tr.at, beta)
-		for t := range u {
-			u[t] = w.y[t] - z[t]
-		}
-		v, _ = bound(u, w.judged, huberC)
-		tr.variance = math.SmallestNonzeroFloat64
-		for _, x := range v {
-			tr.variance += x * x / float64(w.n)
-		}
-		tr.noise[0] = w.d.products(v)
-		w.d.scores(c, tr.noise[0])
-		w.d.column(column, tr.at)
-		for i := range c {
-			c[i] += beta * column[i]
-		}
-		at, gain := w.d.bestAt(c, beta, tr.variance)
-		_, most := w.d.best(c, tr.variance)
-		tr.statistic = most - gain
-		if at == tr.at || beta == 0 {
-			break
-		}
-		tr.at = at
+// try tests the hypothesis that the effect has the size beta, through one kernel.
+// What that leaves of the response, bounded, is held against the stimulus as it is
+// and at the shifts where nothing of it can be left; there the same effect is
+// added, and all is searched anew.
+func (w *world) try(beta float64, at int) trial {
+	tr := trial{at: at}
+	c, column := make([]float64, len(w.d.atoms)), make([]float64, len(w.d.atoms))
+	u := w.through(at, beta)
+	for t := range u {
+		u[t] = w.y[t] - u[t]
+	}
+	v, _ := bound(u, w.judged, huberC)
+	tr.variance = math.SmallestNonzeroFloat64
+	for _, x := range v {
+		tr.variance += x * x / float64(w.n)
 	}
 	if beta > 0 {
-		w.d.column(column, tr.at)
-	}
-	tr.noise[1] = w.mirrored().products(v)
-	tr.placebos.independent = w.independent
-	for c := range w.placebos(&tr, c) {
-		for i := range c {
-			c[i] += beta * column[i]
+		w.d.column(column, at)
+		for i := range column {
+			column[i] *= beta
 		}
-		_, gain := w.d.bestAt(c, beta, tr.variance)
+	}
+	statistic := func() float64 {
+		for i, x := range column {
+			c[i] += x
+		}
 		_, most := w.d.best(c, tr.variance)
-		tr.placebos.sorted = append(tr.placebos.sorted, most-gain)
+		_, gain := w.d.bestAt(c, beta, tr.variance)
+		return most - gain
+	}
+	tr.noise[0], tr.noise[1] = w.d.products(v), w.mirrored().products(v)
+	w.d.scores(c, tr.noise[0])
+	tr.statistic = statistic()
+	tr.placebos.independent = w.independent
+	for range w.placebos(&tr, c) {
+		tr.placebos.sorted = append(tr.placebos.sorted, statistic())
 	}
 	slices.Sort(tr.placebos.sorted)
 	return tr
+}
+
+// Kernels tried for each size of effect: of each half-life the one that fits best,
+// at most so many, none with a log-likelihood of so much less than the best.
+const (
+	kernelsTried = 4
+	gainsApart   = 6
+)
+
+// plausible returns the kernels through which an effect of a size fits best, given
+// the scores c.
+func (w *world) plausible(c []float64, beta, variance float64) []int {
+	type candidate struct {
+		at   int
+		gain float64
+	}
+	best := make([]candidate, len(w.d.spectra))
+	for i := range best {
+		best[i].gain = math.Inf(-1)
+	}
+	for i := range w.d.atoms {
+		a := &w.d.atoms[i]
+		if g := a.prior + (2*beta*c[i]-beta*beta*a.own)/variance; g > best[a.half].gain {
+			best[a.half] = candidate{i, g}
+		}
+	}
+	slices.SortFunc(best, func(a, b candidate) int { return cmp.Compare(b.gain, a.gain) })
+	var all []int
+	for _, b := range best[:min(kernelsTried, len(best))] {
+		if b.gain >= best[0].gain-gainsApart {
+			all = append(all, b.at)
+		}
+	}
+	return all
 }
 
 // placebos yields what the scores are where there is no effect, in c.
@@ -419,7 +446,8 @@ func (w *world) placebos(tr *trial, c []float64) func(yield func([]float64) bool
 	}
 }
 
-// interval returns the sizes that are not refuted at Alpha: the hull of them on a
+// interval returns the sizes that are not refuted at Alpha through any plausible
+// kernel: the hull of them on a
 // grid, its ends halved down. proven says that 0 is refuted by the null world.
 func (w *world) interval(at int, beta float64, proven bool) (low, high float64) {
 	unit := w.sumY / w.sumX
@@ -427,13 +455,23 @@ func (w *world) interval(at int, beta float64, proven bool) (low, high float64) 
 		unit = max(beta, math.Abs(unit)) * 10
 	}
 	unit = math.Abs(unit)
+	tr := w.try(beta, at)
+	c, column := make([]float64, len(w.d.atoms)), make([]float64, len(w.d.atoms))
+	w.d.scores(c, tr.noise[0])
+	w.d.column(column, at)
+	for i := range c {
+		c[i] += beta * column[i]
+	}
 	holds := func(b float64) bool {
 		if b == beta {
 			return true
 		}
-		from := at
-		tr := w.try(b, from)
-		return tr.placebos.p(tr.statistic) > Alpha
+		for _, k := range w.plausible(c, b, tr.variance) {
+			if tr := w.try(b, k); tr.placebos.p(tr.statistic) > Alpha {
+				return true
+			}
+		}
+		return false
 	}
 	grid := []float64{0}
 	for b := 0.01 * unit; b < unit; b *= 1.25 {
