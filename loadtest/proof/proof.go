@@ -276,7 +276,7 @@ func (g *gatherer) mutate(ctx context.Context) error {
 	}
 	g.say("mutants")
 	r := new(mutantReport)
-	if err := g.test(ctx, r, "-tags=mutants,synctests", "-run=^TestMutants$", "-timeout=60m", "./loadtest/mutant", "-args"); err != nil {
+	if err := g.test(ctx, r, "-tags=mutants", "-run=^TestMutants$", "-timeout=60m", "./loadtest/mutant", "-args"); err != nil {
 		return fmt.Errorf("plant the mutants: %w", err)
 	}
 	g.evidence.Mutants = r
