@@ -16,25 +16,31 @@ import (
 // process that was killed; stall, as for a process that stands still; and break
 // off, at once or when a certain request passes.
 type line struct {
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
+	dial  func(ctx context.Context, network, address string) (net.Conn, error)
+	owner *life
 
-	mu       sync.Mutex
-	dead     bool
-	gate     chan struct{} // closed while data flows
-	conns    map[*cable]bool
-	triggers []*trigger
+	mu    sync.Mutex
+	dead  bool
+	gate  chan struct{} // closed while data flows
+	conns map[*cable]bool
 }
 
-// trigger acts when the n-th request of a kind passes from now on.
-type trigger struct {
+// traps wait for requests of a process, whichever life it is in.
+type traps struct {
+	mu   sync.Mutex
+	list []*trap
+}
+
+// trap acts when the n-th request of a kind passes from now on.
+type trap struct {
 	key    kmsg.Key
 	n      int
-	answer bool   // when its answer comes back, instead of when it is sent
-	act    func() // the request, or its answer, is lost afterwards
+	answer bool        // when its answer comes back, instead of when it is sent
+	act    func(*life) // the request, or its answer, is lost afterwards
 }
 
-func newLine(dial func(context.Context, string, string) (net.Conn, error)) *line {
-	l := &line{dial: dial, gate: make(chan struct{}), conns: make(map[*cable]bool)}
+func newLine(owner *life, dial func(context.Context, string, string) (net.Conn, error)) *line {
+	l := &line{dial: dial, owner: owner, gate: make(chan struct{}), conns: make(map[*cable]bool)}
 	close(l.gate)
 	return l
 }
@@ -184,39 +190,41 @@ func (l *line) pass(done <-chan struct{}) error {
 	}
 }
 
-// fires lets a request or its answer meet the triggers, and says whether it is lost.
+// fires lets a request or its answer meet the traps, and says whether it is lost.
 func (l *line) fires(key kmsg.Key, answer bool) bool {
-	l.mu.Lock()
-	var hit *trigger
-	for i, t := range l.triggers {
-		if t.key != key || t.answer != answer {
+	hit := l.owner.traps.meet(key, answer)
+	if hit != nil {
+		hit.act(l.owner)
+	}
+	return hit != nil
+}
+
+func (t *traps) meet(key kmsg.Key, answer bool) *trap {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i, trap := range t.list {
+		if trap.key != key || trap.answer != answer {
 			continue
 		}
-		if t.n--; t.n <= 0 {
-			hit = t
-			l.triggers = append(l.triggers[:i:i], l.triggers[i+1:]...)
-			break
+		if trap.n--; trap.n <= 0 {
+			t.list = slices.Delete(t.list, i, i+1)
+			return trap
 		}
 	}
-	l.mu.Unlock()
-	if hit == nil {
-		return false
-	}
-	hit.act()
-	return true
+	return nil
 }
 
-func (l *line) arm(t trigger) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.triggers = append(l.triggers, &t)
+func (t *traps) set(trap trap) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.list = append(t.list, &trap)
 }
 
-// disarm forgets the triggers that have not fired.
-func (l *line) disarm() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.triggers = nil
+// clear forgets the traps that nothing went into.
+func (t *traps) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.list = nil
 }
 
 // stall lets nothing pass any more, until resume.

@@ -315,7 +315,7 @@ func (p *plan) fault(r *rand.Rand) step {
 		return step{kind: stepCrash, who: who, back: back}
 	case 1, 2, 3, 4:
 		key := pick(r, kmsg.EndTxn, kmsg.EndTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit, kmsg.Produce, kmsg.Produce, kmsg.InitProducerID, kmsg.OffsetFetch,
-			kmsg.JoinGroup, kmsg.SyncGroup, kmsg.ListOffsets, kmsg.Fetch, kmsg.AddOffsetsToTxn)
+			kmsg.JoinGroup, kmsg.SyncGroup, kmsg.ListOffsets, kmsg.Fetch)
 		return step{kind: stepCrashAt, who: who, n: n, key: key, answer: r.IntN(2) == 0, back: back}
 	case 5:
 		key := pick(r, kmsg.EndTxn, kmsg.EndTxn, kmsg.TxnOffsetCommit, kmsg.Produce, kmsg.InitProducerID, kmsg.JoinGroup, kmsg.SyncGroup, kmsg.OffsetFetch, kmsg.Heartbeat)

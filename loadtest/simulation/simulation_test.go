@@ -28,7 +28,8 @@ var (
 	haltFlag   = flag.Bool("halt", false, "stop at the first seed that fails")
 )
 
-// fewSeeds are simulated when nothing is asked for.
+// fewSeeds are simulated when nothing is asked for, and as many give all oracles
+// something to judge.
 const fewSeeds = 100
 
 // report is what was simulated.
@@ -158,7 +159,7 @@ func explain(t *testing.T, k *kit, p *plan, oracle string) failure {
 func TestSeeds(t *testing.T) {
 	n := *seedsFlag
 	if n == 0 {
-		n = fewSeeds
+		n = fewSeeds / slowness
 	}
 	k, err := newKit()
 	if err != nil {

@@ -22,12 +22,13 @@ import (
 type warehouse struct {
 	shape map[string]shape
 
-	mu       sync.Mutex
-	rows     map[string]map[string]row // by table and key
-	away     bool
-	swallow  int           // inserts whose rows are taken without an answer
-	slow     time.Duration // that an insert takes
-	inserted int           // rows in all, with those that were sent again
+	mu        sync.Mutex
+	rows      map[string]map[string]row // by table and key
+	away      bool
+	swallow   int           // inserts whose rows are taken without an answer
+	swallowed func()        // hears of each
+	slow      time.Duration // that an insert takes
+	inserted  int           // rows in all, with those that were sent again
 }
 
 // shape is what a table's migration says of it.
@@ -267,6 +268,7 @@ func (b *insert) Send() error {
 	}
 	if b.swallow > 0 {
 		b.swallow--
+		b.swallowed()
 		return fmt.Errorf("%w: it died", errAway)
 	}
 	return nil

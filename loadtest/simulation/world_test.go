@@ -74,7 +74,7 @@ type world struct {
 	sent      map[place]*sent
 	faults    map[string]int
 	counts    map[string]int // of what was judged
-	refusals  []*kfake.FaultHandle
+	refusals  map[*kfake.FaultHandle]*step
 	records   []*kgo.Record // everything committed, once all is drained
 
 	mu        sync.Mutex
@@ -92,6 +92,7 @@ type problem struct{ oracle, text string }
 // that stand still while another has taken their place.
 type process struct {
 	name    string
+	traps   traps
 	current *life // nil while none runs
 	wanted  bool
 }
@@ -115,7 +116,7 @@ func (w *world) fail(oracle, format string, args ...any) {
 // live lets a plan happen, and returns what the oracles found.
 func live(ctx context.Context, k *kit, p *plan, logs *bytes.Buffer) (*world, error) {
 	w := &world{
-		kit: k, plan: p, warehouse: newWarehouse(k.shapes), sent: make(map[place]*sent), faults: make(map[string]int), counts: make(map[string]int),
+		kit: k, plan: p, warehouse: newWarehouse(k.shapes), sent: make(map[place]*sent), faults: make(map[string]int), refusals: make(map[*kfake.FaultHandle]*step), counts: make(map[string]int),
 		processes: make(map[string]*process), unaware: make(map[string]time.Time), log: slog.New(slog.DiscardHandler),
 	}
 	if logs != nil {
@@ -189,66 +190,84 @@ func (w *world) prepare(ctx context.Context) error {
 	return err
 }
 
+// step lets a step happen, and counts the fault it is once it has come about.
 func (w *world) step(ctx context.Context, s *step) {
-	if name := s.name(); name != "" {
-		w.faults[name]++
-	}
 	w.log.Info("step", "what", s.String())
+	l := w.alive(s.who)
 	switch s.kind {
 	case stepSend:
 		w.send(ctx, s.send)
+		return
 	case stepHistory:
 		w.send(ctx, history(s.seed, s.who)...)
+		return
 	case stepWait:
 		time.Sleep(s.after)
+		return
 	case stepStart:
 		w.start(s.who)
-	case stepStop:
-		if l := w.alive(s.who); l != nil {
-			w.abandon(l)
-			l.stop()
-		}
-	case stepCrash:
-		w.kill(w.alive(s.who), s.back)
-	case stepCrashAt:
-		if l := w.alive(s.who); l != nil {
-			l.line.arm(trigger{key: s.key, n: s.n, answer: s.answer, act: func() { w.kill(l, s.back) }})
-		}
-	case stepLose:
-		if l := w.alive(s.who); l != nil {
-			l.line.arm(trigger{key: s.key, n: s.n, answer: s.answer, act: func() {}})
-		}
-	case stepStall:
-		if l := w.alive(s.who); l != nil {
-			l.line.stall()
-			time.AfterFunc(s.after, l.line.resume)
-		}
-	case stepReplace:
-		if l := w.alive(s.who); l != nil {
-			l.line.stall()
-			time.AfterFunc(s.after, l.line.resume)
-			w.abandon(l)
-			w.start(s.who)
-		}
-	case stepHangUp:
-		if l := w.alive(s.who); l != nil {
-			l.line.hangUp()
-		}
+		return
 	case stepRefuse:
 		w.refuse(s)
+		return
 	case stepCompact:
-		w.compact(ctx)
+		w.compact(ctx, s)
+		return
 	case stepWarehouse:
 		w.set(func(h *warehouse) { h.away = true })
 		time.AfterFunc(s.after, func() { w.set(func(h *warehouse) { h.away = false }) })
 	case stepSwallow:
-		w.set(func(h *warehouse) { h.swallow = s.n })
+		w.set(func(h *warehouse) { h.swallow, h.swallowed = s.n, func() { w.happened(s) } })
+		return
+	case stepSlow:
+		w.set(func(h *warehouse) { h.slow = s.after })
+	case stepCrashAt:
+		w.process(s.who).traps.set(trap{key: s.key, n: s.n, answer: s.answer, act: func(l *life) {
+			w.happened(s)
+			w.kill(l, s.back)
+		}})
+		return
+	case stepLose:
+		w.process(s.who).traps.set(trap{key: s.key, n: s.n, answer: s.answer, act: func(*life) { w.happened(s) }})
+		return
+	default:
+		if l == nil {
+			return // there is nobody it could happen to
+		}
+		w.strike(l, s)
+	}
+	w.happened(s)
+}
+
+// happened counts a fault.
+func (w *world) happened(s *step) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faults[s.name()]++
+}
+
+// strike does something to a process.
+func (w *world) strike(l *life, s *step) {
+	switch s.kind {
+	case stepStop:
+		w.abandon(l)
+		l.stop()
+	case stepCrash:
+		w.kill(l, s.back)
+	case stepStall:
+		l.line.stall()
+		time.AfterFunc(s.after, l.line.resume)
+	case stepReplace:
+		l.line.stall()
+		time.AfterFunc(s.after, l.line.resume)
+		w.abandon(l)
+		w.start(s.who)
+	case stepHangUp:
+		l.line.hangUp()
 	case stepUnaware:
 		w.mu.Lock()
 		w.unaware[s.who] = time.Now().Add(s.after)
 		w.mu.Unlock()
-	case stepSlow:
-		w.set(func(h *warehouse) { h.slow = s.after })
 	}
 }
 
@@ -256,7 +275,7 @@ func (w *world) step(ctx context.Context, s *step) {
 // has an outcome. It waits for a moment without an open transaction, and does
 // nothing where one was aborted: the simulated broker, unlike a real one,
 // compacts what is not decided yet, and forgets where an abort ended.
-func (w *world) compact(ctx context.Context) {
+func (w *world) compact(ctx context.Context, s *step) {
 	admin := kadm.NewClient(w.client)
 	policy := func(of string) {
 		change := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "cleanup.policy", Value: &of}}
@@ -287,7 +306,7 @@ func (w *world) compact(ctx context.Context) {
 			w.fail(oracleSimulator, "%v", err)
 		case !aborted:
 			w.cluster.Compact()
-			w.counts["compactions"]++
+			w.happened(s)
 		}
 		return
 	}
@@ -306,7 +325,7 @@ func (w *world) refuse(s *step) {
 	case kmsg.Heartbeat, kmsg.JoinGroup, kmsg.InitProducerID, kmsg.EndTxn:
 		f.TopLevel = true
 	}
-	w.refusals = append(w.refusals, w.cluster.Fault(f))
+	w.refusals[w.cluster.Fault(f)] = s
 }
 
 // heartbeat answers in the group's place who is not to notice that he is not heard.
@@ -442,21 +461,28 @@ func (w *world) kill(l *life, back time.Duration) {
 	}
 }
 
-// start begins a life, unless one is under way.
-func (w *world) start(name string) {
+// process returns the process of a name.
+func (w *world) process(name string) *process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := w.processes[name]
-	if p == nil {
-		p = &process{name: name}
-		w.processes[name] = p
+	if w.processes[name] == nil {
+		w.processes[name] = &process{name: name}
 	}
+	return w.processes[name]
+}
+
+// start begins a life, unless one is under way.
+func (w *world) start(name string) {
+	p := w.process(name)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	p.wanted = true
 	if p.current != nil || w.over {
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	l := &life{process: p, line: newLine(w.network.DialContext), stop: stop, gone: make(chan struct{}), done: make(chan struct{})}
+	l := &life{process: p, stop: stop, gone: make(chan struct{}), done: make(chan struct{})}
+	l.line = newLine(l, w.network.DialContext)
 	run, err := w.build(l)
 	if err != nil {
 		w.problems = append(w.problems, problem{oracleSimulator, fmt.Sprintf("start %s: %v", name, err)})
@@ -528,15 +554,18 @@ func (w *world) heal() {
 	lives := append([]*life(nil), w.lives...)
 	running := false
 	for name, p := range w.processes {
+		p.traps.clear()
 		running = running || name != "sink" && (p.current != nil || p.wanted)
 	}
 	w.mu.Unlock()
 	for _, l := range lives {
-		l.line.disarm()
 		l.line.resume()
 	}
-	for _, r := range w.refusals {
+	for r, s := range w.refusals {
 		r.Remove()
+		for range r.Hits() {
+			w.happened(s)
+		}
 	}
 	w.set(func(h *warehouse) { h.away, h.swallow, h.slow = false, 0, 0 })
 	if !running {

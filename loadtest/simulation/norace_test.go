@@ -1,0 +1,5 @@
+//go:build !race
+
+package simulation
+
+const slowness = 1
