@@ -11,7 +11,8 @@ type Lagged struct {
 	// StandardError is Bartlett's, of a correlation of independent series with the
 	// autocorrelation of these.
 	StandardError float64
-	// BestLag is the lag with the highest correlation, −1 for none above 0.
+	// BestLag is the lag with the highest correlation, −1 for none above 0. Where
+	// there is an effect, it is looked for around its kernel's delay.
 	BestLag int
 	// PNaive is what a plain correlation of the excesses at its best lag says: as
 	// if the steps were independent, and no other lag had been looked at.
@@ -69,6 +70,16 @@ func highest(v []float64) int {
 		}
 	}
 	return at
+}
+
+// near takes for the best lag the highest of those around a delay that is known.
+func (l *Lagged) near(delay, reach int) {
+	from, to := max(0, delay-reach), min(len(l.Correlation), delay+reach+1)
+	if from < to {
+		if best := highest(l.Correlation[from:to]); best >= 0 {
+			l.BestLag = from + best
+		}
+	}
 }
 
 // crossCorrelation returns Σ x(t−lag)·y(t) / √(Σx²·Σy²) of lags 0 … lags: x and y

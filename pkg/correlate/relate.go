@@ -82,6 +82,9 @@ func Relate(p *Pair) Relation {
 	k := w.d.atoms[at].Kernel
 	rel.Kernel = Kernel{k.Delay * merged, k.HalfLife * merged, p.Lags}
 	rel.Profile = lagged(p, rel.Kernel.HalfLife)
+	if rel.P <= Alpha {
+		rel.Profile.near(rel.Kernel.Delay, max(merged, k.HalfLife*merged/8))
+	}
 	rel.Beta = beta
 	rel.Share = beta * s.sumX / s.sumY
 	rel.Low, rel.High = w.interval(at, beta, rel.P <= Alpha)

@@ -1,0 +1,308 @@
+package estimate
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"image/png"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flywheel/pkg/correlate"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var start = time.Date(2015, 3, 2, 0, 0, 0, 0, time.UTC)
+
+// world is a stimulus with posts, and a response that follows it.
+type world struct {
+	spacing time.Duration
+	x, y    []float64
+}
+
+// play makes days of a world in which each unit of stimulus makes beta units of
+// response after a delay, halving every halfLife.
+func play(seed uint64, days int, spacing, delay, halfLife time.Duration, beta float64) world {
+	r := rand.New(rand.NewPCG(seed, 72))
+	n := int(time.Duration(days) * 24 * time.Hour / spacing)
+	w := world{spacing: spacing, x: make([]float64, n), y: make([]float64, n)}
+	hours := spacing.Hours()
+	for t := range w.x {
+		w.x[t] += math.Round(40 * hours * math.Exp(0.3*r.NormFloat64()))
+		if r.Float64() < 0.8*hours/24 {
+			size := 3000 * math.Exp(0.7*r.NormFloat64())
+			for u := t; u < n && float64(u-t)*hours < 24; u++ {
+				w.x[u] += math.Round(size * hours / 3 * math.Exp(-float64(u-t)*hours/3))
+			}
+		}
+	}
+	k := correlate.Kernel{Delay: int(delay / spacing), HalfLife: int(halfLife / spacing), Lags: int(72 * time.Hour / spacing)}
+	z := make([]float64, n)
+	k.Convolve(z, w.x)
+	for t := range w.y {
+		at := start.Add(time.Duration(t) * spacing)
+		mean := 100*hours*(1+0.4*math.Sin(2*math.Pi*float64(at.Hour())/24)) + beta*z[t]
+		w.y[t] = max(0, math.Round(mean+1.5*math.Sqrt(mean)*r.NormFloat64()))
+	}
+	return w
+}
+
+func (w world) file(v []float64) string {
+	var b strings.Builder
+	b.WriteString("timestamp,value\n")
+	for t, x := range v {
+		if !math.IsNaN(x) {
+			fmt.Fprintf(&b, "%s,%v\n", start.Add(time.Duration(t)*w.spacing).Format(time.DateTime), x)
+		}
+	}
+	return b.String()
+}
+
+func source(name, text string) Source { return Source{name, strings.NewReader(text)} }
+
+func (w world) run(t testing.TB, more func(*Input)) *Estimate {
+	t.Helper()
+	in := Input{Stimulus: source("x.csv", w.file(w.x)), Response: source("y.csv", w.file(w.y))}
+	if more != nil {
+		more(&in)
+	}
+	e, err := Run(t.Context(), in, DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestAPlantedEffectIsFoundAtEverySpacing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		days            int
+		spacing         time.Duration
+		delay, halfLife time.Duration
+	}{
+		"minutes":          {21, time.Minute, 6 * time.Hour, 4 * time.Hour},
+		"quarters":         {35, 15 * time.Minute, 6 * time.Hour, 4 * time.Hour},
+		"hours":            {60, time.Hour, 12 * time.Hour, 8 * time.Hour},
+		"hours, no decay":  {35, time.Hour, 41 * time.Hour, 0},
+		"seven minutes":    {21, 7 * time.Minute, 7 * time.Hour, 4 * time.Hour},
+		"days, in one day": {120, 24 * time.Hour, 24 * time.Hour, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := play(3, tc.days, tc.spacing, tc.delay, tc.halfLife, 0.2).run(t, nil).Result
+			if r.Verdict != "effect" || !r.Significant || r.P.Calibrated > 0.05 {
+				t.Fatalf("%s: %s", r.Verdict, r.Why)
+			}
+			if *r.Effect.Low > 0.2 || *r.Effect.High < 0.2 {
+				t.Errorf("the interval %v to %v does not hold 0.2", *r.Effect.Low, *r.Effect.High)
+			}
+			off := math.Abs(float64(*r.BestLagS) - tc.delay.Seconds())
+			if off > max(1800, tc.spacing.Seconds()) {
+				t.Errorf("the best lag is %d s, want %v", *r.BestLagS, tc.delay)
+			}
+		})
+	}
+}
+
+func TestShortHistories(t *testing.T) {
+	for _, tc := range []struct {
+		days  int
+		why   string // of what has no effect
+		found bool   // a strong effect
+	}{
+		{3, "there is too little history", false},
+		{14, "probability", true},
+		{60, "probability", true},
+	} {
+		t.Run(fmt.Sprint(tc.days, " days"), func(t *testing.T) {
+			null := play(4, tc.days, time.Hour, 0, 0, 0).run(t, nil).Result
+			if null.Significant || !strings.Contains(null.Why, tc.why) {
+				t.Errorf("without an effect: %s: %s", null.Verdict, null.Why)
+			}
+			strong := play(4, tc.days, time.Hour, 3*time.Hour, 4*time.Hour, 0.5).run(t, nil).Result
+			if strong.Significant != tc.found {
+				t.Errorf("a strong effect: %s: %s", strong.Verdict, strong.Why)
+			}
+			if !tc.found && strong.Effect.PerUnit != nil {
+				t.Errorf("a number without evidence: %v", *strong.Effect.PerUnit)
+			}
+		})
+	}
+}
+
+func TestCreditsAddUp(t *testing.T) {
+	w := play(5, 35, time.Hour, 3*time.Hour, 4*time.Hour, 0.3)
+	for i := 100; i < 130; i++ {
+		w.y[i] = math.NaN()
+		w.x[i+300] = math.NaN()
+	}
+	revenue, want := make([]float64, len(w.y)), int64(0)
+	for i := range revenue {
+		revenue[i] = float64(i%97*1001)/100 - float64(i%11)*20 // with returns
+		want += int64(math.Round(revenue[i] * 1e6))
+	}
+	e := w.run(t, func(in *Input) { s := source("r.csv", w.file(revenue)); in.Revenue = &s })
+	r := e.Result
+	if !r.Significant {
+		t.Fatal(r.Why)
+	}
+	micros, units, response := *r.BaselineRevenueMicros, r.BaselineUnits, 0.0
+	for _, c := range r.Credit {
+		micros += *c.RevenueMicros
+		units += c.Units
+	}
+	for _, v := range w.y {
+		if !math.IsNaN(v) {
+			response += v
+		}
+	}
+	if micros != want || *r.RevenueMicros != want {
+		t.Errorf("credits and baseline make %d micros, of %d", micros, want)
+	}
+	if math.Abs(units-response) > 1e-9*response {
+		t.Errorf("credits and baseline make %v units, of %v", units, response)
+	}
+	if share := 1 - r.BaselineUnits/response; share < 0.1 {
+		t.Errorf("only %v of the response is credited", share)
+	}
+}
+
+func TestADeclaredPromotionIsNoEffect(t *testing.T) {
+	w := play(6, 35, time.Hour, 3*time.Hour, 4*time.Hour, 0)
+	// A promotion that everybody posts about: both sides are up for two days.
+	for i := 20 * 24; i < 22*24; i++ {
+		w.x[i] += 3000
+		w.y[i] += 1500
+	}
+	with := w.run(t, func(in *Input) {
+		s := source("c.csv", "begin,end,name\n2015-03-22,2015-03-23,Spring sale\n")
+		in.Calendar = &s
+	}).Result
+	without := w.run(t, nil).Result
+	if with.Significant {
+		t.Errorf("declared: %s: %s", with.Verdict, with.Why)
+	}
+	if with.P.Calibrated < without.P.Calibrated {
+		t.Errorf("declaring it lowers p from %v to %v", without.P.Calibrated, with.P.Calibrated)
+	}
+}
+
+func TestMistakesAreNamed(t *testing.T) {
+	good := play(7, 3, time.Hour, 0, 0, 0)
+	x := good.file(good.x)
+	for name, tc := range map[string]struct {
+		stimulus, response, calendar string
+		window                       time.Duration
+		want                         string
+	}{
+		"an empty series":             {"", x, "", 0, "x.csv is empty"},
+		"one point":                   {"timestamp,value\n2015-03-02,1\n", x, "", 0, "x.csv: there is only one point: its spacing cannot be told"},
+		"steps of seconds":            {"timestamp,value\n2015-03-02 00:00:00,1\n2015-03-02 00:00:30,1\n", x, "", 0, "x.csv: the lines are 30s apart: sum the series to steps of 1m0s or more"},
+		"steps of weeks":              {"timestamp,value\n2015-03-02,1\n2015-03-09,1\n", x, "", 0, "x.csv: the lines are 168h0m0s apart, which is more than a day: give a finer series"},
+		"spacings that do not fit":    {"timestamp,value\n2015-03-02 00:00,1\n2015-03-02 00:07,1\n", x, "", 0, "y.csv has a point every 1h0m0s and x.csv every 7m0s: sum one of them so that its steps are a multiple of the other's"},
+		"no time in common":           {"timestamp,value\n2014-03-02 00:00,1\n2014-03-02 01:00,1\n", x, "", 0, "they have no time in common"},
+		"a window of nothing":         {x, x, "", time.Second, "--window: 1s is no time an effect may take"},
+		"a window of one step":        {x, x, "", time.Hour, "--window: 1h0m0s is less than two steps of 1h0m0s"},
+		"a calendar without a header": {x, x, "2015-03-02,2015-03-03,Sale\n", 0, `c.csv:1: the first line is "2015-03-02,2015-03-03,Sale", want begin,end,name`},
+		"a calendar without a row":    {x, x, "begin,end,name\n", 0, "c.csv holds no row"},
+		"a calendar of two columns":   {x, x, "begin,end\n", 0, "c.csv:1: the line has 2 columns, want 3: begin,end,name"},
+		"an end before the begin":     {x, x, "begin,end,name\n2015-03-04,2015-03-02,Sale\n", 0, "c.csv:2: the end 2015-03-02 does not lie behind the begin 2015-03-04"},
+		"a begin that is no time":     {x, x, "begin,end,name\nMonday,2015-03-02,Sale\n", 0, `c.csv:2: begin "Monday" is no time: write it like 2015-02-26 21:42:53, in UTC, or 2015-02-26`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := Input{Stimulus: source("x.csv", tc.stimulus), Response: source("y.csv", tc.response)}
+			if tc.calendar != "" {
+				s := source("c.csv", tc.calendar)
+				in.Calendar = &s
+			}
+			cfg := DefaultConfig()
+			if tc.window != 0 {
+				cfg.Window = tc.window
+			}
+			_, err := Run(t.Context(), in, cfg)
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestFlatSeriesSayNothing(t *testing.T) {
+	w := play(8, 35, time.Hour, 0, 0, 0)
+	clear(w.x)
+	r := w.run(t, nil).Result
+	if r.Verdict != "insufficient evidence" || r.Why != "the stimulus does not vary, so that nothing can follow it" || r.BestLagS != nil {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// digits is what differs between kinds of processors.
+var digits = regexp.MustCompile(`(\.\d{2}|\d\.\d{1})\d+(e[-+]\d+)?`)
+
+func TestJSON(t *testing.T) {
+	w := play(9, 28, 3*time.Hour, 6*time.Hour, 6*time.Hour, 0.3)
+	e := w.run(t, func(in *Input) { s := source("r.csv", w.file(w.y)); in.Revenue = &s })
+	e.Result.Credit = e.Result.Credit[:30]
+	var b bytes.Buffer
+	if err := e.Result.WriteJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	var keys map[string]any
+	if err := json.Unmarshal(b.Bytes(), &keys); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"best_lag_s", "lag_profile", "p", "significant", "kernel", "effect", "verdict", "why", "credit", "baseline_units", "notes"} {
+		if _, ok := keys[key]; !ok {
+			t.Errorf("there is no %q", key)
+		}
+	}
+	got := digits.ReplaceAllString(b.String(), "$1")
+	golden := filepath.Join("testdata", "effect.json")
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("the result has changed (-before +now):\n%s", diff)
+	}
+}
+
+func TestPlot(t *testing.T) {
+	effect := play(10, 28, time.Hour, 3*time.Hour, 4*time.Hour, 0.3)
+	short := play(10, 2, time.Hour, 3*time.Hour, 4*time.Hour, 0.3)
+	for name, w := range map[string]world{"an effect": effect, "two days": short} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			if err := w.run(t, nil).WritePNG(&b); err != nil {
+				t.Fatal(err)
+			}
+			img, err := png.Decode(&b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if size := img.Bounds().Size(); size.X != 1080 || size.Y != 1440 {
+				t.Errorf("the picture is %v", size)
+			}
+		})
+	}
+}
+
+func BenchmarkSixtyDaysOfQuarters(b *testing.B) {
+	w := play(11, 60, 15*time.Minute, 3*time.Hour, 4*time.Hour, 0.2)
+	for b.Loop() {
+		w.run(b, nil)
+	}
+}
