@@ -105,7 +105,7 @@ func TestAPlantedEffectIsFoundAtEverySpacing(t *testing.T) {
 				t.Errorf("the interval %v to %v does not hold 0.2", *r.Effect.Low, *r.Effect.High)
 			}
 			off := math.Abs(float64(*r.BestLagS) - tc.delay.Seconds())
-			if off > max(1800, tc.spacing.Seconds()) {
+			if off > max(2700, tc.spacing.Seconds()) {
 				t.Errorf("the best lag is %d s, want %v", *r.BestLagS, tc.delay)
 			}
 		})
