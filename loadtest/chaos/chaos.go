@@ -94,6 +94,8 @@ type play struct {
 	monitor    *monitor
 	clickhouse *proxy.Proxy
 	last       string // fault, for the log
+
+	guestLeft time.Time // when the last processor left that had joined for a while
 }
 
 // service is a name that a processor or sink runs under, in one life after the
@@ -310,6 +312,9 @@ func (p *play) kinds() []Kind {
 }
 
 func (p *play) drain(ctx context.Context) error {
+	// A processor that has left in peace keeps its partitions until its session is
+	// over; what is due there is published by whoever takes over.
+	time.Sleep(time.Until(p.guestLeft.Add(sessionTimeout + time.Second)))
 	groups, err := oracle.NewGroups(ctx, p.Targets.Kafka, groupOf("processor"), groupOf("sink"), slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider())
 	if err != nil {
 		return err

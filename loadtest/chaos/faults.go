@@ -262,6 +262,7 @@ func join(ctx context.Context, p *play) error {
 	if err := guest.Stop(); err != nil {
 		p.fail(oraclePeace, "%v", err)
 	}
+	p.guestLeft = time.Now()
 	return nil
 }
 
