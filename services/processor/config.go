@@ -18,7 +18,7 @@ type Config struct {
 	TransactionTimeout time.Duration   `yaml:"transaction_timeout" doc:"The broker aborts a transaction that is open for longer."`
 	SessionTimeout     time.Duration   `yaml:"session_timeout" doc:"A processor that is silent for longer loses its partitions to the others."`
 	RebalanceTimeout   time.Duration   `yaml:"rebalance_timeout" doc:"Longest time a processor may take to hand over its partitions."`
-	RefreshCPUShare    float64         `yaml:"refresh_cpu_share" doc:"Part of the time that refreshing results may take, above 0 to 1, so that reading events never starves; while catching up a tenth of it."`
+	RefreshCPUShare    float64         `yaml:"refresh_cpu_share" doc:"Part of the time that refreshing results may take, above 0 to 1, so that reading events never starves; while catching up a third of that, of the time that applying events takes."`
 	Workers            int             `yaml:"workers" doc:"Partitions worked on at the same time; 0 takes the number of processors."`
 	Topology           topology.Config `yaml:"topology" doc:"The statistics and their bounds."`
 }

@@ -267,10 +267,11 @@ func (s *session) poll(ctx context.Context, until time.Time, recordsMax int) (kg
 
 // A processor that is further behind than the records of one commit catches up:
 // what it publishes meanwhile is old anyway, so its transactions may last longer,
-// and refreshing gets less of the time.
+// and refreshing gets less time: in proportion to what applying the events takes,
+// so that an event costs the same however many brands there are.
 const (
 	catchUpIntervals = 10 // commit intervals of a transaction, at most
-	catchUpShare     = 10 // refresh_cpu_share is divided by it
+	catchUpShare     = 3  // refresh_cpu_share is divided by it
 )
 
 // behind says whether the processor catches up, as of the last poll.

@@ -27,13 +27,14 @@ import (
 type transaction struct {
 	*session
 
-	ctx     context.Context // outlives a request to stop, but not the broker's patience
-	cancel  context.CancelFunc
-	span    trace.Span
-	header  []kgo.RecordHeader // the trace, for what is produced
-	workers []*worker
-	started time.Time
-	records int
+	ctx      context.Context // outlives a request to stop, but not the broker's patience
+	cancel   context.CancelFunc
+	span     trace.Span
+	header   []kgo.RecordHeader // the trace, for what is produced
+	workers  []*worker
+	started  time.Time
+	applying time.Duration // time that applying took
+	records  int
 
 	once     sync.Once
 	began    error
@@ -99,6 +100,7 @@ func (t *transaction) process(fetches kgo.Fetches) error {
 			}
 		}
 	})
+	t.applying += time.Since(now)
 	t.holding = false
 	for _, w := range t.workers {
 		t.records += w.applied
@@ -129,11 +131,11 @@ func (t *transaction) refresh() error {
 			busy++
 		}
 	}
-	share := t.cfg.RefreshCPUShare
+	share, passed := t.cfg.RefreshCPUShare, max(t.cfg.CommitInterval, time.Since(t.started))
 	if t.behind() {
-		share /= catchUpShare
+		share, passed = share/catchUpShare, t.applying
 	}
-	budget := t.pace.budget(share, max(t.cfg.CommitInterval, time.Since(t.started)), t.cfg.Workers, busy)
+	budget := t.pace.budget(share, passed, t.cfg.Workers, busy)
 	errs := make([]error, len(t.workers))
 	t.parallel(len(t.workers), func(i int) { errs[i] = t.workers[i].refresh(t, now, budget) })
 	t.pace.learn()
