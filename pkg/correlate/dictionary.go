@@ -40,13 +40,21 @@ type dictionary struct {
 	atoms   []atom
 }
 
-func newDictionary(x, phi []float64, groups []*grouping, lags int) *dictionary {
+// decays is a stimulus decayed without end by each half-life, less the means.
+type decays struct {
+	lags   int
+	freq   *spectrum
+	halves []int // half-lives in steps
+	series [][]float64
+}
+
+func newDecays(x []float64, groups []*grouping, lags int) *decays {
 	n := len(x)
-	d := &dictionary{n: n, lags: lags, freq: newSpectrum(n)}
 	all, last := make([]float64, n), -1
 	for t := range all {
 		all[t] = 1
 	}
+	d := &decays{lags: lags, freq: newSpectrum(n)}
 	for _, part := range halfLives {
 		h := int(math.Round(part * float64(lags) / halfLifeParts))
 		if h == last {
@@ -59,15 +67,24 @@ func newDictionary(x, phi []float64, groups []*grouping, lags int) *dictionary {
 			r[t] = acc
 		}
 		centre(r, all, groups)
-		for delay := 0; delay <= lags; delay += max(1, h/8) {
-			k := Kernel{delay, h, lags}
+		d.halves, d.series = append(d.halves, h), append(d.series, r)
+	}
+	return d
+}
+
+// dictionary whitens the decayed stimuli.
+func (s *decays) dictionary(phi []float64) *dictionary {
+	d := &dictionary{n: s.freq.n, lags: s.lags, freq: s.freq, decayed: s.series}
+	for i, h := range s.halves {
+		white := filter(s.series[i], phi)
+		d.white = append(d.white, white)
+		for delay := 0; delay <= s.lags; delay += max(1, h/8) {
+			k := Kernel{delay, h, s.lags}
 			d.atoms = append(d.atoms, atom{
-				Kernel: k, half: len(d.spectra), gain: k.norm(), tail: k.tail(),
-				prior: -2 * delayPrior * math.Log1p(12*float64(delay)/float64(lags)),
+				Kernel: k, half: i, gain: k.norm(), tail: k.tail(),
+				prior: -2 * delayPrior * math.Log1p(12*float64(delay)/float64(s.lags)),
 			})
 		}
-		white := filter(r, phi)
-		d.decayed, d.white = append(d.decayed, r), append(d.white, white)
 		d.spectra = append(d.spectra, d.freq.transform(white))
 	}
 	d.mutual = make([][][]float64, len(d.spectra))

@@ -105,7 +105,7 @@ func TestDictionaryIsDirectEvaluation(t *testing.T) {
 	for i := range x {
 		x[i], y[i] = r.NormFloat64(), r.NormFloat64()
 	}
-	d := newDictionary(x, nil, nil, lags)
+	d := newDecays(x, nil, lags).dictionary(nil)
 	products := d.products(y)
 	scores, moved := make([]float64, len(d.atoms)), make([]float64, len(d.atoms))
 	const shift = 100

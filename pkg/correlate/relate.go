@@ -110,17 +110,18 @@ func Relate(p *Pair) Relation {
 
 // study is a pair on the grid that kernels are searched on.
 type study struct {
-	n, lags     int
-	y           []float64 // the response, 0 where it is missing
-	judged      []float64 // 1 for the steps of the response that are judged
-	x           []float64 // the stimulus less its baseline
-	expectedX   []float64
-	sumX, sumY  float64
-	groups      []*grouping // of the response
-	shifts      []int       // of the placebos
-	stride      int
-	independent float64
-	betaMax     float64
+	n, lags           int
+	y                 []float64 // the response, 0 where it is missing
+	judged            []float64 // 1 for the steps of the response that are judged
+	x                 []float64 // the stimulus less its baseline
+	decayed, mirrored *decays   // of it, and of it run backwards
+	expectedX         []float64
+	sumX, sumY        float64
+	groups            []*grouping // of the response
+	shifts            []int       // of the placebos
+	stride            int
+	independent       float64
+	betaMax           float64
 }
 
 func newStudy(p *Pair) (*study, Reason) {
@@ -158,6 +159,9 @@ func newStudy(p *Pair) (*study, Reason) {
 	for t := range x {
 		s.x[t] = presentX[t] * (x[t] - s.expectedX[t])
 	}
+	backwards := slices.Clone(s.x)
+	slices.Reverse(backwards)
+	s.decayed, s.mirrored = newDecays(s.x, s.groups, s.lags), newDecays(backwards, s.groups, s.lags)
 	s.betaMax = math.Inf(1)
 	if sumX > 0 && sumY > 0 && slices.Min(x) >= 0 && slices.Min(y) >= 0 {
 		s.betaMax = sumY / sumX // an effect makes up no more than there is
@@ -210,17 +214,26 @@ func (s *study) world(effect, seen []float64) *world {
 	}
 	w.residual = rest
 	w.y = filter(rest, w.phi)
-	w.d = newDictionary(s.x, w.phi, s.groups, s.lags)
+	w.d = s.decayed.dictionary(w.phi)
 	return w
 }
 
-// mirrored is the dictionary of the stimulus run backwards: as bursty and as
+// with returns the world in which an effect is taken for true.
+func (w *world) with(at int, beta float64) *world {
+	effect, seen := make([]float64, w.n), make([]float64, w.n)
+	w.d.atoms[at].Convolve(effect, w.x)
+	for t := range effect {
+		effect[t] *= beta
+	}
+	w.d.read(seen, w.d.decayed, at, beta)
+	return w.world(effect, seen)
+}
+
+// backwards is the dictionary of the stimulus run backwards: as bursty and as
 // autocorrelated, and nothing can have followed it.
-func (w *world) mirrored() *dictionary {
+func (w *world) backwards() *dictionary {
 	if w.mirror == nil {
-		x := slices.Clone(w.x)
-		slices.Reverse(x)
-		w.mirror = newDictionary(x, w.phi, w.groups, w.lags)
+		w.mirror = w.mirrored.dictionary(w.phi)
 	}
 	return w.mirror
 }
@@ -299,7 +312,7 @@ func (s *study) settle(null *world) (w *world, at int, beta float64) {
 	white := *null
 	white.phi = nil
 	white.y = null.residual
-	white.d = newDictionary(s.x, nil, s.groups, s.lags)
+	white.d = s.decayed.dictionary(nil)
 	first, f := s.settleFrom(null)
 	second, g := s.settleFrom(&white)
 	if second.left(g) < first.left(f) {
@@ -337,13 +350,7 @@ func (s *study) settleFrom(w *world) (*world, fit) {
 		if round > 0 && (round == rounds-1 || f.at == before.at && math.Abs(f.beta-before.beta) <= 1e-3*f.beta) {
 			break
 		}
-		effect, seen := make([]float64, s.n), make([]float64, s.n)
-		w.d.atoms[f.at].Convolve(effect, s.x)
-		for t := range effect {
-			effect[t] *= f.beta
-		}
-		w.d.read(seen, w.d.decayed, f.at, f.beta)
-		w = s.world(effect, seen)
+		w = w.with(f.at, f.beta)
 		f.z = w.through(f.at, f.beta)
 	}
 	return w, f
@@ -359,7 +366,7 @@ type trial struct {
 }
 
 // try tests the hypothesis that the effect has the size beta, through one kernel.
-// What that leaves of the response, bounded, is held against the stimulus as it is
+// The world has to be the one with that effect. What it leaves of the response, bounded, is held against the stimulus as it is
 // and at the shifts where nothing of it can be left; there the same effect is
 // added, and all is searched anew.
 func (w *world) try(beta float64, at int) trial {
@@ -388,7 +395,7 @@ func (w *world) try(beta float64, at int) trial {
 		_, gain := w.d.bestAt(c, beta, tr.variance)
 		return most - gain
 	}
-	tr.noise[0], tr.noise[1] = w.d.products(v), w.mirrored().products(v)
+	tr.noise[0], tr.noise[1] = w.d.products(v), w.backwards().products(v)
 	w.d.scores(c, tr.noise[0])
 	tr.statistic = statistic()
 	tr.placebos.independent = w.independent
@@ -442,7 +449,7 @@ func (w *world) placebos(tr *trial, c []float64) func(yield func([]float64) bool
 			}
 		}
 		for shift := 0; shift < w.n; shift += w.stride {
-			if w.mirrored().shifted(c, tr.noise[1], shift); !yield(c) {
+			if w.backwards().shifted(c, tr.noise[1], shift); !yield(c) {
 				return
 			}
 		}
@@ -470,7 +477,7 @@ func (w *world) interval(at int, beta float64, proven bool) (low, high float64) 
 			return true
 		}
 		for _, k := range w.plausible(c, b, tr.variance) {
-			if tr := w.try(b, k); tr.placebos.p(tr.statistic) > Alpha {
+			if tr := w.with(k, b).try(b, k); tr.placebos.p(tr.statistic) > Alpha {
 				return true
 			}
 		}
