@@ -12,7 +12,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 export CGO_ENABLED ?= 0
 
 # What the targets take: make demo ARGS='--for 5m', make test PKG=./pkg/config,
-# make bench BENCH=Profile COUNT=6.
+# make microbench BENCH=Profile COUNT=6, make bench ARGS='--brokers embedded'.
 ARGS ?=
 PKG ?= ./...
 BENCH ?= .
@@ -89,12 +89,21 @@ race: $(GOTESTSUM) library ## Test what changed since the last push, with the ra
 fmt: $(GOLANGCI_LINT) ## Format the code
 	$(GOLANGCI_LINT) fmt
 
-.PHONY: bench
-bench: $(BENCHSTAT) library ## Measure, and compare with the time before (BENCH=Profile COUNT=6)
+.PHONY: microbench
+microbench: $(BENCHSTAT) library ## Run the benchmarks in Go, and compare with the time before (BENCH=Profile COUNT=6)
 	@mkdir -p .cache/bench
 	@if [[ -f .cache/bench/new.txt ]]; then mv .cache/bench/new.txt .cache/bench/old.txt; fi
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG) | tee .cache/bench/new.txt
 	@if [[ -f .cache/bench/old.txt ]]; then $(BENCHSTAT) .cache/bench/old.txt .cache/bench/new.txt; fi
+
+# Apache Kafka needs Java and Maven: without them only the embedded engines are
+# measured.
+.PHONY: bench
+bench: library ## Measure processor, sink and latency with FLYWHEEL-72, in about 15 minutes (build/bench.json, loadtest/BASELINE.md)
+	@brokers=embedded; \
+	if command -v java >/dev/null && command -v mvn >/dev/null; then brokers=embedded,apache; \
+	else echo "no Java 17 and Maven: measuring on the embedded engines alone; install both to have Apache Kafka"; fi; \
+	$(GO) run ./loadtest bench --brokers $$brokers --binary bin/flywheel --table loadtest/BASELINE.md $(ARGS)
 
 .PHONY: simulation
 simulation: ## Let the pipeline live through bad days in simulated time (SEEDS=10000 FIRST=1 REPORT=FILE)

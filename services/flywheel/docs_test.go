@@ -32,7 +32,7 @@ func TestDocumentsRefuse(t *testing.T) {
 	}{
 		"a target that is none":             {"```sh\nmake dmeo\n```", 1},
 		"a target that is none, in a line":  {"Type `make dmeo`.", 1},
-		"a target":                          {"```sh\nmake test # all\n```\nand `make bench BENCH=X`", 0},
+		"a target":                          {"```sh\nmake test # all\n```\nand `make microbench BENCH=X`", 0},
 		"a command that is none":            {"```sh\nbin/flywheel brnads list\n```", 1},
 		"a command that is none, in a line": {"Type `flywheel brnads`.", 1},
 		"a flag that is none":               {"```sh\nbin/flywheel version --fast\n```", 1},
