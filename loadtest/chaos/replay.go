@@ -20,8 +20,8 @@ const Replayed Kind = "input replayed from its start"
 
 // replay has the stopped pipeline process the whole input again, as
 // services/processor/DESIGN.md says: without the state, from the first offset, and
-// in the end without what the state before had published. It returns the lowest
-// revision that can be of the new state.
+// in the end without the spikes that the state before had published. It returns
+// the lowest revision that can be of the new state.
 func (p *play) replay(ctx context.Context) (since int64, err error) {
 	p.last = string(Replayed)
 	if err := p.reset(ctx); err != nil {
@@ -37,10 +37,8 @@ func (p *play) replay(ctx context.Context) (since int64, err error) {
 	if err := p.drain(ctx); err != nil {
 		return 0, err
 	}
-	for _, table := range []string{"correlation", "credit", "spike"} {
-		if err := p.Conn.Exec(ctx, fmt.Sprintf("ALTER TABLE %s DELETE WHERE revision < %d SETTINGS mutations_sync = 1", table, since)); err != nil {
-			return 0, fmt.Errorf("delete what the state before had published: %w", err)
-		}
+	if err := p.Conn.Exec(ctx, fmt.Sprintf("ALTER TABLE spike DELETE WHERE revision < %d SETTINGS mutations_sync = 1", since)); err != nil {
+		return 0, fmt.Errorf("delete the spikes of the state before: %w", err)
 	}
 	return since, nil
 }

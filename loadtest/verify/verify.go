@@ -50,7 +50,7 @@ type Pipeline struct {
 	Conn     driver.Conn
 	Topology topology.Config // of the processors
 	Replays  int             // how often the input was processed again from its start
-	Since    int64           // results of a lower revision are of a state that was deleted
+	Since    int64           // spikes of a lower revision are of a state that was deleted, and are deleted as well
 }
 
 // checker collects what fails.
