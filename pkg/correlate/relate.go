@@ -87,7 +87,7 @@ func Relate(p *Pair) Relation {
 	}
 	rel.Beta = beta
 	rel.Share = beta * s.sumX / s.sumY
-	rel.Low, rel.High = w.interval(at, beta, rel.P <= Alpha)
+	rel.Low, rel.High = w.interval(null, at, beta, rel.P <= Alpha)
 	rel.Realised = w.realised(at, beta)
 	rel.Power, rel.Detectable = null.power(&evidence)
 	switch {
@@ -456,27 +456,49 @@ func (w *world) placebos(tr *trial, c []float64) func(yield func([]float64) bool
 	}
 }
 
+// scores returns those of all kernels with what an effect leaves, bounded, and the
+// effect; and the variance of the former.
+func (w *world) scores(at int, beta float64) (c []float64, variance float64) {
+	u := w.through(at, beta)
+	for t := range u {
+		u[t] = w.y[t] - u[t]
+	}
+	v, _ := bound(u, w.judged, huberC)
+	variance = math.SmallestNonzeroFloat64
+	for _, x := range v {
+		variance += x * x / float64(w.n)
+	}
+	c = make([]float64, len(w.d.atoms))
+	w.d.scores(c, w.d.products(v))
+	for i := range c {
+		if beta > 0 {
+			c[i] += beta * w.d.gram(i, at)
+		}
+	}
+	return c, variance
+}
+
 // interval returns the sizes that are not refuted at Alpha through any plausible
 // kernel: the hull of them on a
 // grid, its ends halved down. proven says that 0 is refuted by the null world.
-func (w *world) interval(at int, beta float64, proven bool) (low, high float64) {
+func (w *world) interval(null *world, at int, beta float64, proven bool) (low, high float64) {
 	unit := w.sumY / w.sumX
 	if math.IsInf(w.betaMax, 1) {
 		unit = max(beta, math.Abs(unit)) * 10
 	}
 	unit = math.Abs(unit)
-	tr := w.try(beta, at)
-	c, column := make([]float64, len(w.d.atoms)), make([]float64, len(w.d.atoms))
-	w.d.scores(c, tr.noise[0])
-	w.d.column(column, at)
-	for i := range c {
-		c[i] += beta * column[i]
-	}
+	settled, variance := w.scores(at, beta)
+	without, varianceNull := null.scores(0, 0)
 	holds := func(b float64) bool {
 		if b == beta {
 			return true
 		}
-		for _, k := range w.plausible(c, b, tr.variance) {
+		tried := make(map[int]bool)
+		for _, k := range append(w.plausible(settled, b, variance), null.plausible(without, b, varianceNull)...) {
+			if tried[k] {
+				continue
+			}
+			tried[k] = true
 			if tr := w.with(k, b).try(b, k); tr.placebos.p(tr.statistic) > Alpha {
 				return true
 			}
@@ -484,33 +506,26 @@ func (w *world) interval(at int, beta float64, proven bool) (low, high float64) 
 		return false
 	}
 	grid := []float64{0}
-	for b := 0.01 * unit; b < unit; b *= 1.25 {
+	for b := 0.01 * unit; b < unit; b *= 1.5 {
 		grid = append(grid, b)
 	}
 	grid = append(grid, unit)
-	for _, f := range [...]float64{0.95, 0.98, 1, 1.02, 1.05} {
+	for _, f := range [...]float64{0.9, 0.97, 1, 1.03, 1.1} {
 		grid = append(grid, min(f*beta, unit))
 	}
 	slices.Sort(grid)
 	grid = slices.Compact(grid)
-	first, last := -1, -1
-	for i, b := range grid {
-		if i == 0 && !proven && first < 0 {
-			first, last = 0, 0
-			continue
-		}
-		if i == 0 {
-			continue
-		}
-		if holds(b) {
-			if first < 0 {
-				first = i
-			}
-			last = i
+	// From both ends to the first size that is not refuted; beta never is.
+	first, last := 0, len(grid)-1
+	if proven {
+		for first++; grid[first] < beta && !holds(grid[first]); first++ {
 		}
 	}
+	for last > first && grid[last] > beta && !holds(grid[last]) {
+		last--
+	}
 	edge := func(in, out float64) float64 {
-		for range 4 {
+		for range 5 {
 			if mid := (in + out) / 2; holds(mid) {
 				in = mid
 			} else {
