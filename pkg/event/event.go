@@ -37,7 +37,8 @@ func (id ID) String() string {
 // source's own id of a fact) and the version. Every text is preceded by its
 // length, so that no two different tuples share their bytes.
 func NewID(record, brandID, source, key string, version int64) ID {
-	b := make([]byte, 0, 64+len(record)+len(brandID)+len(source)+len(key))
+	var room [256]byte // more than nearly every tuple takes
+	b := room[:0]
 	for _, s := range [...]string{record, brandID, source, key} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
