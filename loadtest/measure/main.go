@@ -143,9 +143,6 @@ func (s *settings) effect(ctx context.Context, out io.Writer, days int, share fl
 				half = append(half, (r.High-r.Low)/2/beta)
 				delay = append(delay, math.Abs(float64(r.Kernel.Delay)/stepsHour-delayHours))
 				lag = append(lag, math.Abs(float64(r.Profile.BestLag)/stepsHour-delayHours))
-				if beta < r.Low || beta > r.High {
-					fmt.Fprintf(out, "   %v %v %d: truth %.4f est %.4f [%.4f %.4f] d %v h %v\n", delayHours, halfLife, i, beta, r.Beta, r.Low, r.High, r.Kernel.Delay/4, r.Kernel.HalfLife/4)
-				}
 				realised = append(realised, r.Realised)
 				power = append(power, r.Detectable)
 			}

@@ -75,7 +75,7 @@ func Relate(p *Pair) Relation {
 	// The null hypothesis is judged in a world without the effect.
 	nothing := make([]float64, s.n)
 	null := s.world(nothing, nothing)
-	evidence := null.try(0, 0)
+	evidence := null.try(0, 0, math.Inf(1))
 	rel.P = evidence.placebos.p(evidence.statistic)
 
 	w, at, beta := s.settle(null)
@@ -87,7 +87,7 @@ func Relate(p *Pair) Relation {
 	}
 	rel.Beta = beta
 	rel.Share = beta * s.sumX / s.sumY
-	rel.Low, rel.High = w.interval(null, at, beta, rel.P <= Alpha)
+	rel.Low, rel.High = w.interval(null, &evidence, at, beta)
 	rel.Realised = w.realised(at, beta)
 	rel.Power, rel.Detectable = null.power(&evidence)
 	switch {
@@ -368,8 +368,8 @@ type trial struct {
 // try tests the hypothesis that the effect has the size beta, through one kernel.
 // The world has to be the one with that effect. What it leaves of the response, bounded, is held against the stimulus as it is
 // and at the shifts where nothing of it can be left; there the same effect is
-// added, and all is searched anew.
-func (w *world) try(beta float64, at int) trial {
+// added, and all is searched anew. A statistic above hopeless needs no placebos.
+func (w *world) try(beta float64, at int, hopeless float64) trial {
 	tr := trial{at: at}
 	c, column := make([]float64, len(w.d.atoms)), make([]float64, len(w.d.atoms))
 	u := w.through(at, beta)
@@ -395,9 +395,12 @@ func (w *world) try(beta float64, at int) trial {
 		_, gain := w.d.bestAt(c, beta, tr.variance)
 		return most - gain
 	}
-	tr.noise[0], tr.noise[1] = w.d.products(v), w.backwards().products(v)
+	tr.noise[0] = w.d.products(v)
 	w.d.scores(c, tr.noise[0])
-	tr.statistic = statistic()
+	if tr.statistic = statistic(); tr.statistic > hopeless {
+		return tr
+	}
+	tr.noise[1] = w.backwards().products(v)
 	tr.placebos.independent = w.independent
 	for range w.placebos(&tr, c) {
 		tr.placebos.sorted = append(tr.placebos.sorted, statistic())
@@ -480,13 +483,17 @@ func (w *world) scores(at int, beta float64) (c []float64, variance float64) {
 
 // interval returns the sizes that are not refuted at Alpha through any plausible
 // kernel: the hull of them on a
-// grid, its ends halved down. proven says that 0 is refuted by the null world.
-func (w *world) interval(null *world, at int, beta float64, proven bool) (low, high float64) {
+// grid, its ends halved down. evidence is the trial of no effect.
+func (w *world) interval(null *world, evidence *trial, at int, beta float64) (low, high float64) {
 	unit := w.sumY / w.sumX
 	if math.IsInf(w.betaMax, 1) {
 		unit = max(beta, math.Abs(unit)) * 10
 	}
 	unit = math.Abs(unit)
+	// No size leaves more to chance than no effect at all does, and no placebo of
+	// that comes near twice the largest.
+	hopeless := 2 * evidence.placebos.sorted[len(evidence.placebos.sorted)-1]
+	proven := evidence.placebos.p(evidence.statistic) <= Alpha
 	settled, variance := w.scores(at, beta)
 	without, varianceNull := null.scores(0, 0)
 	holds := func(b float64) bool {
@@ -499,7 +506,7 @@ func (w *world) interval(null *world, at int, beta float64, proven bool) (low, h
 				continue
 			}
 			tried[k] = true
-			if tr := w.with(k, b).try(b, k); tr.placebos.p(tr.statistic) > Alpha {
+			if tr := w.with(k, b).try(b, k, hopeless); tr.statistic <= hopeless && tr.placebos.p(tr.statistic) > Alpha {
 				return true
 			}
 		}
@@ -548,7 +555,7 @@ func (w *world) interval(null *world, at int, beta float64, proven bool) (low, h
 // interval would hold it: each is judged with the kernel that itself speaks for,
 // by the other placebos.
 func (w *world) realised(at int, beta float64) float64 {
-	tr := w.try(beta, at)
+	tr := w.try(beta, at, math.Inf(1))
 	k := len(w.d.atoms)
 	c, column := make([]float64, k), make([]float64, k)
 	w.d.column(column, tr.at)
