@@ -286,7 +286,7 @@ func (w *world) final(c *contract) map[string]int64 {
 		}
 	}
 	for brand := range c.entries { // another time zone moves the borders of days, and where they reach back into what is final a part is missing
-		final[brand] += 2 * dayMs
+		final[brand] += 3 * dayMs
 	}
 	return final
 }

@@ -8,7 +8,7 @@ import (
 
 // rezone carries the days published over to a new calendar: those that start at
 // another moment now are to be taken back, and the days that hold the same time
-// published instead. A day that would reach back into what is final is left out:
+// published instead. A day that may reach back into what is final is left out:
 // rather is a part of a day missing than money there twice.
 func (b *brand) rezone(was *window.Zone) {
 	d, zone := &b.days, &b.entry.zone
@@ -26,7 +26,8 @@ func (b *brand) rezone(was *window.Zone) {
 			}
 		}
 	}
-	if first := now.First(); b.earned(zone.DayStart(first), firstMs) {
+	first := now.First()
+	if startMs := zone.DayStart(first); startMs < b.oldestDayMs()+window.DayMs && b.earned(startMs, firstMs) {
 		now.Remove(first, first+1)
 	}
 	now.Remove(zone.Day(b.clockMs)+1, window.After)

@@ -146,15 +146,27 @@ func TestAnotherZoneMovesTheDays(t *testing.T) {
 	}
 }
 
-// TestAnotherZoneDoublesNothing changes the zone when the first days are final.
+// TestAnotherZoneDoublesNothing changes the zone when the first days are final:
+// once, and to and fro. No more than the days at their border may go missing.
 func TestAnotherZoneDoublesNothing(t *testing.T) {
-	for _, minutes := range []int32{-300, 300} {
-		p, got := newPartition(t), make(results)
-		want := sell(p, monday, 40, got)
-		p.ApplyBrand(&event.Brand{BrandID: "acme", Version: 1, Currency: "USD", UTCOffsets: []event.UTCOffset{{OffsetMinutes: minutes}}})
-		settleAll(p, got)
-		if sum, least := revenueOf(got), want-96*(1000+40*96); sum > want || sum < least {
-			t.Errorf("at UTC%+d minutes the days hold %d, want at most %d, and at least %d", minutes, sum, want, least)
-		}
+	for name, minutes := range map[string][]int32{
+		"to the west":            {-300},
+		"to the east":            {300},
+		"to and fro":             {300, -300, 300, -300},
+		"to and fro many times":  {330, 0, 60, -300, 330, -300, 60, -300, 330, 0},
+		"further and further":    {60, 120, 180, 240, 300, 360},
+		"back and back to where": {-60, -120, -180, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, got := newPartition(t), make(results)
+			want := sell(p, monday, 40, got)
+			for version, m := range minutes {
+				p.ApplyBrand(&event.Brand{BrandID: "acme", Version: int64(version + 1), Currency: "USD", UTCOffsets: []event.UTCOffset{{OffsetMinutes: m}}})
+				settleAll(p, got)
+			}
+			if sum, least := revenueOf(got), want-2*96*(1000+40*96); sum > want || sum < least {
+				t.Errorf("the days hold %d, want at most %d, and at least %d", sum, want, least)
+			}
+		})
 	}
 }
