@@ -25,6 +25,17 @@ func (t *Turn) Lock() {
 	<-t.free
 }
 
+// TryLock takes the turn if it is free, and says whether it did.
+func (t *Turn) TryLock() bool {
+	t.init()
+	select {
+	case <-t.free:
+		return true
+	default:
+		return false
+	}
+}
+
 // Unlock passes the turn on. Only who has it may call it.
 func (t *Turn) Unlock() {
 	t.init()

@@ -32,11 +32,10 @@ type queue struct {
 	paused    bool  // enough is held: no more is read
 }
 
-// Bounds of a queue beyond which no more is read, until it is down to a half.
-const (
-	queueRecordsMax = 5_000
-	queueBytesMax   = 4 << 20
-)
+// queueBytesMax bounds the values in a queue as processor.queue_records bounds
+// their number: beyond, no more is read until it is down to a half. What one poll
+// returns comes on top.
+const queueBytesMax = 4 << 20
 
 // alignWait bounds how long the topics wait for one that has records in Kafka and
 // yields none: a topic whose leader is away must not hold up the others.
@@ -47,12 +46,14 @@ func (q *queue) held() int { return len(q.records) - q.head }
 // push takes records that were read.
 func (q *queue) push(p kgo.FetchTopicPartition) {
 	n := len(p.Records)
-	q.records = append(q.records, p.Records...)
+	// A queue need not run empty for a whole backlog.
+	q.records = append(slices.Delete(q.records, 0, q.head), p.Records...)
+	q.head = 0
 	for _, r := range p.Records {
 		q.bytes += len(r.Value)
 	}
 	q.read = p.Records[n-1].Offset + 1
-	q.end = max(q.end, p.LastStableOffset, p.HighWatermark, q.read)
+	q.end = max(q.end, p.LastStableOffset, q.read)
 	q.missed = false
 }
 
@@ -73,19 +74,22 @@ func (q *queue) pop() *kgo.Record {
 func (q *queue) lags() bool { return q.read < q.end && !q.missed }
 
 // full says whether no more is to be read, one way and, once it is, the other.
-func (q *queue) full() bool {
+func (q *queue) full(recordsMax int) bool {
 	if q.paused {
-		return q.held() > queueRecordsMax/2 || q.bytes > queueBytesMax/2
+		return q.held() > recordsMax/2 || q.bytes > queueBytesMax/2
 	}
-	return q.held() > queueRecordsMax || q.bytes > queueBytesMax
+	return q.held() > recordsMax || q.bytes > queueBytesMax
 }
 
-// align begins the queues of the partitions anew, at the committed offsets.
+// align begins the queues of the partitions anew, at the committed offsets, and
+// has all of them read: what was paused stays so otherwise, over a rebalance too.
 func (s *session) align(ctx context.Context, partitions []int32, offsets map[string]map[int32]kgo.Offset) error {
 	ends, err := kadm.NewClient(s.txn.Client()).ListCommittedOffsets(ctx, s.inputs...)
 	if err = errors.Join(err, ends.Error()); err != nil {
 		return fmt.Errorf("find the end of the input: %w", err)
 	}
+	client := s.txn.Client()
+	client.ResumeFetchPartitions(client.PauseFetchPartitions(nil))
 	for _, p := range partitions {
 		w := s.workers[p]
 		w.queues, w.waiting = make([]queue, len(s.inputs)), time.Time{}
@@ -187,7 +191,7 @@ func (s *session) throttle() {
 	for _, w := range s.owned {
 		for i := range w.queues {
 			q := &w.queues[i]
-			switch full := q.full(); {
+			switch full := q.full(s.cfg.QueueRecords); {
 			case full && !q.paused:
 				pause[q.topic] = append(pause[q.topic], w.partition)
 				q.paused = true

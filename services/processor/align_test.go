@@ -8,6 +8,7 @@ import (
 
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
+	"flywheel/services/processor"
 )
 
 // TestABacklogIsAppliedInTheOrderOfKafkasTime reads forty days at once. Read one
@@ -72,5 +73,28 @@ func TestABacklogIsAppliedInTheOrderOfKafkasTime(t *testing.T) {
 		}
 		return true
 	})
+	w.end(m)
+}
+
+// TestWhatWasPausedIsReadAfterARebalance has topics paused nearly all the time, and
+// another processor join and leave meanwhile.
+func TestWhatWasPausedIsReadAfterARebalance(t *testing.T) {
+	w := newWorld(t)
+	w.load(6000)
+	few := func(name string) func(*processor.Config) {
+		return func(c *processor.Config) {
+			c.InstanceID, c.QueueRecords, c.CommitRecords, c.SessionTimeout = name, 1, 50, 2*time.Second
+		}
+	}
+	m := w.start(few("one"))
+	<-m.Ready()
+	for range 2 {
+		other := w.start(few("two"))
+		<-other.Ready()
+		w.load(600)
+		w.end(other)
+	}
+	w.drained()
+	w.exact()
 	w.end(m)
 }

@@ -19,6 +19,7 @@ type Config struct {
 	SessionTimeout     time.Duration   `yaml:"session_timeout" doc:"A processor that is silent for longer loses its partitions to the others."`
 	RebalanceTimeout   time.Duration   `yaml:"rebalance_timeout" doc:"Longest time a processor may take to hand over its partitions."`
 	RefreshCPUShare    float64         `yaml:"refresh_cpu_share" doc:"Part of the time that refreshing results may take, above 0 to 1, so that reading events never starves; while catching up a third of that, of the time that applying events takes."`
+	QueueRecords       int             `yaml:"queue_records" doc:"Records of one topic's partition that wait for older ones of other topics, beyond which no more of it is read; those of one poll come on top."`
 	Workers            int             `yaml:"workers" doc:"Partitions worked on at the same time; 0 takes the number of processors."`
 	Topology           topology.Config `yaml:"topology" doc:"The statistics and their bounds."`
 }
@@ -33,6 +34,7 @@ func DefaultConfig() Config {
 		SessionTimeout:     15 * time.Second,
 		RebalanceTimeout:   30 * time.Second,
 		RefreshCPUShare:    0.5,
+		QueueRecords:       5_000,
 		Topology:           topology.DefaultConfig(),
 	}
 }
@@ -40,6 +42,7 @@ func DefaultConfig() Config {
 // Bounds of the configuration.
 const (
 	commitRecordsMax = 1_000_000
+	queueRecordsMax  = 1_000_000
 	workersMax       = 1024
 )
 
@@ -70,6 +73,9 @@ func (c Config) Validate() error {
 	}
 	if !(c.RefreshCPUShare > 0 && c.RefreshCPUShare <= 1) {
 		fail("refresh_cpu_share: %v is not above 0 and at most 1", c.RefreshCPUShare)
+	}
+	if c.QueueRecords < 1 || c.QueueRecords > queueRecordsMax {
+		fail("queue_records: %d is not between 1 and %d", c.QueueRecords, queueRecordsMax)
 	}
 	if c.Workers < 0 || c.Workers > workersMax {
 		fail("workers: %d is not between 0 and %d", c.Workers, workersMax)

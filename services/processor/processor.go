@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -42,9 +43,10 @@ type Processor struct {
 	readyOnce sync.Once
 
 	troubleMu    sync.Mutex
-	trouble      error     // why nothing is committed at the moment
-	troubleSince time.Time // when that began
-	staleMs      int64     // as of the last commit
+	trouble      error        // why nothing is committed at the moment
+	troubleSince time.Time    // when that began
+	staleMs      int64        // as of the last commit
+	turnedAt     atomic.Int64 // when the loop last came round, in Unix milliseconds; 0 while there is none
 	outage       outage.Outage
 
 	// workers outlive a session: a partition that comes back unchanged is not
@@ -114,7 +116,24 @@ func (p *Processor) Check(context.Context) error {
 	}
 	p.troubleMu.Lock()
 	defer p.troubleMu.Unlock()
+	if stuck := p.stuck(); p.trouble == nil && stuck > 0 {
+		return fmt.Errorf("the processor has been at one transaction for %s: see whether Kafka answers (flywheel ready), and restart it if it does; nothing is lost", stuck.Round(time.Second))
+	}
 	return p.trouble
+}
+
+// stuck returns for how long the loop has not come round, 0 if that is no longer
+// than a transaction and its end may take.
+func (p *Processor) stuck() time.Duration {
+	at := p.turnedAt.Load()
+	if at == 0 {
+		return 0
+	}
+	since := time.Since(time.UnixMilli(at))
+	if since < 2*p.cfg.TransactionTimeout {
+		return 0
+	}
+	return since
 }
 
 // report notes what keeps the processor from committing; nil when nothing does.
@@ -150,6 +169,7 @@ func (p *Processor) staleness() time.Duration {
 	if p.trouble != nil {
 		age += time.Since(p.troubleSince)
 	}
+	age += p.stuck()
 	return age
 }
 

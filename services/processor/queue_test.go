@@ -71,24 +71,38 @@ func TestOldestRecord(t *testing.T) {
 }
 
 func TestAQueueIsBounded(t *testing.T) {
+	const most = 100
 	var q queue
-	seconds := make([]int64, queueRecordsMax)
-	q.push(at(0, 1_000_000, seconds...))
-	if q.full() {
+	q.push(at(0, 1_000_000, make([]int64, most)...))
+	if q.full(most) {
 		t.Errorf("full with %d records", q.held())
 	}
-	q.push(at(queueRecordsMax, 1_000_000, 1))
-	if !q.full() {
+	q.push(at(most, 1_000_000, 1))
+	if !q.full(most) {
 		t.Errorf("not full with %d records", q.held())
 	}
 	q.paused = true
-	for q.held() > queueRecordsMax/2 {
-		if !q.full() {
+	for q.held() > most/2 {
+		if !q.full(most) {
 			t.Fatalf("read on with %d records", q.held())
 		}
 		q.pop()
 	}
-	if q.full() || q.next != queueRecordsMax/2+1 {
-		t.Errorf("full %v with %d records, applied up to %d", q.full(), q.held(), q.next)
+	if q.full(most) || q.next != most/2+1 {
+		t.Errorf("full %v with %d records, applied up to %d", q.full(most), q.held(), q.next)
+	}
+}
+
+// TestAQueueThatNeverRunsEmptyDoesNotGrow passes a backlog through a queue.
+func TestAQueueThatNeverRunsEmptyDoesNotGrow(t *testing.T) {
+	var q queue
+	for i := range int64(1000) {
+		q.push(at(10*i, 1_000_000, make([]int64, 10)...))
+		for q.held() > 5 {
+			q.pop()
+		}
+	}
+	if n := len(q.records); n > 20 || cap(q.records) > 100 {
+		t.Errorf("%d records are kept in room for %d, want the 5 that are held", n, cap(q.records))
 	}
 }

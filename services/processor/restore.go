@@ -132,8 +132,10 @@ func (s *session) read(ctx context.Context, spans map[int32]changes, apply func(
 	ticker := time.NewTicker(progressInterval)
 	defer ticker.Stop()
 	for len(reached) < len(spans) || !complete(spans, reached) {
-		fetches := client.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
+		wait, cancel := context.WithTimeout(ctx, progressInterval)
+		fetches := client.PollFetches(wait)
+		cancel()
+		if err := fetches.Err(); err != nil && (ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded)) {
 			return fmt.Errorf("read the changelog %q: %w", event.TopicState, err)
 		}
 		var parts []kgo.FetchTopicPartition

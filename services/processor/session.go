@@ -25,9 +25,10 @@ import (
 // an outage.
 //
 // Two goroutines meet here: the loop, and franz-go's, which calls assigned,
-// revoked and excluded. A rebalance is held back from a poll with records until the
-// end of its transaction. It is not held back around an empty poll; a
-// transaction it overtakes is refused, and that ends the session.
+// revoked and excluded. A rebalance is held back from a poll until the end of the
+// cycle, which polls again only after a poll with records: otherwise the second
+// poll would wait for the rebalance, and that for the cycle. A transaction that a
+// rebalance has overtaken all the same is refused, and that ends the session.
 type session struct {
 	*Processor
 
@@ -41,6 +42,8 @@ type session struct {
 	mu         turn.Turn // held by a transaction and by assigned
 	owned      []*worker // by partition, ascending
 	assignedAt int64     // value of revocations when owned was assigned
+	member     string    // of the group, when owned was assigned
+	generation int32     // likewise
 	settledAt  int64     // value of revocations when franz-go was settled; the loop's own
 	holding    bool      // records are read that wait for those of other topics; the loop's own
 	restoredAt time.Time // when owned was
@@ -71,6 +74,7 @@ func (s *session) run(ctx context.Context) error {
 		kgo.Balancers(kgo.RangeBalancer()), // keeps partition p of all topics together
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.KeepControlRecords(), // a partition may end with one
 		kgo.SessionTimeout(s.cfg.SessionTimeout),
 		kgo.HeartbeatInterval(s.cfg.SessionTimeout/5),
 		kgo.RebalanceTimeout(s.cfg.RebalanceTimeout),
@@ -84,9 +88,6 @@ func (s *session) run(ctx context.Context) error {
 		kgo.TransactionTimeout(s.cfg.TransactionTimeout),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
 	)
-	if s.goal != nil { // a partition may end with one
-		opts = append(opts, kgo.KeepControlRecords())
-	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	opts = append(opts, kgo.WithContext(life))
@@ -106,10 +107,13 @@ func (s *session) run(ctx context.Context) error {
 		return fmt.Errorf("begin as transactional producer: %w", err)
 	}
 	s.bornAt = time.Now()
+	s.turnedAt.Store(s.bornAt.UnixMilli())
+	defer s.turnedAt.Store(0)
 	for ctx.Err() == nil {
 		if err := s.cycle(ctx); err != nil {
 			return err
 		}
+		s.turnedAt.Store(time.Now().UnixMilli())
 		if time.Since(s.bornAt) > steady {
 			s.recovered(ctx)
 		}
@@ -167,6 +171,7 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 	}
 	maps.DeleteFunc(s.workers, func(p int32, _ *worker) bool { return !slices.Contains(partitions, p) })
 	s.owned, s.assignedAt = s.owned[:0], at
+	s.member, s.generation = s.txn.Client().GroupMetadata()
 	for _, p := range partitions {
 		s.owned = append(s.owned, s.workers[p])
 	}
@@ -302,10 +307,17 @@ func (s *session) cycle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
+	records := fetches.NumRecords()
+	// Partitions are being restored while somebody else has the turn. Waiting for
+	// it would hold back the next rebalance, and a stop.
+	if !s.mu.TryLock() {
+		if records > 0 {
+			return errors.New("a rebalance overtook the poll")
+		}
+		return nil
+	}
 	defer s.mu.Unlock()
 	workers := s.current()
-	records := fetches.NumRecords()
 	switch {
 	case len(workers) == 0 && records > 0:
 		return errors.New("a rebalance overtook the poll")

@@ -231,7 +231,13 @@ func (t *transaction) commit() error {
 // the coordinator checks that this processor still belongs to the group's
 // generation. A transaction of results alone would otherwise slip through when
 // its processor has been excluded meanwhile.
+//
+// franz-go may swallow a revocation and then asks in the name of a generation that
+// is newer than the assignment.
 func (t *transaction) fence(req *kmsg.TxnOffsetCommitRequest) error {
+	if req.MemberID != t.member || req.Generation != t.generation {
+		return errors.New("the group has rebalanced since the transaction began")
+	}
 	req.Topics = nil
 	add := func(wanted func(*queue) bool, most int) {
 		for i, topic := range t.inputs {
