@@ -23,13 +23,15 @@ func Credit(x, y, base []float64, k Kernel, beta float64) (earned []float64, bas
 		}
 	}
 	k.Convolve(acting, stimulus)
+	// The recursion leaves of a kernel that is cut no more than this, which is nobody's.
+	rounding := 1e-12 * slices.Max(append(acting, 0))
 	rate := make([]float64, n)
 	for t, v := range y {
 		if math.IsNaN(v) {
 			continue
 		}
-		responsible := max(0, beta*acting[t]) // below 0 is rounding of the recursion
-		if all := max(0, base[t]) + responsible; responsible > 0 {
+		responsible := beta * acting[t]
+		if all := max(0, base[t]) + responsible; acting[t] > rounding && responsible > 0 {
 			rate[t] = v / all
 			baseline += max(0, base[t]) * rate[t]
 		} else {

@@ -1,0 +1,60 @@
+package correlate
+
+import (
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// Credit is what Attribute gives when every step of the stimulus is a claimant.
+func TestCreditIsAttributionByStep(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(2, 40).Draw(t, "steps")
+		k := Kernel{HalfLife: rapid.IntRange(0, 6).Draw(t, "half-life"), Lags: rapid.IntRange(1, 12).Draw(t, "lags")}
+		k.Delay = rapid.IntRange(0, k.Lags).Draw(t, "delay")
+		beta := float64(rapid.IntRange(0, 50).Draw(t, "beta")) / 10
+		x := rapid.SliceOfN(rapid.Float64Range(-5, 100), n, n).Draw(t, "x")
+		base := rapid.SliceOfN(rapid.Map(rapid.IntRange(0, 500), func(tenths int) float64 { return float64(tenths) / 10 }), n, n).Draw(t, "base")
+		money := rapid.SliceOfN(rapid.Int64Range(-1_000_000, 1_000_000_000), n, n).Draw(t, "money")
+
+		stimuli := make([]Stimulus, n)
+		for i, v := range x {
+			x[i] = math.Round(v)
+			stimuli[i] = Stimulus{Pulses: []Pulse{{i, int64(x[i])}}, Kernel: k, Beta: beta}
+		}
+		var s Scratch
+		want := Attribute(money, base, stimuli, &s)
+		got, baseline := Money(x, money, base, k, beta)
+		sum := baseline
+		for i := range got {
+			sum += got[i]
+			// Attribute rounds each step, Money once.
+			if math.Abs(float64(got[i]-want.Credits[i])) > float64(n)+1e-6*math.Abs(float64(got[i])) {
+				t.Errorf("step %d earns %d, want %d", i, got[i], want.Credits[i])
+			}
+		}
+		var all int64
+		for _, m := range money {
+			all += m
+		}
+		if sum != all {
+			t.Errorf("credits and baseline make %d, of %d", sum, all)
+		}
+	})
+}
+
+func TestCreditAddsUp(t *testing.T) {
+	y := []float64{10, math.NaN(), 30, 40, 0, 60}
+	earned, baseline := Credit([]float64{5, 0, math.NaN(), 7, -3, 2}, y, []float64{5, 5, 5, 0, 5, 5}, Kernel{1, 2, 3}, 2)
+	sum := baseline
+	for _, v := range earned {
+		sum += v
+	}
+	if math.Abs(sum-140) > 1e-9 {
+		t.Errorf("%v and %v make %v, want 140", earned, baseline, sum)
+	}
+	if earned[5] != 0 || earned[4] != 0 || earned[2] != 0 || earned[0] <= 0 {
+		t.Errorf("earned %v", earned)
+	}
+}

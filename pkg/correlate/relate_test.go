@@ -1,0 +1,130 @@
+package correlate
+
+import (
+	"math"
+	"slices"
+	"testing"
+)
+
+// posted makes an hourly pair in which a share of the response follows posts.
+func posted(seed uint64, days int, k Kernel, share float64) (*Pair, float64) {
+	bins := calendar(days * 24)
+	p := &Pair{StepSeconds: 3600, StartS: 4 * daySeconds, Lags: 72} // a Monday
+	var sum, all float64
+	for _, v := range posts(seed, bins, 2, 4000) {
+		p.X = append(p.X, float64(v))
+		sum += float64(v)
+	}
+	for _, v := range counts(source(seed+1000), bins, 80, 0.8, 0.3) {
+		p.Y = append(p.Y, float64(v))
+		all += float64(v)
+	}
+	beta := share / (1 - share) * all / sum
+	z := make([]float64, len(p.X))
+	k.Convolve(z, p.X)
+	for t := range z {
+		p.Y[t] += math.Round(beta * z[t])
+	}
+	return p, beta
+}
+
+// What can be told in a few seconds; loadtest/measure tells the rest.
+func TestRelate(t *testing.T) {
+	const pairs = 6
+	for name, tc := range map[string]struct {
+		days   int
+		kernel Kernel
+		share  float64
+		found  [2]int // least and most
+		held   int    // least
+	}{
+		"nothing, five weeks":      {35, Kernel{0, 0, 72}, 0, [2]int{0, 2}, 4},
+		"a tenth, five weeks":      {35, Kernel{3, 4, 72}, 0.1, [2]int{2, 6}, 4},
+		"a third, after two days":  {28, Kernel{48, 4, 72}, 0.33, [2]int{4, 6}, 4},
+		"a half, slowly":           {28, Kernel{6, 24, 72}, 0.5, [2]int{4, 6}, 4},
+		"a half, at once, 3 weeks": {21, Kernel{0, 0, 72}, 0.5, [2]int{4, 6}, 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found, held, off := 0, 0, 0
+			for seed := range uint64(pairs) {
+				p, beta := posted(seed, tc.days, tc.kernel, tc.share)
+				r := Relate(p)
+				if r.P <= Alpha {
+					found++
+					off = max(off, abs(r.Kernel.Delay-tc.kernel.Delay))
+				}
+				if r.Low <= beta && beta <= r.High {
+					held++
+				}
+				if (r.P <= Alpha) != (r.Verdict == Effective) || (r.P <= Alpha) != (r.Low > 0) {
+					t.Errorf("pair %d: p %v, but %s, from %v on", seed, r.P, r.Verdict, r.Low)
+				}
+				if r.Beta < r.Low || r.Beta > r.High {
+					t.Errorf("pair %d: %v is not in its interval %v to %v", seed, r.Beta, r.Low, r.High)
+				}
+			}
+			t.Logf("found %d, held %d of %d, delay off by up to %d h", found, held, pairs, off)
+			if found < tc.found[0] || found > tc.found[1] {
+				t.Errorf("found %d of %d, want %v", found, pairs, tc.found)
+			}
+			if held < tc.held {
+				t.Errorf("%d of %d intervals hold the truth", held, pairs)
+			}
+		})
+	}
+}
+
+func abs(n int) int { return max(n, -n) }
+
+func TestRelateDoesNotAllowForGapsAndUnits(t *testing.T) {
+	p, _ := posted(3, 42, Kernel{3, 4, 72}, 0.3)
+	whole := Relate(p)
+	gaps := *p
+	gaps.X, gaps.Y = slices.Clone(p.X), slices.Clone(p.Y)
+	for i := range 24 {
+		gaps.Y[400+i], gaps.X[700+i] = math.NaN(), math.NaN()
+	}
+	if r := Relate(&gaps); r.Verdict != Effective || math.Abs(r.Beta/whole.Beta-1) > 0.25 {
+		t.Errorf("with gaps: %s, %v, without %v", r.Verdict, r.Beta, whole.Beta)
+	}
+	// Twice the stimulus is half the effect, and the same evidence.
+	twice := *p
+	twice.X = slices.Clone(p.X)
+	for i := range twice.X {
+		twice.X[i] *= 2
+	}
+	if r := Relate(&twice); math.Abs(r.Beta/whole.Beta-0.5) > 0.05 || math.Abs(math.Log(r.P/whole.P)) > 0.5 {
+		t.Errorf("twice the stimulus: %v p %v, once %v p %v", r.Beta, r.P, whole.Beta, whole.P)
+	}
+}
+
+func TestRelateSaysWhyItCannotTell(t *testing.T) {
+	p, _ := posted(1, 35, Kernel{3, 4, 72}, 0.5)
+	short, still, silent := *p, *p, *p
+	short.X, short.Y = p.X[:200], p.Y[:200]
+	still.X, silent.Y = make([]float64, len(p.X)), slices.Repeat([]float64{3}, len(p.Y))
+	for want, in := range map[Reason]*Pair{ShortHistory: &short, FlatStimulus: &still, FlatResponse: &silent} {
+		if r := Relate(in); r.Reason != want || r.Verdict != Inconclusive || r.P != 1 || r.Beta != 0 {
+			t.Errorf("got %v, %s, p %v, want %v", r.Reason, r.Verdict, r.P, want)
+		}
+	}
+}
+
+func TestPlacebosTail(t *testing.T) {
+	d := placebos{independent: 1e6}
+	for i := range 1000 {
+		d.sorted = append(d.sorted, -math.Log(1-(float64(i)+0.5)/1000)) // exponential
+	}
+	last := 1.0
+	for _, x := range []float64{0, 0.5, 1, 2, 4, 8, 16} {
+		p := d.p(x)
+		if math.Abs(p-math.Exp(-x)) > 0.1*math.Exp(-x)+0.002 || p > last {
+			t.Errorf("p of %v is %v, want about %v, and no more than %v", x, p, math.Exp(-x), last)
+		}
+		last = p
+	}
+	few := placebos{sorted: d.sorted, independent: 8}
+	if few.p(8) < 10*d.p(8) {
+		t.Errorf("few placebos say %v, many %v: want more doubt", few.p(8), d.p(8))
+	}
+}
