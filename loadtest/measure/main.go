@@ -50,7 +50,7 @@ func measure(ctx context.Context, args []string, out io.Writer) error {
 	f.IntVar(&s.every, "every", 9, "plant each effect into every so many-th pair")
 	f.Uint64Var(&s.seed, "seed", 1, "of the generator")
 	if err := f.Parse(args); err != nil {
-		return err
+		return fmt.Errorf("read the flags: %w", err)
 	}
 	var all [][]float64
 	if s.data != "" {

@@ -130,7 +130,7 @@ func (p *painter) bare(title, unit string) *plot.Plot {
 	plt.Title.TextStyle.XAlign = draw.XCenter
 	for _, a := range []*plot.Axis{&plt.X, &plt.Y} {
 		a.Label.TextStyle.Font.Size, a.Tick.Label.Font.Size = vg.Points(8.5), vg.Points(8)
-		a.LineStyle.Width, a.Tick.LineStyle.Width, a.Tick.Length = vg.Points(0.5), vg.Points(0.5), vg.Points(4)
+		a.Width, a.Tick.Width, a.Tick.Length = vg.Points(0.5), vg.Points(0.5), vg.Points(4)
 	}
 	plt.Legend.Top, plt.Legend.TextStyle.Font.Size = true, vg.Points(8)
 	plt.Legend.ThumbnailWidth, plt.Legend.Padding, plt.Legend.YOffs = vg.Points(18), vg.Points(1), vg.Points(-2)
@@ -237,7 +237,7 @@ func (p *painter) shade(plt *plot.Plot) {
 			p.add(err)
 			return
 		}
-		area.Color, area.LineStyle.Width = p.ink.pale, 0
+		area.Color, area.Width = p.ink.pale, 0
 		plt.Add(area)
 		if !named {
 			plt.Legend.Add("declared", area)
@@ -270,7 +270,7 @@ func (p *painter) profile() *plot.Plot {
 	if p.err != nil {
 		return plt
 	}
-	area.Color, area.LineStyle.Width = p.ink.pale, 0
+	area.Color, area.Width = p.ink.pale, 0
 	line.Color, line.Width = p.ink.blue, vg.Points(1)
 	zero.Color, zero.Width = p.ink.grey, vg.Points(0.5)
 	plt.Add(area, zero, line)

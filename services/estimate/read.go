@@ -127,7 +127,7 @@ func readCalendar(s Source) ([]span, error) {
 	r := csv.NewReader(s.From)
 	r.FieldsPerRecord, r.TrimLeadingSpace, r.ReuseRecord = -1, true, true
 	var spans []span
-	for line := 1; ; line++ {
+	for {
 		row, err := r.Read()
 		if errors.Is(err, io.EOF) {
 			break
@@ -135,7 +135,8 @@ func readCalendar(s Source) ([]span, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w: want %s", s.Name, err, CalendarHeader)
 		}
-		if line, _ = r.FieldPos(0); len(row) != 3 {
+		line, _ := r.FieldPos(0)
+		if len(row) != 3 {
 			return nil, fmt.Errorf("%s:%d: the line has %d columns, want 3: %s", s.Name, line, len(row), CalendarHeader)
 		}
 		if spans == nil {
