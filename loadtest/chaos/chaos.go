@@ -51,6 +51,8 @@ type Report struct {
 	Seed         uint64           `json:"seed"`
 	Broker       stage.Broker     `json:"broker"`
 	Nodes        int              `json:"nodes"`
+	Replay       bool             `json:"replay"`
+	Away         time.Duration    `json:"away"`
 	KafkaVersion string           `json:"kafka_version"`
 	Kills        int              `json:"kills"`       // SIGKILLs that hit a running process
 	Faults       map[Kind]int     `json:"faults"`      // by kind
@@ -76,6 +78,10 @@ const (
 	recoveryMax = 30 * time.Second
 	drainMax    = 3 * time.Minute
 )
+
+// spikesMin is how many spikes must be planted, once a brand's usual level can be
+// known, to be sure that one of them is detected.
+const spikesMin = 5
 
 // oracleProgress is the oracle that knows these bounds.
 const oracleProgress = "progress resumes in time"
@@ -109,14 +115,15 @@ type service struct {
 // found wrong is in the report.
 func Run(ctx context.Context, cfg Config) (report Report, err error) {
 	started := time.Now()
-	report = Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Faults: make(map[Kind]int), Points: make(map[string]int), Failures: []verify.Failure{}}
+	report = Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away, Faults: make(map[Kind]int), Points: make(map[string]int), Failures: []verify.Failure{}}
 	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
 		return report, fmt.Errorf("create the folder of the play: %w", err)
 	}
 	p := &play{Config: cfg, report: &report, random: rand.New(rand.NewPCG(cfg.Seed, 0))}
+	migration := fault.Rule{Point: []fault.Point{fault.MigrateApplied, fault.MigrateRecorded}[p.random.IntN(2)], Passing: 1 + p.random.IntN(25), Action: fault.Kill}
 	if p.Stage, err = stage.Open(ctx, stage.Config{
 		Binary: cfg.Binary, Dir: cfg.Dir, Broker: cfg.Broker, Nodes: cfg.Nodes, Partitions: partitions, CacheDir: cfg.CacheDir, Out: cfg.Out,
-		Migrate: fault.Format(fault.Rule{Point: fault.MigrateApplied, Passing: 1 + p.random.IntN(40), Action: fault.Kill}),
+		Migrate: fault.Format(migration),
 		Env: []string{
 			"FLYWHEEL_PROCESSOR_SESSION_TIMEOUT=" + sessionTimeout.String(), "FLYWHEEL_PROCESSOR_TRANSACTION_TIMEOUT=" + transactionTimeout.String(),
 			"FLYWHEEL_SINK_SESSION_TIMEOUT=" + sessionTimeout.String(), "FLYWHEEL_PROCESSOR_REBALANCE_TIMEOUT=10s",
@@ -127,7 +134,7 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 	}
 	p.report.Kills += p.MigrationKills
 	if p.MigrationKills > 0 {
-		p.report.Points[string(fault.MigrateApplied)]++
+		p.report.Points[string(migration.Point)]++
 	}
 	defer func() {
 		if err != nil || len(report.Failures) > 0 {
@@ -176,7 +183,13 @@ func (p *play) run(ctx context.Context) (err error) {
 	playing, stop := context.WithCancel(ctx)
 	defer stop()
 	tormented := make(chan error, 1)
-	go func() { tormented <- p.torment(playing) }()
+	go func() {
+		if err := p.keepAway(ctx); err != nil {
+			tormented <- err
+			return
+		}
+		tormented <- p.torment(playing)
+	}()
 	if err := sim.Run(ctx); err != nil {
 		stop()
 		return errors.Join(err, <-tormented)
@@ -227,6 +240,9 @@ func (p *play) verify(ctx context.Context, pipeline verify.Pipeline, ledger *sim
 	for _, f := range result.Failures {
 		p.say("FAILED %s: %s", f.Oracle, f.Text)
 	}
+	if planted := result.Spikes.Planted - result.Spikes.Early; planted >= spikesMin && result.Spikes.Detected == 0 {
+		p.fail(verify.OracleEpisodes, "none of %d planted spikes was detected", planted)
+	}
 	if result.Windows < 200 || result.Totals < 50 || result.Days < 20 {
 		return fmt.Errorf("%d windows, %d totals and %d days were compared: that is no test", result.Windows, result.Totals, result.Days)
 	}
@@ -246,22 +262,36 @@ func (p *play) simulator() (*simulator.Simulator, error) {
 	return simulator.New(cfg, p.Targets.Kafka, p.Registry, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
 }
 
+// keepAway keeps ClickHouse away for as long as is asked for, whether or not
+// everything is sent by then.
+func (p *play) keepAway(ctx context.Context) error {
+	if p.Away == 0 {
+		return nil
+	}
+	p.last = string(ClickHouseAway)
+	p.clickhouse.Refuse()
+	defer p.clickhouse.Pass()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(p.Away):
+	}
+	p.report.Faults[ClickHouseAway]++
+	p.say("%s for %s", ClickHouseAway, p.Away)
+	return nil
+}
+
 // torment inflicts one fault after the other until ctx ends, and mends the last.
 func (p *play) torment(ctx context.Context) error {
-	if p.Away > 0 {
-		p.last = string(ClickHouseAway)
-		p.clickhouse.Refuse()
-		time.Sleep(p.Away)
-		p.clickhouse.Pass()
-		p.report.Faults[ClickHouseAway]++
-		p.say("%s for %s", ClickHouseAway, p.Away)
-	}
 	kinds := p.kinds()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(time.Duration(100+p.random.IntN(500)) * time.Millisecond):
+		}
+		if err := p.watch(ctx); err != nil {
+			return err
 		}
 		kind := kinds[p.random.IntN(len(kinds))]
 		p.last = string(kind)

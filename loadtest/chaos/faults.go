@@ -89,7 +89,7 @@ var faults = map[Kind]affliction{ //nolint:gochecknoglobals // a table
 	KafkaStalls: {weight: 1, inflict: func(_ context.Context, p *play) error {
 		p.StallKafka()
 		// Now and then for longer than sessions and transactions last.
-		p.rest([]int{1500, 3000, int(sessionTimeout.Milliseconds()) + 2000}[p.random.IntN(3)])
+		time.Sleep([]time.Duration{time.Second, 2 * time.Second, max(sessionTimeout, transactionTimeout) + 2*time.Second}[p.random.IntN(3)])
 		p.PassKafka()
 		return nil
 	}},
@@ -125,8 +125,10 @@ func (p *play) kill(ctx context.Context, services ...*service) error {
 	since := time.Now()
 	for _, s := range services {
 		p.last += " " + s.Name
-		if s.Running() {
-			p.report.Kills++
+		p.report.Kills++
+		if !s.Running() {
+			p.fail(oraclePeace, "%s ended by itself with %d before %s", s.Name, s.ExitCode(), p.last)
+			p.report.Kills--
 		}
 		if err := s.Kill(); err != nil {
 			return err
@@ -162,6 +164,17 @@ func (p *play) recovered(ctx context.Context, since time.Time, services ...*serv
 	return nil
 }
 
+// goesOn waits until the group of a service has done what there is to do.
+func (p *play) goesOn(ctx context.Context, kind string) error {
+	if _, err := p.monitor.caughtUp(ctx, groupOf(kind), time.Now()); err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		p.fail(oracleProgress, "after %s, the group of the %s: %v", p.last, kind, err)
+	}
+	return nil
+}
+
 // pointTimeout bounds the wait for a process to reach its point: not every life
 // restores anything or is asked to hand over.
 const pointTimeout = 8 * time.Second
@@ -183,9 +196,7 @@ func killAtPoint(ctx context.Context, p *play) error {
 	if point != fault.ProcessorAssigned && point != fault.ProcessorRevoked {
 		passing += p.random.IntN(4)
 	}
-	if s.Running() {
-		p.report.Kills++
-	}
+	p.report.Kills++
 	if err := s.Kill(); err != nil {
 		return err
 	}
@@ -274,10 +285,13 @@ func zombie(ctx context.Context, p *play) error {
 		return err
 	}
 	time.Sleep(max(sessionTimeout, transactionTimeout) + 2*time.Second)
+	if err := p.goesOn(ctx, s.kind); err != nil { // the other has taken over
+		return err
+	}
 	if err := s.Resume(); err != nil {
 		return err
 	}
-	return p.recovered(ctx, time.Now(), s)
+	return p.goesOn(ctx, s.kind)
 }
 
 // impostor stops a processor, starts another of the same name and wakes the first
@@ -306,7 +320,7 @@ func impostor(ctx context.Context, p *play) error {
 			return err
 		}
 	}
-	return p.recovered(ctx, time.Now(), s)
+	return p.goesOn(ctx, s.kind)
 }
 
 // String returns the kinds as a flag takes them.

@@ -7,6 +7,7 @@ package proof
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"flywheel/loadtest/apache"
 	"flywheel/loadtest/chaos"
 	"flywheel/loadtest/stage"
+	"flywheel/pkg/fault"
 )
 
 // Config says how much evidence is wanted.
@@ -39,11 +41,13 @@ type Config struct {
 
 // Proof is what proof.json holds.
 type Proof struct {
+	Commit         string         `json:"commit"`
 	KafkaVersion   string         `json:"kafka_version"`
 	Registry       string         `json:"registry"`
 	Plays          int            `json:"plays"`
 	Kills          int            `json:"kills"`
-	Faults         map[string]int `json:"faults"` // by kind, of the plays and of the simulation
+	KillsOn        map[string]int `json:"kills_on"` // by broker
+	Faults         map[string]int `json:"faults"`   // by kind, of the plays and of the simulation
 	Seeds          int            `json:"seeds"`
 	OracleFailures int            `json:"oracle_failures"`
 	Mutants        Mutants        `json:"mutants"`
@@ -93,7 +97,11 @@ type mutantReport struct {
 // Run gathers what is missing, writes proof.json, and returns an error when an
 // oracle failed or a mutant survived.
 func Run(ctx context.Context, cfg Config) (Proof, error) {
-	g := &gatherer{Config: cfg}
+	commit, err := version(ctx)
+	if err != nil {
+		return Proof{}, err
+	}
+	g := &gatherer{Config: cfg, commit: commit}
 	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
 		return Proof{}, fmt.Errorf("create the folder of the proof: %w", err)
 	}
@@ -118,13 +126,36 @@ func Run(ctx context.Context, cfg Config) (Proof, error) {
 type gatherer struct {
 	Config
 	evidence
+
+	commit string // and what is changed since, as a sum
 }
 
-func (g *gatherer) file() string { return filepath.Join(g.Dir, "evidence.json") }
+// version names the code: what was gathered for other code proves nothing.
+func version(ctx context.Context) (string, error) {
+	commit, err := exec.CommandContext(ctx, "git", "rev-parse", "--short=12", "HEAD").Output()
+	if err != nil {
+		return "", fmt.Errorf("name the commit: %w", err)
+	}
+	changes, err := exec.CommandContext(ctx, "git", "diff", "HEAD").Output()
+	if err != nil {
+		return "", fmt.Errorf("look for changes since the commit: %w", err)
+	}
+	name := string(bytes.TrimSpace(commit))
+	if len(changes) > 0 {
+		name += fmt.Sprintf("+%x", sha256.Sum256(changes))[:9]
+	}
+	return name, nil
+}
+
+// file is that of the evidence: one for each size, so that a small proof leaves
+// a large one alone that was interrupted.
+func (g *gatherer) file() string {
+	return filepath.Join(g.Dir, fmt.Sprintf("evidence-%d-%d.json", g.Kills, g.Seeds))
+}
 
 // load reads the evidence of a proof that was interrupted.
 func (g *gatherer) load() error {
-	g.evidence.Config = fmt.Sprintf("%d kills and %d seeds from %d", g.Kills, g.Seeds, g.First)
+	g.evidence.Config = fmt.Sprintf("%d kills and %d seeds from %d, away for %s, at %s", g.Kills, g.Seeds, g.First, g.Away, g.commit)
 	if !g.Resume {
 		return nil
 	}
@@ -209,10 +240,10 @@ func (g *gatherer) play(ctx context.Context) (err error) {
 			cfg.Away = g.Away
 		}
 		cfg.Dir = filepath.Join(work, strconv.Itoa(i))
-		g.say("play %d: %s", i+1, again(cfg))
+		g.say("play %d: %s", i+1, again(chaos.Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away}))
 		report, err := chaos.Run(ctx, cfg)
 		if err != nil {
-			return fmt.Errorf("play %d (again by '%s'): %w", i+1, again(cfg), err)
+			return fmt.Errorf("play %d (again by '%s'): %w", i+1, again(chaos.Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away}), err)
 		}
 		g.Plays = append(g.Plays, report)
 		if err := g.save(); err != nil {
@@ -236,7 +267,7 @@ func (g *gatherer) play(ctx context.Context) (err error) {
 }
 
 // again is the command that plays a seed again.
-func again(cfg chaos.Config) string {
+func again(cfg chaos.Report) string {
 	s := fmt.Sprintf("go run ./loadtest chaos --seed %d --broker %s", cfg.Seed, cfg.Broker)
 	if cfg.Nodes > 1 {
 		s += fmt.Sprintf(" --nodes %d", cfg.Nodes)
@@ -283,9 +314,15 @@ func (g *gatherer) mutate(ctx context.Context) error {
 	return g.save()
 }
 
+// found is what a test says it has found.
+type found interface{ failed() bool }
+
+func (r *simulationReport) failed() bool { return len(r.Failures) > 0 }
+func (r *mutantReport) failed() bool     { return r.Caught < r.Planted }
+
 // test runs a test that writes a report. A test that fails and has written one
 // has found something: the report says what.
-func (g *gatherer) test(ctx context.Context, report any, args ...string) error {
+func (g *gatherer) test(ctx context.Context, report found, args ...string) error {
 	file := filepath.Join(g.Dir, "part.json")
 	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the report before: %w", err)
@@ -304,24 +341,40 @@ func (g *gatherer) test(ctx context.Context, report any, args ...string) error {
 	if err := json.Unmarshal(b, report); err != nil {
 		return fmt.Errorf("read the report of %v: %w", args, err)
 	}
+	if failed != nil && !report.failed() { // then something else is wrong
+		return fmt.Errorf("run go %v: %w", cmd.Args[1:], failed)
+	}
 	return nil
 }
 
+// killsForEveryPoint is how many kills make it certain that every point of package
+// fault is among them.
+const killsForEveryPoint = 600
+
 // sum adds up the evidence.
 func (g *gatherer) sum() Proof {
-	p := Proof{KafkaVersion: apache.KafkaVersion, Registry: apache.RegistryName, Plays: len(g.Plays), Kills: g.kills(), Faults: make(map[string]int), Seeds: g.seeds(), Failures: []string{}}
+	p := Proof{KafkaVersion: apache.KafkaVersion, Registry: apache.RegistryName, Plays: len(g.Plays), Kills: g.kills(), KillsOn: make(map[string]int), Commit: g.commit, Faults: make(map[string]int), Seeds: g.seeds(), Failures: []string{}}
 	var recovery []int64
-	for i, r := range g.Plays {
+	for _, r := range g.Plays {
 		for kind, n := range r.Faults {
 			p.Faults[kind.String()] += n
 		}
+		for point, n := range r.Points {
+			p.Faults["kill at "+point] += n
+		}
+		p.KillsOn[string(r.Broker)] += r.Kills
 		recovery = append(recovery, r.RecoveryMs...)
 		p.Events += r.Events
 		p.Seconds += r.Seconds
 		for _, f := range r.Failures {
-			cfg := turns()[i%len(turns())]
-			cfg.Seed = r.Seed
-			p.Failures = append(p.Failures, fmt.Sprintf("%s: %s (again by '%s')", f.Oracle, f.Text, again(cfg)))
+			p.Failures = append(p.Failures, fmt.Sprintf("%s: %s (again by '%s')", f.Oracle, f.Text, again(r)))
+		}
+	}
+	if g.Kills >= killsForEveryPoint {
+		for _, place := range fault.Points() {
+			if p.Faults["kill at "+string(place.Point)] == 0 {
+				p.Failures = append(p.Failures, fmt.Sprintf("no process was killed at %s", place.Point))
+			}
 		}
 	}
 	for _, s := range g.Simulations {
@@ -331,9 +384,10 @@ func (g *gatherer) sum() Proof {
 		p.Seconds += s.Seconds
 		for oracle, n := range s.Failures {
 			p.Failures = append(p.Failures, fmt.Sprintf("simulation: %s: %d seeds", oracle, n))
+			p.OracleFailures += n - 1
 		}
 	}
-	p.OracleFailures = len(p.Failures)
+	p.OracleFailures += len(p.Failures)
 	if m := g.evidence.Mutants; m != nil {
 		p.Mutants = Mutants{m.Planted, m.Caught}
 		p.Seconds += m.Seconds

@@ -12,17 +12,18 @@ import (
 
 	"flywheel/loadtest/apache"
 	"flywheel/loadtest/chaos"
+	"flywheel/loadtest/stage"
 	"flywheel/loadtest/verify"
 )
 
 // gathered is evidence that is complete for 3 plays, 5 kills and 10 seeds.
-func gathered() evidence {
+func gathered(commit string) evidence {
 	return evidence{
-		Config: "5 kills and 10 seeds from 1",
+		Config: "5 kills and 10 seeds from 1, away for 0s, at " + commit,
 		Plays: []chaos.Report{
-			{Seed: 1, Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1}, RecoveryMs: []int64{300, 100}},
-			{Seed: 2, Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1, chaos.KillSink: 1}, RecoveryMs: []int64{200}},
-			{Seed: 3, Kills: 1, Events: 100, Seconds: 1},
+			{Seed: 1, Broker: stage.Apache, Points: map[string]int{"sink.inserted": 1}, Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1}, RecoveryMs: []int64{300, 100}},
+			{Seed: 2, Broker: stage.Embedded, Replay: true, Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1, chaos.KillSink: 1}, RecoveryMs: []int64{200}},
+			{Seed: 3, Broker: stage.Apache, Kills: 1, Events: 100, Seconds: 1},
 		},
 		Simulations: []simulationReport{{Seeds: 10, Faults: map[string]int{"crash": 7}, Seconds: 2}},
 		Mutants:     &mutantReport{Planted: 12, Caught: 12, Seconds: 3},
@@ -42,16 +43,20 @@ func TestEvidenceAddsUp(t *testing.T) {
 		}, "1 failures, the first: revisions rise: revision 1 comes after 2 (again by 'go run ./loadtest chaos --seed 2 --broker embedded --replay')", 1, Mutants{12, 12}},
 		"the simulation has found something": {func(e *evidence) {
 			e.Simulations[0].Failures = map[string]int{"conservation": 2}
-		}, "simulation: conservation: 2 seeds", 1, Mutants{12, 12}},
+		}, "simulation: conservation: 2 seeds", 2, Mutants{12, 12}},
 		"a mutant lives": {func(e *evidence) { e.Mutants.Caught = 11 }, "1 of 12 mutants survived", 0, Mutants{12, 11}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			dir, e := t.TempDir(), gathered()
-			c.change(&e)
-			if err := write(filepath.Join(dir, "evidence.json"), e); err != nil {
+			commit, err := version(t.Context())
+			if err != nil {
 				t.Fatal(err)
 			}
-			_, err := Run(t.Context(), Config{Kills: 5, Seeds: 10, First: 1, Mutants: true, Dir: dir, Resume: true, Out: io.Discard})
+			dir, e := t.TempDir(), gathered(commit)
+			c.change(&e)
+			if err := write(filepath.Join(dir, "evidence-5-10.json"), e); err != nil {
+				t.Fatal(err)
+			}
+			_, err = Run(t.Context(), Config{Kills: 5, Seeds: 10, First: 1, Mutants: true, Dir: dir, Resume: true, Out: io.Discard})
 			if c.fails == "" && err != nil || c.fails != "" && (err == nil || !strings.Contains(err.Error(), c.fails)) {
 				t.Errorf("%v, want %q", err, c.fails)
 			}
@@ -64,8 +69,9 @@ func TestEvidenceAddsUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := Proof{
+				Commit: commit, KillsOn: map[string]int{"apache": 3, "embedded": 2},
 				KafkaVersion: apache.KafkaVersion, Registry: apache.RegistryName, Plays: 3, Kills: 5, Seeds: 10, OracleFailures: c.failed, Mutants: c.mutants,
-				Faults: map[string]int{"zombie": 2, "kill sink": 1, "simulated: crash": 7}, RecoveryMs: Quantiles{200, 300, 300}, Events: 300, Seconds: 8, Failures: got.Failures,
+				Faults: map[string]int{"zombie": 2, "kill sink": 1, "kill at sink.inserted": 1, "simulated: crash": 7}, RecoveryMs: Quantiles{200, 300, 300}, Events: 300, Seconds: 8, Failures: got.Failures,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -76,10 +82,10 @@ func TestEvidenceAddsUp(t *testing.T) {
 
 func TestEvidenceForAnotherProofIsNotUsed(t *testing.T) {
 	dir := t.TempDir()
-	if err := write(filepath.Join(dir, "evidence.json"), gathered()); err != nil {
+	if err := write(filepath.Join(dir, "evidence-5-10.json"), gathered("a commit before")); err != nil {
 		t.Fatal(err)
 	}
-	g := &gatherer{Config: Config{Kills: 6, Seeds: 10, First: 1, Dir: dir, Resume: true, Out: io.Discard}}
+	g := &gatherer{Config: Config{Kills: 5, Seeds: 10, First: 1, Dir: dir, Resume: true, Out: io.Discard}}
 	if err := g.load(); err != nil || g.kills() != 0 || g.seeds() != 0 {
 		t.Errorf("%d kills, %d seeds, %v", g.kills(), g.seeds(), err)
 	}

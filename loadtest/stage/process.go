@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -33,16 +34,24 @@ func start(ctx context.Context, binary, log, name string, env, args []string) (*
 	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), binary, args...) // it ends when its stage says so
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = file, file
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	if err := p.cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", name, err), file.Close())
-	}
+	p.cmd.SysProcAttr = attributes()
+	started := make(chan error, 1)
 	go func() {
+		// The system ends the process with the thread that began it.
+		runtime.LockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
 		_ = p.cmd.Wait() // the state says how it ended
 		p.state = p.cmd.ProcessState
 		_ = file.Close() // the process has written, not we
 		close(p.ended)
 	}()
+	if err := <-started; err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", name, err), file.Close())
+	}
 	return p, nil
 }
 

@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -191,3 +192,42 @@ func (c *checker) days(ctx context.Context, b *batch) error {
 // reach is how far back results are restated: what lies before is final and rests
 // on the history there was then.
 func (c *checker) reach() int64 { return int64(c.topology.RestateHours) * 3_600_000 }
+
+// present checks that every force for which the batch publishes a window, and every
+// day with money, was published. The batch's windows end later: it knows the newest
+// time of all sources at once.
+func (c *checker) present(ctx context.Context, b *batch) error {
+	have := make(map[string]bool)
+	for _, sql := range []string{
+		"SELECT DISTINCT concat('correlation ', brand_id, ' ', toString(force)) FROM correlation",
+		"SELECT DISTINCT concat('credit ', brand_id, ' ', toString(toUnixTimestamp64Milli(day)), ' ', node, ' ', currency) FROM credit",
+	} {
+		if err := clickhouse.Each(ctx, c.conn, sql, func(rows driver.Rows) error {
+			var key string
+			err := rows.Scan(&key)
+			have[key] = true
+			return err //nolint:wrapcheck // Each says what was asked
+		}); err != nil {
+			return err
+		}
+	}
+	const everything = topology.Budget(1 << 40)
+	b.Refresh(time.Now().UnixMilli(), everything, func(result any) {
+		var key string
+		switch r := result.(type) {
+		case *event.Correlation:
+			key = fmt.Sprint("correlation ", r.BrandID, " ", r.Force)
+		case *event.Credit:
+			if r.RevenueMicros == 0 {
+				return
+			}
+			key = fmt.Sprint("credit ", r.BrandID, " ", r.DayMs, " ", r.Node, " ", r.Currency)
+		default:
+			return
+		}
+		if !have[key] {
+			c.fail(OraclePresent, "%s was never published", key)
+		}
+	})
+	return nil
+}

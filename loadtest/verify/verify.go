@@ -23,6 +23,7 @@ const (
 	OracleRising   = "revisions rise"
 	OracleNewest   = "ClickHouse holds the newest revisions"
 	OracleBatch    = "results are those of a batch over the raw tables"
+	OraclePresent  = "every force and every day with money is there"
 	OracleTotals   = "totals are those summed by hand"
 )
 
@@ -106,5 +107,11 @@ func All(ctx context.Context, p Pipeline, ledger *simulator.Detail) (Result, err
 	if err := c.windows(ctx, b); err != nil {
 		return r, err
 	}
-	return r, c.days(ctx, b)
+	if err := c.days(ctx, b); err != nil {
+		return r, err
+	}
+	if most := (r.Windows + r.Days) / 50; r.Final > most {
+		c.fail(OracleBatch, "%d windows beyond restatement differ from the batch, more than %d of %d", r.Final, most, r.Windows)
+	}
+	return r, c.present(ctx, b)
 }
