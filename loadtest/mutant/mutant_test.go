@@ -42,6 +42,19 @@ type row struct {
 	Seconds float64 `json:"seconds"`
 }
 
+// TestMutantsFit looks, without building anything, whether every mutant can be planted.
+func TestMutantsFit(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants() {
+		if _, err := lay(root, t.TempDir(), m); err != nil {
+			t.Errorf("%s: %v", m.name, err)
+		}
+	}
+}
+
 // TestMutants plants every mutant and simulates until it is caught.
 func TestMutants(t *testing.T) {
 	only, err := regexp.Compile(*onlyFlag)
