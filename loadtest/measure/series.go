@@ -171,6 +171,11 @@ func planted(p pair, delayHours, halfLifeHours, share float64) (pair, float64) {
 	return pair{p.x, y}, beta
 }
 
+func (p pair) input() correlate.Pair {
+	return correlate.Pair{X: p.x, Y: p.y, StepSeconds: stepSeconds, StartS: monday().Unix(), Lags: windowSteps}
+}
+
 func (p pair) relate() correlate.Relation {
-	return correlate.Relate(&correlate.Pair{X: p.x, Y: p.y, StepSeconds: stepSeconds, StartS: monday().Unix(), Lags: windowSteps})
+	in := p.input()
+	return correlate.Relate(&in)
 }
