@@ -50,7 +50,7 @@ func open(ctx context.Context, cfg Config, broker Broker, withClickHouse bool) (
 		}
 	}()
 	e.targets.Kafka.BufferRecords = 100_000
-	free, err := freePorts(3)
+	free, err := freePorts(ctx, 3)
 	if err != nil {
 		return e, err
 	}
@@ -127,9 +127,9 @@ func (e *engines) close() error {
 }
 
 // freePorts returns loopback addresses that were free a moment ago.
-func freePorts(n int) (addresses []string, err error) {
+func freePorts(ctx context.Context, n int) (addresses []string, err error) {
 	for range n {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}

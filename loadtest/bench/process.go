@@ -82,7 +82,7 @@ func (p *process) wait(ctx context.Context) error {
 func (p *process) failure() error {
 	const bytesMax = 2000
 	log, _ := os.ReadFile(p.log.Name())
-	return fmt.Errorf("flywheel %s ended (%v); its log ends with\n%s", p.cmd.Args[1], p.err, log[max(0, len(log)-bytesMax):])
+	return fmt.Errorf("flywheel %s ended (%s); its log ends with\n%s", p.cmd.Args[1], p.cmd.ProcessState, log[max(0, len(log)-bytesMax):])
 }
 
 // kill ends the process as a power cut would.

@@ -189,7 +189,7 @@ func (g *Generator) encode(r *Record, v event.Record) error {
 
 // delay returns how long a record is under way, in milliseconds.
 func (g *Generator) delay() int64 {
-	between := func(min, max int64) int64 { return min + g.rand.Int64N(max-min+1) }
+	between := func(least, most int64) int64 { return least + g.rand.Int64N(most-least+1) }
 	switch chance := g.rand.Float64(); {
 	case chance < g.cfg.TooLate:
 		return between(g.cfg.TooLateMin.Milliseconds(), g.cfg.TooLateMax.Milliseconds())

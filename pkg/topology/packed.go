@@ -79,14 +79,14 @@ func (s *snapshots) read(b *brand, place int, contribs []contrib) (snapshot, int
 // put adds or replaces a snapshot.
 func (s *snapshots) put(id event.ID, v *snapshot) {
 	s.room()
-	slot, place, found := s.find(id[:])
+	slot, _, found := s.find(id[:])
 	if found {
 		s.drop(id)
 	} else {
 		s.used++
 	}
 	s.live++
-	place = len(s.data)
+	place := len(s.data)
 	s.table[slot] = uint32(place) + 1
 	w := writer(s.data)
 	w.bytes(id[:])
