@@ -25,7 +25,11 @@ func (e *engines) afterKill(ctx context.Context) (seconds float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, p.kill()) }()
+	defer func() {
+		if p != nil {
+			err = errors.Join(err, p.kill())
+		}
+	}()
 	if err := p.says(ctx, "consuming"); err != nil {
 		return 0, err
 	}
@@ -41,7 +45,8 @@ func (e *engines) afterKill(ctx context.Context) (seconds float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := p.kill(); err != nil {
+	err, p = p.kill(), nil
+	if err != nil {
 		return 0, err
 	}
 	if err := e.one(ctx, 2); err != nil {
