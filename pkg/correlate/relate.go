@@ -86,7 +86,9 @@ func Relate(p *Pair) Relation {
 		rel.Profile.near(rel.Kernel.Delay, max(merged, k.HalfLife*merged/8))
 	}
 	rel.Beta = beta
-	rel.Share = beta * s.sumX / s.sumY
+	if s.sumY != 0 {
+		rel.Share = beta * s.sumX / s.sumY
+	}
 	rel.Low, rel.High = w.interval(null, &evidence, at, beta)
 	rel.Realised = w.realised(at, beta)
 	rel.Power, rel.Detectable = null.power(&evidence)
@@ -485,11 +487,15 @@ func (w *world) scores(at int, beta float64) (c []float64, variance float64) {
 // kernel: the hull of them on a
 // grid, its ends halved down. evidence is the trial of no effect.
 func (w *world) interval(null *world, evidence *trial, at int, beta float64) (low, high float64) {
-	unit := w.sumY / w.sumX
-	if math.IsInf(w.betaMax, 1) {
-		unit = max(beta, math.Abs(unit)) * 10
+	unit := w.betaMax
+	if math.IsInf(unit, 1) { // what may be negative has no such bound
+		var xx, yy float64
+		for t, v := range w.x {
+			xx += v * v
+			yy += w.residual[t] * w.residual[t]
+		}
+		unit = 10 * max(beta, math.Sqrt(yy/xx))
 	}
-	unit = math.Abs(unit)
 	// No size leaves more to chance than no effect at all does, and no placebo of
 	// that comes near twice the largest.
 	hopeless := 2 * evidence.placebos.sorted[len(evidence.placebos.sorted)-1]

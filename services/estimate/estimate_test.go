@@ -244,6 +244,55 @@ func TestFlatSeriesSayNothing(t *testing.T) {
 	}
 }
 
+// Whatever the series, there is an answer that can be written down, and what is
+// credited adds up.
+func TestOddSeriesAreAnswered(t *testing.T) {
+	r := rand.New(rand.NewPCG(12, 72))
+	kinds := map[string]func(t int) float64{
+		"noise about 0":     func(int) float64 { return r.NormFloat64() },
+		"below 0":           func(int) float64 { return -1 - r.Float64() },
+		"almost nothing":    func(t int) float64 { return float64(min(1, t%200/199)) },
+		"one event":         func(t int) float64 { return float64(max(0, 1-abs(t-300))) },
+		"huge":              func(int) float64 { return 1e15 * r.Float64() },
+		"tiny":              func(int) float64 { return 1e-300 * r.Float64() },
+		"half of it absent": func(t int) float64 { return []float64{r.Float64(), math.NaN()}[t/24%2] },
+		"a line":            func(t int) float64 { return float64(t) },
+		"steady":            func(int) float64 { return 7 },
+	}
+	for xName, x := range kinds {
+		for yName, y := range kinds {
+			w := world{spacing: time.Hour, x: make([]float64, 400), y: make([]float64, 400)}
+			for t := range w.x {
+				w.x[t], w.y[t] = x(t), y(t)
+			}
+			w.x[0], w.y[0] = 1, 1 // a first line each
+			e := w.run(t, nil)
+			var b bytes.Buffer
+			if err := e.Result.WriteJSON(&b); err != nil {
+				t.Errorf("%s on %s: %v", xName, yName, err)
+			}
+			if err := e.Result.WriteText(&b); err != nil {
+				t.Errorf("%s on %s: %v", xName, yName, err)
+			}
+			sum, want, size := e.Result.BaselineUnits, 0.0, 0.0
+			for _, c := range e.Result.Credit {
+				sum += c.Units
+			}
+			for _, v := range w.y {
+				if !math.IsNaN(v) {
+					want += v
+					size += math.Abs(v)
+				}
+			}
+			if math.Abs(sum-want) > 1e-9*size {
+				t.Errorf("%s on %s: credits and baseline make %v, of %v", xName, yName, sum, want)
+			}
+		}
+	}
+}
+
+func abs(n int) int { return max(n, -n) }
+
 // digits is what differs between kinds of processors.
 var digits = regexp.MustCompile(`(\.\d{2}|\d\.\d{1})\d+(e[-+]\d+)?`)
 

@@ -29,6 +29,9 @@ type points struct {
 func (p *points) first() int64 { return p.atMs[0] }
 func (p *points) end() int64   { return p.atMs[len(p.atMs)-1] + p.spacing }
 
+// valueMax keeps sums of products finite, and those of counts exact.
+const valueMax = 1e15
+
 // checkEvery is after how many rows it is looked whether to stop.
 const checkEvery = 1024
 
@@ -45,6 +48,9 @@ func readPoints(ctx context.Context, s Source) (*points, error) {
 		}
 		if len(p.atMs)%checkEvery == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if math.Abs(point.Value) > valueMax {
+			return nil, fmt.Errorf("%s:%d: %v is too large to be reckoned with: give the series in larger units", s.Name, point.Line, point.Value)
 		}
 		if len(p.atMs) == pointsMax {
 			return nil, fmt.Errorf("%s:%d: there are more than %d points: sum them to longer steps, or give a shorter time", s.Name, point.Line, pointsMax)
