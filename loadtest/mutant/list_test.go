@@ -79,6 +79,10 @@ func mutants() []mutant {
 			},
 		},
 		{
+			"read, not applied, committed", "The offsets committed are those read, also of records that wait for other topics.",
+			[]edit{{transaction, "= w.partition, q.next, q.epoch, &req.MemberID", "= w.partition, q.read, q.epoch, &req.MemberID"}},
+		},
+		{
 			"changelog truncated", "The last hour of those that have changed is not written.",
 			[]edit{{changelog, "	for _, r := range b.hours.Spans() {\n		for hour := r.From; hour < r.To; hour++ {", "	for _, r := range b.hours.Spans() {\n		for hour := r.From; hour < r.To-1; hour++ {"}},
 		},

@@ -187,6 +187,7 @@ func draw(seed uint64) *plan {
 	c := &p.processor
 	c.CommitInterval = pick[time.Duration](r, 50, 100, 200, 400) * time.Millisecond
 	c.CommitRecords = pick(r, 50_000, 50_000, 40, 7)
+	c.QueueRecords = pick(r, 5_000, 5_000, 3, 1)
 	c.SessionTimeout, c.TransactionTimeout, c.RebalanceTimeout = sessionTimeout, transactionTimeout, rebalanceTimeout
 	c.Workers = 1 + r.IntN(2)
 	c.RefreshCPUShare = pick(r, 0.5, 0.5, 0.001)
