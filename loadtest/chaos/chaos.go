@@ -127,6 +127,7 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 		Env: []string{
 			"FLYWHEEL_PROCESSOR_SESSION_TIMEOUT=" + sessionTimeout.String(), "FLYWHEEL_PROCESSOR_TRANSACTION_TIMEOUT=" + transactionTimeout.String(),
 			"FLYWHEEL_SINK_SESSION_TIMEOUT=" + sessionTimeout.String(), "FLYWHEEL_PROCESSOR_REBALANCE_TIMEOUT=10s",
+			"FLYWHEEL_KAFKA_CONNECT_TIMEOUT=1m", // who starts while the broker is away waits for it
 			"FLYWHEEL_CLICKHOUSE_QUERY_TIMEOUT=5s", "FLYWHEEL_SINK_RETRY_PAUSE=1s",
 		},
 	}); err != nil {
