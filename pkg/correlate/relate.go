@@ -22,9 +22,10 @@ type Relation struct {
 	Level, Realised float64
 	// Placebos is how many independent placebos P rests on.
 	Placebos float64
-	// Share is the share of the response that an effect of Beta makes up, Relevant
-	// the power against an effect of RelevantShare, and Detectable the smallest
-	// share that is found with a probability of 80 %, 1 when there is none.
+	// Share is the share of the response that an effect of Beta makes up. Where
+	// nothing is found, Power is the probability that an effect of RelevantShare
+	// would have been, and Detectable the smallest share that is found with a
+	// probability of 80 %, 1 when there is none.
 	Share, Power, Detectable float64
 	// Expected is the response of each step without the stimulus.
 	Expected []float64
@@ -91,7 +92,9 @@ func Relate(p *Pair) Relation {
 	}
 	rel.Low, rel.High = w.interval(null, &evidence, at, beta)
 	rel.Realised = w.realised(at, beta)
-	rel.Power, rel.Detectable = null.power(&evidence)
+	if rel.P > Alpha {
+		rel.Power, rel.Detectable = null.power()
+	}
 	switch {
 	case rel.P <= Alpha:
 		rel.Verdict = Effective
@@ -610,55 +613,69 @@ func (w *world) realised(at int, beta float64) float64 {
 	return float64(held) / float64(count)
 }
 
-// power plants effects into the placebos of the null hypothesis and returns the
-// share that is found of RelevantShare, and the smallest share found with
-// powerMin, 1 for none: a mean over fast and slow, early and late kernels.
-func (w *world) power(tr *trial) (relevant, detectable float64) {
+// power plants effects into the response, moved by a placebo's shift, judges them
+// as Relate does, and returns the share that is found of RelevantShare, and the
+// smallest share of those tried that is found with powerMin, 1 for none: over fast
+// and slow, early and late kernels. The world has to be the one without an effect.
+func (w *world) power() (relevant, detectable float64) {
+	const trials, placebosTried = 24, 60
 	var kernels []int
 	for i := range w.d.atoms {
 		a := &w.d.atoms[i]
-		part := func(n int) bool { return a.HalfLife == int(math.Round(halfLives[n]*float64(w.lags)/halfLifeParts)) }
-		if (part(3) || part(7) || part(10)) && (a.Delay == 0 || near(a, w.lags/24) || near(a, w.lags/6) || near(a, w.lags*5/12)) {
+		part := func(n int) bool {
+			return a.HalfLife == int(math.Round(halfLives[n]*float64(w.lags)/halfLifeParts))
+		}
+		if (part(3) || part(7) || part(10)) && (near(a, w.lags/24) || near(a, w.lags/6) || near(a, w.lags*5/12)) {
 			kernels = append(kernels, i)
 		}
 	}
 	unit := w.sumY / w.sumX
-	if len(kernels) == 0 || !(unit > 0) {
+	if len(kernels) == 0 || !(unit > 0) || math.IsInf(unit, 1) {
 		return 0, 1
 	}
-	k := len(w.d.atoms)
-	columns := make([][]float64, len(kernels))
-	for j, i := range kernels {
-		columns[j] = make([]float64, k)
-		w.d.column(columns[j], i)
-	}
+	u, judged, c := make([]float64, w.n), make([]float64, w.n), make([]float64, len(w.d.atoms))
 	found := func(share float64) float64 {
-		c, planted := make([]float64, k), make([]float64, k)
-		n, hits := 0, 0
-		i := 0
-		for c := range w.placebos(tr, c) {
-			if i++; i%7 != 0 {
-				continue
+		hits := 0
+		for i := range trials {
+			shift := w.shifts[(2*i+1)*len(w.shifts)/(2*trials)]
+			w.d.read(u, w.d.white, kernels[i*5%len(kernels)], share/(1-share)*unit)
+			for t := range u {
+				s := (t + shift) % w.n
+				judged[t] = w.judged[s] * w.judged[t]
+				u[t] = judged[t] * (u[t] + w.y[s])
 			}
-			column := columns[i/7%len(columns)]
-			for j := range c {
-				planted[j] = c[j] + share*unit*column[j]
+			v, _ := bound(u, judged, huberC)
+			variance := math.SmallestNonzeroFloat64
+			for _, x := range v {
+				variance += x * x / float64(w.n)
 			}
-			_, most := w.d.best(planted, tr.variance)
-			n++
-			if tr.placebos.p(most) <= Alpha {
+			products := w.d.products(v)
+			w.d.scores(c, products)
+			_, most := w.d.best(c, variance)
+			d := placebos{independent: w.independent}
+			for k := 0; k < len(w.shifts); k += max(1, len(w.shifts)/placebosTried) {
+				w.d.shifted(c, products, w.shifts[k])
+				_, gain := w.d.best(c, variance)
+				d.sorted = append(d.sorted, gain)
+			}
+			slices.Sort(d.sorted)
+			if d.p(most) <= Alpha {
 				hits++
 			}
 		}
-		return float64(hits) / float64(max(1, n))
+		return float64(hits) / trials
 	}
-	relevant = found(RelevantShare)
-	for _, share := range [...]float64{0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8} {
-		if found(share) >= powerMin {
-			return relevant, share
+	relevant, detectable = found(RelevantShare), 1
+	shares := [...]float64{0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8}
+	from, to := 0, len(shares) // the first that is found
+	for from < to {
+		if mid := (from + to) / 2; found(shares[mid]) >= powerMin {
+			to, detectable = mid, shares[mid]
+		} else {
+			from = mid + 1
 		}
 	}
-	return relevant, 1
+	return relevant, detectable
 }
 
 // near says whether a delay is the one of its half-life's grid next to one.
