@@ -1,7 +1,8 @@
 // Package correlate holds Flywheel's statistics: what a brand's series would
 // have been (Baseline), how strongly and how late a response follows a stimulus
 // (Profile), how large the effect is (Estimate), and whose money it was
-// (Attribute, Split).
+// (Attribute, Split); and for a pair that somebody brings, all of that, calibrated
+// (Relate, Credit; see DESIGN.md).
 //
 // Everything is a pure function of its arguments: no clock, no randomness, no
 // state but the integers in Cross. On one architecture the same integers give
