@@ -53,6 +53,11 @@ test: $(GOTESTSUM) library ## Run every test on the embedded engines (PKG=./pkg/
 integration: $(GOTESTSUM) build library ## Test against Apache Kafka and a schema registry, which it installs once (needs Java 17 and Maven)
 	@packages="$$(grep -rl '^//go:build integration' --include='*_test.go' loadtest pkg services | xargs -n1 dirname | sort -u | sed 's|^|./|')"; \
 	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- -tags integration -count=1 -timeout 30m -p 1 $$packages
+	$(GO) run ./loadtest proof --kills 60 --seeds 2000
+
+.PHONY: soak
+soak: build library ## Gather a proof ten times as large, in about two hours; an interrupted one goes on
+	$(GO) run ./loadtest proof --kills 600 --seeds 10000 --away 10m --resume
 
 .PHONY: check
 check: format modules lint vet race ## Format, lint, vet, and race tests of what changed; run before each commit
@@ -72,7 +77,7 @@ lint: $(GOLANGCI_LINT) ## Check style, import arrows and purity
 .PHONY: vet
 vet:
 	$(GO) vet $(PKG)
-	$(GO) vet -tags integration,mutants $(PKG)
+	$(GO) vet -tags integration,mutants,faults $(PKG)
 
 # The race detector is part of C: without a compiler the same tests run plainly.
 .PHONY: race
@@ -127,7 +132,7 @@ tidy: ## Bring go.mod and go.sum in line with the imports
 
 .PHONY: clean
 clean: ## Remove what was built and measured; data/ and the fetched library stay
-	rm -rf bin .cache/bin .cache/bench
+	rm -rf bin build .cache/bin .cache/bench
 	@if [[ -e data ]]; then echo "data/ holds the embedded engines' data: remove it by hand if you are done with it"; fi
 
 $(GOLANGCI_LINT): module := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
