@@ -230,9 +230,8 @@ func killAtPoint(ctx context.Context, p *play) error {
 }
 
 // killNode kills a node of the broker, without which nothing goes on, and starts
-// it again.
+// it again; the way back begins when it serves.
 func killNode(ctx context.Context, p *play) error {
-	since := time.Now()
 	node := 1 + p.random.IntN(p.Nodes)
 	if err := p.Kafka.Kill(node); err != nil {
 		return err
@@ -242,7 +241,7 @@ func killNode(ctx context.Context, p *play) error {
 	if err := p.Kafka.Start(ctx, node); err != nil {
 		return err
 	}
-	return p.recovered(ctx, since, p.pick("processor"), p.pick("sink"))
+	return p.recovered(ctx, time.Now(), p.pick("processor"), p.pick("sink"))
 }
 
 // loseLeader kills the node that leads a partition of the input: the work must go

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -124,6 +125,27 @@ func Ping(ctx context.Context, cfg Config, logger *slog.Logger, client *kgo.Clie
 		case <-time.After(pingPause):
 		}
 	}
+}
+
+// Persist repeats what fails on the way to a broker, such as one that is just
+// starting, for at most cfg.ConnectTimeout. What a broker answers is final.
+func Persist(ctx context.Context, cfg Config, f func(context.Context) error) error {
+	for started := time.Now(); ; {
+		err := f(ctx)
+		if err == nil || !unreachable(err) || time.Since(started) >= cfg.ConnectTimeout {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pingPause):
+		}
+	}
+}
+
+func unreachable(err error) bool {
+	eof, system := new(kgo.ErrFirstReadEOF), new(os.SyscallError)
+	return errors.As(err, &eof) || errors.As(err, &system) || errors.Is(err, io.EOF)
 }
 
 func tlsConfig(cfg TLSConfig) (*tls.Config, error) {

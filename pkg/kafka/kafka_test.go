@@ -2,8 +2,10 @@ package kafka_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"math"
@@ -13,7 +15,9 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -353,6 +357,36 @@ func TestSASLAuthenticates(t *testing.T) {
 			if _, err := kafka.Connect(t.Context(), cfg, slog.New(slog.DiscardHandler), noop.NewMeterProvider()); err == nil {
 				t.Error("a wrong password was let in")
 			}
+		})
+	}
+}
+
+func TestWhatFailsOnTheWayIsTriedAgain(t *testing.T) {
+	away := &net.OpError{Op: "dial", Err: &os.SyscallError{Syscall: "connect", Err: syscall.ECONNREFUSED}}
+	for name, c := range map[string]struct {
+		errs    []error
+		timeout time.Duration
+		tries   int
+		want    error
+	}{
+		"a broker that starts":      {[]error{away, io.EOF, nil}, time.Minute, 3, nil},
+		"what a broker has said":    {[]error{kerr.TopicAuthorizationFailed}, time.Minute, 1, kerr.TopicAuthorizationFailed},
+		"a broker that stays away":  {[]error{away}, 0, 1, away},
+		"what was well at once":     {[]error{nil}, time.Minute, 1, nil},
+		"a refusal after an outage": {[]error{fmt.Errorf("list the topics: %w", away), kerr.GroupAuthorizationFailed}, time.Minute, 2, kerr.GroupAuthorizationFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg, tries := kafka.DefaultConfig(), 0
+				cfg.ConnectTimeout = c.timeout
+				err := kafka.Persist(t.Context(), cfg, func(context.Context) error {
+					tries++
+					return c.errs[tries-1]
+				})
+				if tries != c.tries || !errors.Is(err, c.want) {
+					t.Errorf("%d tries and %v, want %d and %v", tries, err, c.tries, c.want)
+				}
+			})
 		})
 	}
 }

@@ -180,7 +180,7 @@ func (p *Processor) Ready() <-chan struct{} { return p.ready }
 // Pauses before another session, doubled from one to the other.
 const (
 	pauseMin = 100 * time.Millisecond
-	pauseMax = 10 * time.Second
+	pauseMax = 2 * time.Second
 )
 
 // errFatal marks what another session would run into as well.
@@ -192,7 +192,7 @@ var errFatal = errors.New("the processor cannot go on")
 // has taken this one's name. Whatever else goes wrong, it starts over from what
 // was committed last.
 func (p *Processor) Run(ctx context.Context) error {
-	err := p.prepare(ctx)
+	err := kafka.Persist(ctx, p.kafka, p.prepare)
 	switch {
 	case ctx.Err() != nil:
 		return nil //nolint:nilerr // asked to stop while it began: what failed failed for that

@@ -64,7 +64,7 @@ func (s *Sink) newSession(ctx context.Context, conn driver.Conn, tables map[refl
 	}
 	// Before it joins the group: a member that leaves again disturbs the others,
 	// and has to wait for them.
-	if err := s.checkTopics(ctx); err != nil {
+	if err := kafka.Persist(ctx, s.kafka, s.checkTopics); err != nil {
 		return nil, err
 	}
 	var err error
