@@ -32,14 +32,14 @@ func TestSmallEvidence(t *testing.T) {
 		return out.String()
 	}
 	t.Run("generated series", func(t *testing.T) {
-		text := run("--days", "28", "--pairs", "8", "--every", "36", "--parts", "null,effect,lag")
+		text := run("--days", "28", "--pairs", "4", "--every", "36", "--parts", "null,effect,lag")
 		if found := rate(text, `no effect: .*calibrated ([0-9.]+)`); found > 0.3 {
 			t.Errorf("%v of unrelated pairs called significant", found)
 		}
 		if covered := rate(text, `30 %: .*covered ([0-9.]+)`); covered < 0.6 {
 			t.Errorf("%v of intervals hold the truth", covered)
 		}
-		if found := rate(text, `0 to 72 h: .*found ([0-9]+)`); found < 3 || rate(text, `15 minutes ([0-9]+)`) < 0.7*found {
+		if found := rate(text, `0 to 72 h: .*found ([0-9]+)`); found < 2 || rate(text, `15 minutes ([0-9]+)`) < 0.7*found {
 			t.Errorf("lags are not found again:\n%s", text)
 		}
 	})
@@ -48,7 +48,7 @@ func TestSmallEvidence(t *testing.T) {
 		if _, err := os.Stat(dir); err != nil {
 			t.Skipf("no real series at %s: nothing to check", dir)
 		}
-		text := run("--days", "42", "--data", dir, "--parts", "null", "--nulls", "6")
+		text := run("--days", "42", "--data", dir, "--parts", "null", "--nulls", "4")
 		if found := rate(text, `no effect: .*calibrated ([0-9.]+)`); found > 0.3 {
 			t.Errorf("%v of impossible pairs called significant", found)
 		}
