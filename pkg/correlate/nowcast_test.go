@@ -1,0 +1,154 @@
+package correlate
+
+import (
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// weeks draws the reports of a brand whose ratios of glance views, ad impressions
+// and orders to searches wander, and what the week after them shows.
+func weeks(seed uint64, n int, drift, noise [3]float64) []Report {
+	r := source(seed)
+	level := [3]float64{math.Log(0.4), math.Log(1.4), math.Log(25)}
+	reports := make([]Report, n)
+	for i := range reports {
+		searches := 4000 * math.Exp(0.3*r.NormFloat64())
+		reports[i].Total = poisson(r, searches)
+		for j := range level {
+			level[j] += drift[j] * r.NormFloat64()
+			reports[i].Proxies[j] = poisson(r, searches*math.Exp(noise[j]*r.NormFloat64()-level[j]))
+		}
+	}
+	return reports
+}
+
+func TestNowcastIntervalsHoldWhatIsReported(t *testing.T) {
+	const brands = 1500
+	for _, tt := range []struct {
+		name         string
+		weeks        int
+		drift, noise [3]float64
+		least, most  float64 // that are held
+	}{
+		{"of two reports", 2, [3]float64{0.05, 0.05, 0.05}, [3]float64{0.05, 0.1, 0.2}, 0.95, 1},
+		{"of eight reports with steady ratios", 8, [3]float64{}, [3]float64{0.1, 0.1, 0.1}, 0.93, 1},
+		{"of eight reports with drifting ratios", 8, [3]float64{0.1, 0.1, 0.1}, [3]float64{0.1, 0.1, 0.1}, 0.93, 0.99},
+		{"of eight reports with ratios farther off than the prior", 8, [3]float64{0.1, 0.15, 0.2}, [3]float64{0.15, 0.15, 0.15}, 0.93, 0.97},
+		{"of eight reports with ratios that jump", 8, [3]float64{0.3, 0.3, 0.3}, [3]float64{0.3, 0.3, 0.3}, 0.90, 0.97},
+		{"of eight reports with one useless proxy", 8, [3]float64{0.02, 0.02, 0.8}, [3]float64{0.05, 0.1, 0.8}, 0.93, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			held, squares, plain := 0, 0.0, 0.0
+			for seed := range uint64(brands) {
+				all := weeks(seed, tt.weeks+1, tt.drift, tt.noise)
+				past, next := all[:tt.weeks], all[tt.weeks]
+				n := FitNowcast(past)
+				p, ok := n.Predict(next.Proxies)
+				if !ok {
+					t.Fatalf("nothing is known after %d reports", tt.weeks)
+				}
+				if v := float64(next.Total); p.Low <= v && v <= p.High {
+					held++
+				}
+				e := math.Log(p.Value / float64(next.Total))
+				squares += e * e
+				e = math.Log(float64(past[tt.weeks-1].Total) / float64(next.Total))
+				plain += e * e
+			}
+			rate, rms := float64(held)/brands, math.Sqrt(squares/brands)
+			t.Logf("%.1f %% held; error %.3f, of the week before repeated %.3f", 100*rate, rms, math.Sqrt(plain/brands))
+			if rate < tt.least || rate > tt.most {
+				t.Errorf("%.3f of the intervals hold the report, want %.2f to %.2f", rate, tt.least, tt.most)
+			}
+			if tt.drift[0] < 0.3 && squares >= plain {
+				t.Errorf("the nowcast errs by %.3f, repeating the week before by %.3f", rms, math.Sqrt(plain/brands))
+			}
+		})
+	}
+}
+
+// Two reports, by hand: one proxy, the second predicted by the first.
+func TestNowcastByHand(t *testing.T) {
+	n := FitNowcast([]Report{{Total: 100, Proxies: [ProxiesMax]int64{50}}, {Total: 120, Proxies: [ProxiesMax]int64{55}}})
+	first, second := math.Log(100.5/50.5), math.Log(120.5/55.5)
+	if got, want := n.Ratio(0), math.Exp((first+second)/2); math.Abs(got-want) > 1e-12 {
+		t.Errorf("the ratio is %v, want %v", got, want)
+	}
+	e := second - first
+	if got, want := n.Error, math.Sqrt((2*0.1*0.1+e*e)/3); math.Abs(got-want) > 1e-12 || n.Periods != 1 {
+		t.Errorf("the error is %v of %d periods, want %v of 1", got, n.Periods, want)
+	}
+	p, ok := n.Predict([ProxiesMax]int64{60})
+	const quantile = 3.182446305284263 // Student's, 3 degrees of freedom
+	want := 60.5 * n.Ratio(0)
+	high := want * math.Exp(quantile*math.Sqrt(n.Error*n.Error+1/want+1/60.5))
+	if !ok || math.Abs(p.Value-want) > 1e-9 || math.Abs(p.High-high) > 1e-9 || math.Abs(p.Low*p.High-want*want) > 1e-6 {
+		t.Errorf("predicted %+v, want %v up to %v", p, want, high)
+	}
+}
+
+func TestNowcastKnowsWhatItDoesNotKnow(t *testing.T) {
+	for name, tt := range map[string]struct {
+		reports []Report
+		proxies [ProxiesMax]int64
+	}{
+		"no report":                 {nil, [ProxiesMax]int64{7}},
+		"reports without a proxy":   {[]Report{{Total: 9}, {Total: 8}}, [ProxiesMax]int64{7}},
+		"another proxy than before": {[]Report{{Total: 9, Proxies: [ProxiesMax]int64{3}}}, [ProxiesMax]int64{0, 7}},
+		"no proxy now":              {[]Report{{Total: 9, Proxies: [ProxiesMax]int64{3}}}, [ProxiesMax]int64{}},
+		"a negative proxy":          {[]Report{{Total: 9, Proxies: [ProxiesMax]int64{-3}}}, [ProxiesMax]int64{-3}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := FitNowcast(tt.reports)
+			if p, ok := n.Predict(tt.proxies); ok {
+				t.Errorf("predicted %+v", p)
+			}
+		})
+	}
+}
+
+func TestNowcastProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		reports := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Report {
+			r := Report{Total: rapid.Int64Range(0, 1e12).Draw(t, "total")}
+			for j := range r.Proxies {
+				r.Proxies[j] = rapid.Int64Range(-5, 1e15).Draw(t, "proxy")
+			}
+			return r
+		}), 1, 12).Draw(t, "reports")
+		n := FitNowcast(reports)
+		now := reports[len(reports)-1].Proxies
+		p, ok := n.Predict(now)
+		if !ok {
+			return
+		}
+		for _, v := range [...]float64{p.Value, p.Low, p.High, n.Error} {
+			if !(v >= 0) || math.IsInf(v, 0) {
+				t.Fatalf("predicted %+v with error %v", p, n.Error)
+			}
+		}
+		if p.Low > p.Value || p.Value > p.High {
+			t.Fatalf("the interval %+v does not hold its value", p)
+		}
+		var least, most float64
+		for j, v := range now {
+			if r := n.Ratio(j); v > 0 && r > 0 {
+				own := r * (float64(v) + 0.5)
+				if least == 0 || own < least {
+					least = own
+				}
+				most = max(most, own)
+			}
+		}
+		if p.Value < least*(1-1e-9) || p.Value > most*(1+1e-9) {
+			t.Fatalf("predicted %v outside of what the proxies say, %v to %v", p.Value, least, most)
+		}
+		w := n.Widen(0, 1, 0.9, 1.2)
+		r := n.Ratio(0)
+		if w.Value != r || w.Low > 0.9*r || w.High < 1.2*r || w.Low < 0 {
+			t.Fatalf("widened to %+v by the ratio %v", w, r)
+		}
+	})
+}
