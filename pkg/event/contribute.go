@@ -177,8 +177,8 @@ func (r *AmazonSearchReport) Validate() error {
 }
 
 // Contribute implements Record: branded searches, on the signal of the
-// report's own period, so that a week never poses as an hour. An hourly report
-// is spread over its four quarters by largest remainder.
+// report's own period, so that a week never poses as an hour, nor a month as a
+// week. An hourly report is spread over its four quarters by largest remainder.
 func (r *AmazonSearchReport) Contribute(c []Contribution) []Contribution {
 	switch {
 	case !r.Branded:
@@ -199,8 +199,10 @@ func (r *AmazonSearchReport) Contribute(c []Contribution) []Contribution {
 		return c
 	case r.PeriodMinutes <= 1440:
 		return add(c, BrandedSearchesDay, &r.Header, r.Volume)
-	default:
+	case r.PeriodMinutes <= 10080:
 		return add(c, BrandedSearchesWeek, &r.Header, r.Volume)
+	default: // of a month or a quarter no week is known
+		return c
 	}
 }
 

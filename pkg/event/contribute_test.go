@@ -65,6 +65,7 @@ func TestWhatEachRecordMoves(t *testing.T) {
 			count(BrandedSearchesDay, 10)),
 		"a week of searches never poses as a day": contribution(func(r *AmazonSearchReport) { r.PeriodMinutes = 10_080 },
 			count(BrandedSearchesWeek, 10)),
+		"a month of searches poses as nothing":     contribution(func(r *AmazonSearchReport) { r.PeriodMinutes = 30 * 1440 }),
 		"searches for something else move nothing": contribution(func(r *AmazonSearchReport) { r.Branded = false }),
 		"traffic counts glance views":              contribution[*AmazonTrafficHour](nil, count(GlanceViews, 5)),
 		"hourly sales count their money":           contribution[*AmazonSalesHour](nil, money(OrderedSales, 9_990_000, "USD")),
@@ -133,7 +134,7 @@ func TestEverySignalHasARecordThatMovesIt(t *testing.T) {
 }
 
 // Spreading a report over buckets neither makes nor loses a search, and keeps
-// within the period.
+// within the period; one of more than a week is spread over none.
 func TestSpreadSearchesAddUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := &AmazonSearchReport{
@@ -147,6 +148,9 @@ func TestSpreadSearchesAddUp(t *testing.T) {
 			if c.Value < 1 || c.AtMs < r.OccurredAtMs || c.AtMs >= r.OccurredAtMs+int64(r.PeriodMinutes)*60_000 {
 				t.Fatalf("%+v of a report of %d minutes at %d", c, r.PeriodMinutes, r.OccurredAtMs)
 			}
+		}
+		if r.PeriodMinutes > 7*1440 {
+			r.Volume = 0
 		}
 		if sum != r.Volume {
 			t.Fatalf("%d searches of %d", sum, r.Volume)

@@ -266,7 +266,9 @@ func (b *brand) search(at, searches int64) {
 		b.week = weekly{from: at}
 	}
 	b.week.volume += searches
-	b.emit(b.searchReport("amazon_search_quarter", at, b.after(at+quarterMs, 90), 15, searches), false)
+	if !b.weekly {
+		b.emit(b.searchReport("amazon_search_quarter", at, b.after(at+quarterMs, 90), 15, searches), false)
+	}
 }
 
 func (b *brand) searchReport(source string, from, seen int64, minutes int32, volume int64) *event.AmazonSearchReport {

@@ -9,22 +9,23 @@ import (
 // Config says what is played. Everything that is sent follows from Seed,
 // Brands, Run, the volumes, the shares and the span of event time.
 type Config struct {
-	Seed       uint64        `yaml:"seed" doc:"Seed of the play; the same seed, brands and span of event time send the same records."`
-	Brands     int           `yaml:"brands" doc:"Number of brands."`
-	Run        string        `yaml:"run" doc:"Text that ends the brands' ids; empty derives it from seed and end, so that a second play does not meet the state of the first."`
-	Rate       int           `yaml:"rate" doc:"Records per second while backfilling, by schedule, whether or not Kafka keeps up."`
-	Speed      float64       `yaml:"speed" doc:"Seconds of event time that pass in one second of live play."`
-	Backfill   time.Duration `yaml:"backfill" doc:"Event time played at the set rate before live play begins."`
-	For        time.Duration `yaml:"for" doc:"How long live play lasts, in real time; its event time is this times the speed."`
-	End        string        `yaml:"end" doc:"Event time at which the play ends, such as 2026-03-31T12:00:00Z, not in the future; empty ends at the moment of the start."`
-	Events     int           `yaml:"events" doc:"Records per brand and day of event time, about; about 630 of them are reports at fixed times, the others are orders, visits and messages."`
-	NullShare  float64       `yaml:"null_share" doc:"Part of the brands on which posts have no effect, 0 to 1."`
-	Spikes     float64       `yaml:"spikes" doc:"Viral posts per brand and week."`
-	Late       float64       `yaml:"late" doc:"Part of the records that arrive late, 0 to 0.2; half of them too late to be applied."`
-	Duplicates float64       `yaml:"duplicates" doc:"Part of the records that are sent twice, 0 to 0.2."`
-	Corrected  float64       `yaml:"corrected" doc:"Part of the reports that are corrected by a higher version, 0 to 0.2; some arrive in the wrong order."`
-	Poison     float64       `yaml:"poison" doc:"Poisonous records per record, 0 to 0.2: garbage, cut off, of an unknown schema, on the wrong topic or key, with impossible values, from the future, or too large."`
-	InFlight   int           `yaml:"in_flight" doc:"Records sent and not yet acknowledged, at most; then sending waits, and catches up with the schedule afterwards."`
+	Seed        uint64        `yaml:"seed" doc:"Seed of the play; the same seed, brands and span of event time send the same records."`
+	Brands      int           `yaml:"brands" doc:"Number of brands."`
+	Run         string        `yaml:"run" doc:"Text that ends the brands' ids; empty derives it from seed and end, so that a second play does not meet the state of the first."`
+	Rate        int           `yaml:"rate" doc:"Records per second while backfilling, by schedule, whether or not Kafka keeps up."`
+	Speed       float64       `yaml:"speed" doc:"Seconds of event time that pass in one second of live play."`
+	Backfill    time.Duration `yaml:"backfill" doc:"Event time played at the set rate before live play begins."`
+	For         time.Duration `yaml:"for" doc:"How long live play lasts, in real time; its event time is this times the speed."`
+	End         string        `yaml:"end" doc:"Event time at which the play ends, such as 2026-03-31T12:00:00Z, not in the future; empty ends at the moment of the start."`
+	Events      int           `yaml:"events" doc:"Records per brand and day of event time, about; about 630 of them are reports at fixed times, the others are orders, visits and messages."`
+	NullShare   float64       `yaml:"null_share" doc:"Part of the brands on which posts have no effect, 0 to 1."`
+	WeeklyShare float64       `yaml:"weekly_share" doc:"Part of the brands whose branded searches Amazon reports by the week only, 0 to 1: in between there are proxies."`
+	Spikes      float64       `yaml:"spikes" doc:"Viral posts per brand and week."`
+	Late        float64       `yaml:"late" doc:"Part of the records that arrive late, 0 to 0.2; half of them too late to be applied."`
+	Duplicates  float64       `yaml:"duplicates" doc:"Part of the records that are sent twice, 0 to 0.2."`
+	Corrected   float64       `yaml:"corrected" doc:"Part of the reports that are corrected by a higher version, 0 to 0.2; some arrive in the wrong order."`
+	Poison      float64       `yaml:"poison" doc:"Poisonous records per record, 0 to 0.2: garbage, cut off, of an unknown schema, on the wrong topic or key, with impossible values, from the future, or too large."`
+	InFlight    int           `yaml:"in_flight" doc:"Records sent and not yet acknowledged, at most; then sending waits, and catches up with the schedule afterwards."`
 }
 
 // DefaultConfig plays twenty brands: two weeks, then two minutes at 600 times
@@ -33,7 +34,7 @@ func DefaultConfig() Config {
 	return Config{
 		Seed: 1, Brands: 20, Rate: 20_000, Speed: 600,
 		Backfill: 14 * 24 * time.Hour, For: 2 * time.Minute,
-		Events: 1_000, NullShare: 0.2, Spikes: 1.5,
+		Events: 1_000, NullShare: 0.2, WeeklyShare: 0.25, Spikes: 1.5,
 		Late: 0.01, Duplicates: 0.01, Corrected: 0.01, Poison: 0.01,
 		InFlight: 10_000,
 	}
@@ -88,6 +89,7 @@ func (c Config) Validate() error {
 		v, upper float64
 	}{
 		{"null_share", c.NullShare, 1},
+		{"weekly_share", c.WeeklyShare, 1},
 		{"spikes", c.Spikes, spikesMax},
 		{"late", c.Late, faultMax},
 		{"duplicates", c.Duplicates, faultMax},

@@ -28,6 +28,7 @@ func TestSettingsThatCannotWorkAreRefused(t *testing.T) {
 		"an end that is no moment":     {func(c *Config) { c.End = "yesterday" }, `end: "yesterday" is not a moment such as 2026-03-31T12:00:00Z`},
 		"an end out of bounds":         {func(c *Config) { c.End = "2099-03-31T12:00:00Z" }, `end: "2099-03-31T12:00:00Z" is not a moment`},
 		"too few records":              {func(c *Config) { c.Events = 10 }, "events: 10 is not between 700 and 1000000"},
+		"another share above one":      {func(c *Config) { c.WeeklyShare = 2 }, "weekly_share: 2 is not between 0 and 1"},
 		"a share above one":            {func(c *Config) { c.NullShare = 1.5 }, "null_share: 1.5 is not between 0 and 1"},
 		"too many spikes":              {func(c *Config) { c.Spikes = 5 }, "spikes: 5 is not between 0 and 3.5"},
 		"faults without end":           {func(c *Config) { c.Late, c.Poison = 0.3, 0.4 }, "late: 0.3 is not between 0 and 0.2\npoison: 0.4 is not between 0 and 0.2"},

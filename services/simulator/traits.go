@@ -75,6 +75,7 @@ type traits struct {
 	holidays []int32 // local days, ascending
 
 	null            bool
+	weekly          bool    // Amazon reports its branded searches by the week only
 	delay, halfLife int     // of search on views, in quarters
 	effect          float64 // extra branded searches per view
 	level           float64 // branded searches per quarter without posts, on average
@@ -99,8 +100,7 @@ func newTraits(cfg Config, run string, index int, start, end time.Time) (traits,
 	if t.place.currency == t.foreign {
 		t.foreign = "USD"
 	}
-	// Which brands are null is dealt, not drawn: of 20 at a fifth, 4.
-	t.null = math.Floor(float64(index+1)*cfg.NullShare) > math.Floor(float64(index)*cfg.NullShare)
+	t.null, t.weekly = dealt(index, cfg.NullShare), dealt(index, cfg.WeeklyShare)
 	t.volume = (float64(cfg.Events) - fixedPerDay) / variablePerDay
 	busy := max(1, t.volume/10)
 
@@ -137,6 +137,12 @@ func newTraits(cfg Config, run string, index int, start, end time.Time) (traits,
 	slices.Sort(t.holidays)
 	t.holidays = slices.Compact(t.holidays)
 	return t, nil
+}
+
+// dealt says whether a brand is one of a share of them, which is dealt and not
+// drawn: of 20 at a fifth, 4.
+func dealt(index int, share float64) bool {
+	return math.Floor(float64(index+1)*share) > math.Floor(float64(index)*share)
 }
 
 // localDay is a date in days since 1970-01-01.

@@ -237,7 +237,10 @@ func TestEveryKindOfRecordAppearsAboutAsOftenAsConfigured(t *testing.T) {
 // least squares. Views come from the counters as polled, searches from the
 // reports.
 func TestThePlantedEffectCanBeRecovered(t *testing.T) {
-	w := testWorld(t, func(c *Config) { withoutFaults(c); c.Brands, c.Backfill, c.NullShare = 20, 28*24*time.Hour, 0.3 })
+	w := testWorld(t, func(c *Config) {
+		withoutFaults(c)
+		c.Brands, c.Backfill, c.NullShare, c.WeeklyShare = 20, 28*24*time.Hour, 0.3, 0
+	})
 	n := int((w.end - w.start) / quarterMs)
 	searches, views := make([][]float64, len(w.brands)), make([][]float64, len(w.brands))
 	for i := range w.brands {
