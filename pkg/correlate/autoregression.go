@@ -1,17 +1,21 @@
 package correlate
 
-// yuleWalker returns the coefficients φ of an autoregression
+// yuleWalker sets phi to the coefficients φ of an autoregression
 // v(t) = Σ φ(k)·v(t−k) + e(t), from the autocovariances with divisor n, by the
 // recursion of Levinson (1947) and Durbin (1960). v has mean 0. Coefficients of a
 // constant series are 0; the process they describe is always stationary.
-func yuleWalker(v []float64, order int) []float64 {
+func yuleWalker(phi, v []float64) {
+	order := len(phi)
 	r := make([]float64, order+1)
 	for k := range r {
-		for i := k; i < len(v); i++ {
-			r[k] += v[i] * v[i-k]
+		sum, ahead := 0.0, v[min(k, len(v)):]
+		for i, x := range ahead {
+			sum += x * v[i]
 		}
+		r[k] = sum
 	}
-	phi, last := make([]float64, order), make([]float64, order)
+	last := make([]float64, order)
+	clear(phi)
 	left := r[0]
 	for k := 1; k <= order && left > 0; k++ {
 		sum := r[k]
@@ -26,20 +30,33 @@ func yuleWalker(v []float64, order int) []float64 {
 		phi[k-1] = reflection
 		left *= 1 - reflection*reflection
 	}
-	return phi
 }
 
-// filter returns v(t) − Σ φ(k)·v(t−k), with nothing before v[0].
-func filter(v, phi []float64) []float64 {
-	out := make([]float64, len(v))
-	for t, x := range v {
-		for k, f := range phi {
-			if t-k-1 < 0 {
-				break
-			}
-			x -= f * v[t-k-1]
+// filter sets out(t) = v(t) − Σ φ(k)·v(t−k), with nothing before v[0]. The slices
+// must not overlap.
+func filter(out, v, phi []float64) {
+	copy(out, v)
+	for k, f := range phi {
+		if k+1 >= len(v) {
+			return
 		}
-		out[t] = x
+		later := out[k+1:]
+		for t, x := range v[:len(later)] {
+			later[t] -= f * x
+		}
 	}
-	return out
+}
+
+// filterBack sets out(t) = v(t) − Σ φ(k)·v(t+k), with nothing behind v: the
+// transpose of filter.
+func filterBack(out, v, phi []float64) {
+	copy(out, v)
+	for k, f := range phi {
+		if k+1 >= len(v) {
+			return
+		}
+		for t, x := range v[k+1:] {
+			out[t] -= f * x
+		}
+	}
 }

@@ -15,191 +15,164 @@ const halfLifeParts = 72
 // to the −delayPrior: an effect after six hours has half the odds of one at once.
 const delayPrior = 0.5
 
-// atom is one kernel of a dictionary.
-type atom struct {
-	Kernel
-	half       int // index of its half-life
-	gain, tail float64
-	prior      float64 // twice the logarithm of its prior weight
-	own        float64 // Σ z², z the stimulus through the kernel
-}
-
-// dictionary is a whitened stimulus through all kernels searched. A kernel is two
-// reads of the stimulus decayed without end, r, less the means that a baseline of
-// the response takes out of it (Frisch & Waugh 1933; a delay moves the borders of
-// the weeks a little, which is let pass): z(t) = gain·(r(t−delay) −
-// tail·r(t−lags−1)). So the products with a response, of all delays and at all
-// shifts, come from one Fourier transform for each half-life.
+// dictionary is a set of kernels: of some half-lives, all delays. A kernel is two
+// reads of a series decayed without end, r:
+//
+//	z(t) = gain·(r(t−delay) − tail·r(t−lags−1)).
+//
+// And the products of all r with a response come from those of the stimulus itself,
+// m_r(lag) = m_x(lag) + decay·m_r(lag+1). So two Fourier transforms give the scores
+// Σ z(t)·v(t) of all kernels, at all shifts.
 type dictionary struct {
-	n, lags int
-	freq    *spectrum
-	decayed [][]float64    // the stimulus decayed, less the means a baseline takes, by half-life
-	white   [][]float64    // the same, whitened
-	spectra [][]complex128 // of that
-	mutual  [][][]float64  // their cross-products, as they are asked for
-	atoms   []atom
-}
-
-// decays is a stimulus decayed without end by each half-life, less the means.
-type decays struct {
 	lags   int
-	freq   *spectrum
-	halves []int // half-lives in steps
-	series [][]float64
+	halves []half
+	atoms  []Kernel
+	// Of each kernel: as above, and twice the logarithm of its prior weight.
+	gain, tail, prior []float64
 }
 
-func newDecays(x []float64, groups []*grouping, lags int) *decays {
-	n := len(x)
-	all, last := make([]float64, n), -1
-	for t := range all {
-		all[t] = 1
-	}
-	d := &decays{lags: lags, freq: newSpectrum(n)}
+// half is the kernels of one half-life: atoms from … to−1, with delays step apart.
+type half struct {
+	decay          float64
+	steps          int // of the half-life
+	from, to, step int
+}
+
+func newDictionary(lags int) *dictionary {
+	d := &dictionary{lags: lags}
+	last := -1
 	for _, part := range halfLives {
 		h := int(math.Round(part * float64(lags) / halfLifeParts))
 		if h == last {
 			continue
 		}
 		last = h
-		decay, acc, r := Kernel{HalfLife: h}.decay(), 0.0, make([]float64, n)
-		for t, v := range x {
-			acc = v + decay*acc
-			r[t] = acc
+		group := half{decay: Kernel{HalfLife: h}.decay(), steps: h, from: len(d.atoms), step: max(1, h/8)}
+		for delay := 0; delay <= lags; delay += group.step {
+			k := Kernel{delay, h, lags}
+			d.atoms = append(d.atoms, k)
+			d.gain, d.tail = append(d.gain, k.norm()), append(d.tail, k.tail())
+			d.prior = append(d.prior, -2*delayPrior*math.Log1p(12*float64(delay)/float64(lags)))
 		}
-		centre(r, all, groups)
-		d.halves, d.series = append(d.halves, h), append(d.series, r)
+		group.to = len(d.atoms)
+		d.halves = append(d.halves, group)
 	}
 	return d
 }
 
-// dictionary whitens the decayed stimuli.
-func (s *decays) dictionary(phi []float64) *dictionary {
-	d := &dictionary{n: s.freq.n, lags: s.lags, freq: s.freq, decayed: s.series}
-	for i, h := range s.halves {
-		white := filter(s.series[i], phi)
-		d.white = append(d.white, white)
-		for delay := 0; delay <= s.lags; delay += max(1, h/8) {
-			k := Kernel{delay, h, s.lags}
-			d.atoms = append(d.atoms, atom{
-				Kernel: k, half: i, gain: k.norm(), tail: k.tail(),
-				prior: -2 * delayPrior * math.Log1p(12*float64(delay)/float64(s.lags)),
-			})
-		}
-		d.spectra = append(d.spectra, d.freq.transform(white))
-	}
-	d.mutual = make([][][]float64, len(d.spectra))
-	for h := range d.mutual {
-		d.mutual[h] = make([][]float64, len(d.spectra))
-	}
-	for i := range d.atoms {
-		d.atoms[i].own = d.gram(i, i)
-	}
-	return d
-}
-
-// read sets dst to beta times the stimulus through a kernel, read from the decayed
-// stimuli.
-func (d *dictionary) read(dst []float64, decayed [][]float64, at int, beta float64) {
-	a := &d.atoms[at]
-	r, gain := decayed[a.half], beta*a.gain
-	for t := range dst {
-		z := 0.0
-		if s := t - a.Delay; s >= 0 {
-			z = r[s]
-		}
-		if s := t - d.lags - 1; s >= 0 {
-			z -= a.tail * r[s]
-		}
-		dst[t] = gain * z
-	}
-}
-
-// gram returns Σ z_i(t)·z_j(t).
-func (d *dictionary) gram(i, j int) float64 {
-	a, b := &d.atoms[i], &d.atoms[j]
-	m := d.mutual[a.half][b.half]
-	if m == nil {
-		m = make([]float64, 2*d.n)
-		d.freq.products(m, d.spectra[a.half], d.spectra[b.half])
-		d.mutual[a.half][b.half] = m
-	}
-	zero, cut := d.n, d.lags+1
-	return a.gain * b.gain * (m[zero+a.Delay-b.Delay] - a.tail*m[zero+cut-b.Delay] -
-		b.tail*m[zero+a.Delay-cut] + a.tail*b.tail*m[zero])
-}
-
-// column sets dst[i] = Σ z_i·z_j.
-func (d *dictionary) column(dst []float64, j int) {
-	for i := range dst {
-		dst[i] = d.gram(i, j)
-	}
-}
-
-// products returns the cross-products of the decayed stimuli with v.
-func (d *dictionary) products(v []float64) [][]float64 {
-	f := d.freq.transform(v)
-	all := make([][]float64, len(d.spectra))
-	for h := range all {
-		all[h] = make([]float64, 2*d.n)
-		d.freq.products(all[h], d.spectra[h], f)
-	}
-	return all
-}
-
-// scores sets dst[i] = Σ z_i(t)·v(t), from the products with v.
-func (d *dictionary) scores(dst []float64, products [][]float64) {
-	for i := range dst {
-		a := &d.atoms[i]
-		m := products[a.half][d.n:]
-		dst[i] = a.gain * (m[a.Delay] - a.tail*m[d.lags+1])
-	}
-}
-
-// shifted sets dst to the scores with v moved by so many steps, what leaves at the
-// end coming in at the start.
-func (d *dictionary) shifted(dst []float64, products [][]float64, shift int) {
-	cut := d.wrap(d.lags + 1 + shift)
-	for i := range dst {
-		a := &d.atoms[i]
-		m := products[a.half]
-		at := d.wrap(a.Delay + shift)
-		dst[i] = a.gain * (m[d.n+at] + m[at] - a.tail*(m[d.n+cut]+m[cut]))
-	}
-}
-
-func (d *dictionary) wrap(lag int) int {
-	if lag >= d.n {
-		return lag - d.n
-	}
-	return lag
-}
-
-// best returns the kernel that explains most, and what it gains: c²/Σz² in units
-// of the noise's variance, and its prior. Effects below 0 gain nothing.
-func (d *dictionary) best(c []float64, variance float64) (at int, gain float64) {
-	gain = math.Inf(-1)
-	for i := range d.atoms {
-		a := &d.atoms[i]
-		g := a.prior
-		if c[i] > 0 && a.own > 0 {
-			g += c[i] * c[i] / (a.own * variance)
-		}
-		if g > gain {
-			at, gain = i, g
+// of returns the half-life's index of a kernel.
+func (d *dictionary) of(at int) int {
+	for i := range d.halves {
+		if at < d.halves[i].to {
+			return i
 		}
 	}
-	return at, gain
+	return len(d.halves) - 1
 }
 
-// bestAt is best for an effect of a given size.
-func (d *dictionary) bestAt(c []float64, beta, variance float64) (at int, gain float64) {
-	gain = math.Inf(-1)
-	twice, square := 2*beta/variance, beta*beta/variance
-	for i := range d.atoms {
-		a := &d.atoms[i]
-		if g := a.prior + twice*c[i] - square*a.own; g > gain {
-			at, gain = i, g
+// near returns the kernel of a half-life whose delay is the last up to one.
+func (h *half) near(delay int) int { return min(h.from+delay/h.step, h.to-1) }
+
+// read sets dst to beta times a kernel's z, read from r.
+func (d *dictionary) read(dst, r []float64, at int, beta float64) {
+	gain := beta * d.gain[at]
+	delay, cut, tail := min(d.atoms[at].Delay, len(dst)), min(d.lags+1, len(dst)), gain*d.tail[at]
+	clear(dst[:delay])
+	for t, v := range r[:len(dst)-delay] {
+		dst[delay+t] = gain * v
+	}
+	for t, v := range r[:len(dst)-cut] {
+		dst[cut+t] -= tail * v
+	}
+}
+
+// scores sets dst to the scores of all kernels, from the products of the stimulus
+// with a response at lags 0, 1 …, in work for lags + 2 values.
+func (d *dictionary) scores(dst, products, work []float64) {
+	const forgotten = 40 // half-lives
+	for i := range d.halves {
+		h := &d.halves[i]
+		acc := 0.0
+		last := min(len(products)-1, d.lags+1+forgotten*h.steps)
+		for lag := last; lag > d.lags+1; lag-- {
+			acc = products[lag] + h.decay*acc
+		}
+		for lag := min(last, d.lags+1); lag >= 0; lag-- {
+			acc = products[lag] + h.decay*acc
+			work[lag] = acc
+		}
+		cut := work[d.lags+1]
+		for at, lag := h.from, 0; at < h.to; at, lag = at+1, lag+h.step {
+			dst[at] = d.gain[at] * (work[lag] - d.tail[at]*cut)
 		}
 	}
-	return at, gain
+}
+
+// decayedProducts sets a and b, of n + lags + 2 values, to the products of the
+// decayed stimulus in a circle of n, given those of the stimulus; behind n they
+// begin anew.
+func decayedProducts(a, b, x, y []float64, decay float64) {
+	n := len(x)
+	accX, accY := 0.0, 0.0
+	if decay > 0 {
+		for lag := n - 1; lag >= 0; lag-- {
+			accX = x[lag] + decay*accX
+			accY = y[lag] + decay*accY
+		}
+		round := 1 / (1 - math.Pow(decay, float64(n)))
+		accX *= round
+		accY *= round
+	}
+	for lag := n - 1; lag >= 0; lag-- {
+		accX = x[lag] + decay*accX
+		accY = y[lag] + decay*accY
+		a[lag], b[lag] = accX, accY
+	}
+	for from := n; from < len(a); from += n {
+		copy(a[from:], a[:n])
+		copy(b[from:], b[:n])
+	}
+}
+
+// energies sets own to Σ z² of all kernels over the steps from lags on, given the
+// series decayed by each half-life.
+func (d *dictionary) energies(own []float64, decayed [][]float64, work []float64) {
+	// Below this the part that is cut is left out of the cross term.
+	const negligible = 1e-3
+	first := d.lags
+	for i := range d.halves {
+		h, r := &d.halves[i], decayed[i]
+		n := len(r)
+		sums := work[:n+1] // of the squares of what lies before
+		sums[0] = 0
+		for t, v := range r {
+			sums[t+1] = sums[t] + v*v
+		}
+		cut := sums[n-d.lags-1]
+		for at := h.from; at < h.to; at++ {
+			delay, tail, gain := d.atoms[at].Delay, d.tail[at], d.gain[at]
+			sum := sums[n-delay] - sums[first-delay]
+			if tail > negligible {
+				sum += tail * (tail*cut - 2*dot(r[d.lags+1-delay:n-delay], r[:n-d.lags-1]))
+			}
+			own[at] = max(0, gain*gain*sum)
+		}
+	}
+}
+
+// dot is the sum of products of two series of one length.
+func dot(a, b []float64) float64 {
+	var s0, s1, s2, s3 float64
+	b = b[:len(a)]
+	t := 0
+	for ; t+3 < len(a); t += 4 {
+		s0 += a[t] * b[t]
+		s1 += a[t+1] * b[t+1]
+		s2 += a[t+2] * b[t+2]
+		s3 += a[t+3] * b[t+3]
+	}
+	for ; t < len(a); t++ {
+		s0 += a[t] * b[t]
+	}
+	return s0 + s1 + (s2 + s3)
 }

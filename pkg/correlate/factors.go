@@ -68,12 +68,14 @@ func (p *Pair) at(step int) int64 { return p.StartS + int64(step)*p.StepSeconds 
 
 // factors fits y ≈ Π factors, robust to bursts: the model of Fit (quasi-Poisson,
 // Huber weights, a prior of weight φ around 1, solved in turn), for any groupings
-// instead of weeks and seasonal bins, any step, and gaps (present 0). It returns
-// what is expected of each step.
-func factors(y, present []float64, all []*grouping) []float64 {
+// instead of weeks and seasonal bins, any step, and gaps (present 0). It sets
+// expected to what is expected of each step.
+func factors(expected, y, present []float64, all []*grouping, m *memory) {
 	n := len(y)
-	expected, weight := make([]float64, n), slices.Clone(present)
-	residual, sorted := make([]float64, n), make([]float64, 0, n)
+	before := m.at
+	defer m.release(before)
+	weight, residual, sorted := m.floats(n), m.floats(n), m.floats(n)
+	copy(weight, present)
 	for t := range expected {
 		expected[t] = 1
 	}
@@ -82,11 +84,11 @@ func factors(y, present []float64, all []*grouping) []float64 {
 			g.factor[i] = 1
 		}
 	}
-	small := smallStep(y, present)
+	small := smallStep(y, present, m)
 	scale := 0.0
 	for range iterations {
 		for _, g := range all {
-			g.fit(y, weight, expected, scale)
+			g.fit(y, weight, expected, scale, m)
 		}
 		sorted = sorted[:0]
 		for t, mu := range expected {
@@ -109,26 +111,27 @@ func factors(y, present []float64, all []*grouping) []float64 {
 		}
 		scale = math.Sqrt(squares / float64(len(sorted)) / winsorised)
 	}
-	return expected
 }
 
 // fit solves for the factors of one grouping, given the others.
-func (g *grouping) fit(y, weight, expected []float64, scale float64) {
-	sum, norm := make([]float64, len(g.factor)), make([]float64, len(g.factor))
+func (g *grouping) fit(y, weight, expected []float64, scale float64, m *memory) {
+	before := m.at
+	defer m.release(before)
+	k := len(g.factor)
+	sum, norm, ratio := m.floats(k), m.floats(k), m.floats(k)
 	for t, i := range g.of {
 		sum[i] += weight[t] * y[t]
-		norm[i] += weight[t] * expected[t] / g.factor[i]
+		norm[i] += weight[t] * expected[t]
 	}
-	ratio := make([]float64, len(g.factor))
-	for i, before := range g.factor {
+	for i, factor := range g.factor {
 		prior := 0.0
 		if g.shrunk {
 			prior = scale * scale
 		}
-		if norm[i]+prior > 0 {
+		if norm[i] /= factor; norm[i]+prior > 0 {
 			g.factor[i] = max(factorMin, (sum[i]+prior)/(norm[i]+prior))
 		}
-		ratio[i] = g.factor[i] / before
+		ratio[i] = g.factor[i] / factor
 	}
 	for t, i := range g.of {
 		expected[t] *= ratio[i]
@@ -139,8 +142,10 @@ func (g *grouping) fit(y, weight, expected []float64, scale float64) {
 const factorMin = 1e-6
 
 // smallStep is smallHour for a series with gaps.
-func smallStep(y, present []float64) float64 {
-	v, n := make([]float64, 0, len(y)), 0
+func smallStep(y, present []float64, m *memory) float64 {
+	before := m.at
+	defer m.release(before)
+	v, n := m.floats(len(y))[:0], 0
 	for t, x := range y {
 		if present[t] > 0 {
 			n++
@@ -156,20 +161,26 @@ func smallStep(y, present []float64) float64 {
 }
 
 // centre takes the mean of every group out of the present values of v, by turns.
-func centre(v, present []float64, all []*grouping) {
+func centre(v, present []float64, all []*grouping, m *memory) {
 	const sweeps = 4
+	before := m.at
 	for range sweeps {
 		for _, g := range all {
-			sum, count := make([]float64, len(g.factor)), make([]float64, len(g.factor))
+			m.release(before)
+			sum, count := m.floats(len(g.factor)), m.floats(len(g.factor))
 			for t, i := range g.of {
 				sum[i] += present[t] * v[t]
 				count[i] += present[t]
 			}
-			for t, i := range g.of {
-				if present[t] > 0 {
-					v[t] -= sum[i] / count[i]
+			for i, c := range count {
+				if c > 0 {
+					sum[i] /= c
 				}
+			}
+			for t, i := range g.of {
+				v[t] -= present[t] * sum[i]
 			}
 		}
 	}
+	m.release(before)
 }

@@ -21,21 +21,23 @@ type Lagged struct {
 }
 
 // lagged returns the lag profile for a half-life in steps.
-func lagged(p *Pair, halfLife int) Lagged {
+func lagged(p *Pair, halfLife int, m *memory) Lagged {
+	defer m.release(m.at)
 	l := Lagged{BestLag: -1, PNaive: 1, PAutocorrelation: 1}
 	n := len(p.Y)
-	x, presentX, _ := known(p.X)
-	y, presentY, _ := known(p.Y)
+	x, presentX, y, presentY := m.floats(n), m.floats(n), m.floats(n), m.floats(n)
+	known(x, presentX, p.X)
+	known(y, presentY, p.Y)
 	if n < 3 || p.Lags >= n-2 || steady(x, presentX) || steady(y, presentY) {
 		return l
 	}
+	groups, expected := p.groupings(), m.floats(n)
 	excess := func(v, present []float64) {
-		groups := p.groupings()
-		expected := factors(v, present, groups)
+		factors(expected, v, present, groups, m)
 		for t := range v {
 			v[t] = present[t] * (v[t] - expected[t])
 		}
-		centre(v, present, groups)
+		centre(v, present, groups, m)
 	}
 	excess(x, presentX)
 	excess(y, presentY)
@@ -48,10 +50,14 @@ func lagged(p *Pair, halfLife int) Lagged {
 		acc = v + decay*acc
 		x[t] = acc
 	}
-	bounded, _ := bound(y, presentY, outlier)
-	phi := yuleWalker(bounded, responseOrder)
-	x = filter(x, phi)
-	y, _ = bound(filter(y, phi), presentY, outlier)
+	bounded, phi := m.floats(n), m.floats(responseOrder)
+	bound(bounded, y, presentY, outlier, m)
+	yuleWalker(phi, bounded)
+	whiteX, whiteY := m.floats(n), bounded
+	filter(whiteX, x, phi)
+	filter(whiteY, y, phi)
+	bound(whiteY, whiteY, presentY, outlier, m)
+	x, y = whiteX, whiteY
 	l.Correlation = crossCorrelation(x, y, p.Lags)
 	l.BestLag = highest(l.Correlation)
 	l.judge(x, y, p.Lags)
@@ -88,8 +94,7 @@ func (l *Lagged) near(delay, reach int) {
 func crossCorrelation(x, y []float64, lags int) []float64 {
 	n := len(x)
 	f := newSpectrum(n)
-	m := make([]float64, 2*n)
-	f.products(m, f.transform(x), f.transform(y))
+	m := f.products(f.transform(nil, x), f.transform(nil, y))
 	var xx, yy float64
 	for t := range x {
 		xx += x[t] * x[t]
@@ -98,7 +103,7 @@ func crossCorrelation(x, y []float64, lags int) []float64 {
 	r := make([]float64, lags+1)
 	if scale := math.Sqrt(xx * yy); scale > 0 {
 		for lag := range r {
-			r[lag] = m[n+lag] / scale
+			r[lag] = m[lag] / scale
 		}
 	}
 	return r

@@ -66,14 +66,15 @@ func total(v []float64) float64 {
 	return sum * float64(len(v)) / float64(n)
 }
 
-// known returns v with 0 for what is missing, which steps are present, and the sum.
-func known(v []float64) (values, present []float64, sum float64) {
-	values, present = make([]float64, len(v)), make([]float64, len(v))
+// known sets values to v with 0 for what is missing, present to 1 where it is not,
+// and returns the sum.
+func known(values, present, v []float64) (sum float64) {
 	for t, x := range v {
+		values[t], present[t] = 0, 0
 		if !math.IsNaN(x) {
 			values[t], present[t] = x, 1
 			sum += x
 		}
 	}
-	return values, present, sum
+	return sum
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -40,7 +41,9 @@ func TestReference(t *testing.T) {
 	x, y := want.X, want.Y
 	lags := len(want.Cross) - 1
 	same("cross-correlation", crossCorrelation(x, y, lags), want.Cross)
-	same("autoregression", yuleWalker(y, len(want.YuleWalker)), want.YuleWalker)
+	phi := make([]float64, len(want.YuleWalker))
+	yuleWalker(phi, y)
+	same("autoregression", phi, want.YuleWalker)
 
 	rho := make([]float64, lags+1)
 	autocorrelation(rho, append([]float64(nil), x...))
@@ -64,8 +67,8 @@ func TestReference(t *testing.T) {
 		for i := range u {
 			u[i] = y[i] - beta*z[i]
 		}
-		var v []float64
-		v, sigma = bound(u, judged, huberC)
+		v := make([]float64, len(y))
+		sigma = bound(v, u, judged, huberC, &memory{})
 		for i := range v {
 			beta += z[i] * v[i] / own
 		}
@@ -82,8 +85,7 @@ func TestSpectrumIsDirectEvaluation(t *testing.T) {
 			x[i], y[i] = r.NormFloat64(), r.NormFloat64()
 		}
 		s := newSpectrum(n)
-		got := make([]float64, 2*n)
-		s.products(got, s.transform(x), s.transform(y))
+		got := s.products(s.transform(nil, x), s.transform(nil, y))
 		for lag := -n + 1; lag < n; lag++ {
 			want := 0.0
 			for i := range y {
@@ -91,49 +93,61 @@ func TestSpectrumIsDirectEvaluation(t *testing.T) {
 					want += x[j] * y[i]
 				}
 			}
-			if math.Abs(got[n+lag]-want) > 1e-11*float64(n) {
-				t.Fatalf("n %d, lag %d: %v, want %v", n, lag, got[n+lag], want)
+			if v := got[(lag+len(got))%len(got)]; math.Abs(v-want) > 1e-11*float64(n) {
+				t.Fatalf("n %d, lag %d: %v, want %v", n, lag, v, want)
 			}
 		}
 	}
 }
 
+// Scores, energies and what is read of each kernel are what sums give, as they are
+// and moved in a circle.
 func TestDictionaryIsDirectEvaluation(t *testing.T) {
-	const n, lags = 300, 36
+	const n, lags, shift = 300, 36, 100
 	r := source(6)
 	x, y := make([]float64, n), make([]float64, n)
 	for i := range x {
 		x[i], y[i] = r.NormFloat64(), r.NormFloat64()
 	}
-	d := newDecays(x, nil, lags).dictionary(nil)
-	products := d.products(y)
-	scores, moved := make([]float64, len(d.atoms)), make([]float64, len(d.atoms))
-	const shift = 100
-	d.scores(scores, products)
-	d.shifted(moved, products, shift)
-	z, w := make([]float64, n), make([]float64, n)
-	for i, a := range d.atoms {
-		a.Convolve(z, x)
-		d.read(w, d.decayed, i, 1)
-		want := 0.0
+	s := study{n: n, lags: lags, x: x, mem: &memory{}}
+	s.prepare()
+	w := s.world()
+	w.whiten()
+	scores, products, moved := make([]float64, len(w.atoms)), make([]float64, n), make([]float64, n+lags+2)
+	w.score(scores, y)
+	s.freq.circular(products, w.products(y))
+	z, read, circle := make([]float64, n), make([]float64, n), make([]float64, 3*n)
+	for i, k := range w.atoms {
+		k.Convolve(z, x)
+		w.read(read, w.white[w.of(i)], i, 1)
+		want, own := 0.0, 0.0
 		for t := range y {
 			want += z[t] * y[t]
-		}
-		if math.Abs(scores[i]-want) > 1e-9 {
-			t.Fatalf("%+v: score %v, want %v", a.Kernel, scores[i], want)
-		}
-		for k := range z {
-			if math.Abs(z[k]-w[k]) > 1e-9 {
-				t.Fatalf("%+v: step %d reads %v, want %v", a.Kernel, k, w[k], z[k])
+			if t >= lags {
+				own += z[t] * z[t]
 			}
 		}
-	}
-	// Moved by a shift, the first kernel is the stimulus itself, in a circle.
-	want := 0.0
-	for t := range y {
-		want += x[(t-shift+n)%n] * y[t]
-	}
-	if math.Abs(moved[0]-want) > 1e-9 {
-		t.Errorf("moved %v, want %v", moved[0], want)
+		if math.Abs(scores[i]-want) > 1e-9 {
+			t.Fatalf("%+v: score %v, want %v", k, scores[i], want)
+		}
+		if math.Abs(w.own[i]-own) > 5e-3*own {
+			t.Fatalf("%+v: energy %v, want %v", k, w.own[i], own)
+		}
+		for j := range z {
+			if math.Abs(z[j]-read[j]) > 1e-9 {
+				t.Fatalf("%+v: step %d reads %v, want %v", k, j, read[j], z[j])
+			}
+		}
+		// In a circle all that came before comes again: three times round is enough.
+		decayedProducts(moved, moved, products, products, w.halves[w.of(i)].decay)
+		k.Convolve(circle, slices.Repeat(x, 3))
+		want = 0
+		for t := range y {
+			want += circle[2*n+t-shift] * y[t]
+		}
+		got := w.gain[i] * (moved[k.Delay+shift] - w.tail[i]*moved[lags+1+shift])
+		if math.Abs(got-want) > 1e-9 {
+			t.Fatalf("%+v: moved %v, want %v", k, got, want)
+		}
 	}
 }

@@ -18,7 +18,7 @@ func newSpectrum(n int) *spectrum {
 	return &spectrum{n: n, fft: fourier.NewFFT(size), real: make([]float64, size), work: make([]complex128, size/2+1)}
 }
 
-// smooth returns the least size ≥ n that is a product of 2, 3 and 5: those are fast.
+// smooth returns the least even size ≥ n that is a product of 2, 3 and 5: those are fast.
 func smooth(n int) int {
 	for ; ; n++ {
 		m := n
@@ -33,27 +33,34 @@ func smooth(n int) int {
 	}
 }
 
-// transform returns the spectrum of v, padded with zeros.
-func (s *spectrum) transform(v []float64) []complex128 {
-	clear(s.real)
-	copy(s.real, v)
-	return s.fft.Coefficients(nil, s.real)
+// transform returns the spectrum of v, padded with zeros, in dst if it is large
+// enough.
+func (s *spectrum) transform(dst []complex128, v []float64) []complex128 {
+	clear(s.real[copy(s.real, v):])
+	if cap(dst) < len(s.work) {
+		dst = make([]complex128, len(s.work))
+	}
+	return s.fft.Coefficients(dst[:len(s.work)], s.real)
 }
 
-// products sets dst[n+lag] = Σ_t x(t−lag)·y(t) for −n < lag < n, given the
-// spectra of x and y; dst has 2n values and dst[0] is 0.
-func (s *spectrum) products(dst []float64, x, y []complex128) {
+// products returns Σ_t x(t−lag)·y(t) for −n < lag < n, given the spectra of x and
+// y: that of a lag from 0 on at the lag, that of a lag below 0 so many from the
+// end. It is valid until the next use.
+func (s *spectrum) products(x, y []complex128) []float64 {
+	scale := 1 / float64(len(s.real))
 	for i, c := range y {
-		s.work[i] = c * complex(real(x[i]), -imag(x[i]))
+		a := x[i]
+		s.work[i] = complex(scale*(real(c)*real(a)+imag(c)*imag(a)), scale*(imag(c)*real(a)-real(c)*imag(a)))
 	}
-	size := len(s.real)
-	s.fft.Sequence(s.real, s.work)
-	scale := 1 / float64(size)
-	dst[0] = 0
-	for lag := range s.n {
-		dst[s.n+lag] = s.real[lag] * scale
-	}
+	return s.fft.Sequence(s.real, s.work)
+}
+
+// circular sets dst[lag] = Σ_t x((t−lag) mod n)·y(t) for 0 ≤ lag < n, given what
+// products returned.
+func (s *spectrum) circular(dst, products []float64) {
+	dst[0] = products[0]
+	before := products[len(products)-s.n:]
 	for lag := 1; lag < s.n; lag++ {
-		dst[s.n-lag] = s.real[size-lag] * scale
+		dst[lag] = products[lag] + before[lag]
 	}
 }

@@ -1,0 +1,129 @@
+package correlate
+
+import "math"
+
+// prober tells which sizes of an effect are refuted.
+type prober struct {
+	settled  *world
+	f        fit
+	scores   []float64 // of the response in the settled world
+	variance float64
+	world    *world // of the size tried
+}
+
+func newProber(settled *world, f fit) *prober {
+	p := &prober{settled: settled, f: f, scores: settled.mem.floats(len(settled.atoms)), world: settled.study.world()}
+	before := settled.mem.at
+	v, variance := settled.rest(f)
+	column := settled.mem.floats(len(settled.atoms))
+	settled.plant(column, f)
+	settled.score(p.scores, v)
+	for i, c := range column {
+		p.scores[i] += c
+	}
+	p.variance = variance
+	settled.mem.release(before)
+	return p
+}
+
+// p returns the probability of what was seen, or less likely things, if the effect
+// has the size beta. The kernel is the one that fits best at that size (the
+// profile), the world the one that this effect leaves.
+func (p *prober) p(beta float64) float64 {
+	at, _ := p.settled.bestAt(p.scores, beta, p.variance)
+	f := fit{at, beta}
+	p.world.assume(f)
+	return p.world.try(f).p
+}
+
+// interval returns the ends of the sizes around the estimate that are not refuted
+// at Alpha; pNull is the probability at 0.
+func (p *prober) interval(pNull float64) (low, high float64) {
+	beta, most := p.f.beta, p.settled.betaMax
+	if pNull <= Alpha {
+		low = p.end(beta, 1, 0, pNull)
+	}
+	// The first step is about where a normal estimate would end.
+	step := 0.25 * beta
+	if own := p.settled.own[p.f.at]; own > 0 {
+		step = max(step, 2*math.Sqrt(p.variance/own))
+	}
+	in, pIn, out := beta, 1.0, beta
+	for {
+		if out = out + step; out >= most {
+			out = most
+		}
+		pOut := p.p(out)
+		if pOut <= Alpha {
+			return low, p.end(in, pIn, out, pOut)
+		}
+		if out == most || step > 1e6*(beta+math.SmallestNonzeroFloat64) && math.IsInf(most, 1) && step > 1e300 {
+			return low, out
+		}
+		in, pIn = out, pOut
+		step *= 1.6
+	}
+}
+
+// end returns the size between in, which is not refuted, and out, which is, where
+// the probability is Alpha: by interpolation of its logarithm and by halving, in
+// turn, to a sixtieth of the way.
+func (p *prober) end(in, pIn, out, pOut float64) float64 {
+	width := math.Abs(out - in)
+	level := math.Log(Alpha)
+	for i := 0; math.Abs(out-in) > width/60; i++ {
+		mid := (in + out) / 2
+		if i%2 == 0 {
+			a, b := math.Log(pIn)-level, math.Log(pOut)-level
+			mid = in + min(0.9, max(0.1, a/(a-b)))*(out-in)
+		}
+		if v := p.p(mid); v > Alpha {
+			in, pIn = mid, v
+		} else {
+			out, pOut = mid, v
+		}
+	}
+	return (in + out) / 2
+}
+
+// realised plants the effect into the placebos and returns the share of them whose
+// interval would hold it: each is judged by the kernel that itself speaks for.
+func (w *world) realised(f fit) float64 {
+	const tried, kernelsMax = 60, 24
+	before := w.mem.at
+	defer w.mem.release(before)
+	z, column := w.noise(f), w.mem.floats(len(w.atoms))
+	w.plant(column, f)
+	var planted, s searched
+	w.search(&planted, &z, column, f.beta)
+	type judge struct {
+		at int
+		d  placebos
+	}
+	judges := []judge{{f.at, planted.distribution(w.independent, w.mem)}}
+	held, count, next := 0, 0, 0
+	for i := 0; i < len(planted.at); i += max(1, len(planted.at)/tried) {
+		at := planted.at[i]
+		by := -1
+		for j := range judges {
+			if judges[j].at == at {
+				by = j
+			}
+		}
+		if by < 0 && len(judges) < kernelsMax {
+			w.plant(column, fit{at, f.beta})
+			w.search(&s, &z, column, f.beta)
+			judges = append(judges, judge{at, s.distribution(w.independent, w.mem)})
+			by = len(judges) - 1
+		}
+		if by < 0 {
+			by = next % len(judges)
+			next++
+		}
+		count++
+		if judges[by].d.p(planted.most[i]-planted.gain[i]) > Alpha {
+			held++
+		}
+	}
+	return float64(held) / float64(count)
+}

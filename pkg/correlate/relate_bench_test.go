@@ -1,0 +1,40 @@
+package correlate
+
+import (
+	"fmt"
+	"testing"
+)
+
+// The case of the stream is 35 days of hours, that of the command 60 days of quarters.
+func BenchmarkEstimator(b *testing.B) {
+	for _, tc := range []struct {
+		name  string
+		days  int
+		step  int64
+		share float64
+	}{
+		{"35 days of hours, no effect", 35, 3600, 0},
+		{"35 days of hours, an effect", 35, 3600, 0.3},
+		{"60 days of quarters, an effect", 60, 900, 0.3},
+	} {
+		perDay := int(daySeconds / tc.step)
+		lags := 3 * perDay
+		p, _ := posted(3, tc.days*perDay/24, Kernel{lags / 24, lags / 18, lags}, tc.share)
+		p.StepSeconds, p.Lags = tc.step, lags
+		var e Estimator
+		for stages, name := range []string{"screen", "and bound", "and assess"} {
+			b.Run(fmt.Sprintf("%s: %s", tc.name, name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					rel := e.Screen(p)
+					if stages > 0 {
+						e.Bound(&rel)
+					}
+					if stages > 1 {
+						e.Assess(&rel)
+					}
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,380 @@
+package correlate
+
+import (
+	"math"
+	"slices"
+)
+
+const (
+	responseOrder  = 8    // of the autoregression that whitens
+	outlier        = 4    // robust standard deviations at which it is bounded
+	independentMin = 5    // placebos
+	placeboParts   = 18   // placebos in a window
+	presentMin     = 0.25 // share of the steps that must be known
+)
+
+// study is a pair on the grid that kernels are searched on.
+type study struct {
+	n, lags    int
+	y          []float64   // the response, 0 where it is missing
+	judged     []float64   // 1 for the steps of the response that are judged
+	x          []float64   // the stimulus less its baseline
+	decayed    [][]float64 // the same by half-life, less the means a baseline takes
+	expectedX  []float64
+	sumX, sumY float64
+	groups     []*grouping // of the response
+	shifts     []int       // of the placebos
+	mirrored   []int       // of those with the stimulus run backwards
+	// independent is how many placebos there are in effect.
+	independent float64
+	betaMax     float64
+	forward     []complex128 // the spectrum of x
+	backward    []complex128 // and of x run backwards: as bursty, and nothing can follow it
+	every       []float64    // ones
+	*dictionary
+	freq    *spectrum
+	mem     *memory
+	scratch []complex128
+}
+
+func (s *study) load(p *Pair) Reason {
+	s.n, s.lags = len(p.Y), p.Lags
+	if s.n < 2*s.lags || s.lags < 1 {
+		return ShortHistory
+	}
+	x, presentX := s.mem.floats(s.n), s.mem.floats(s.n)
+	s.y, s.judged = s.mem.floats(s.n), s.mem.floats(s.n)
+	s.sumX, s.sumY = known(x, presentX, p.X), known(s.y, s.judged, p.Y)
+	// Before one window has passed, not all that may have acted is known.
+	clear(s.judged[:s.lags])
+	stride := max(1, s.lags/placeboParts)
+	s.shifts, s.mirrored = s.shifts[:0], s.mirrored[:0]
+	for shift := s.lags + s.lags/12 + 1; shift < s.n-s.lags; shift += stride {
+		s.shifts = append(s.shifts, shift)
+	}
+	for shift := 0; shift < s.n; shift += stride {
+		s.mirrored = append(s.mirrored, shift)
+	}
+	s.independent = float64(len(s.shifts)*stride+s.n) / float64(s.lags)
+	used, seen := 0.0, 0.0
+	for t := range s.judged {
+		used += s.judged[t]
+		seen += presentX[t]
+	}
+	steps := float64(s.n - s.lags)
+	switch {
+	case len(s.shifts) == 0 || s.independent < independentMin+2 || used < presentMin*steps || seen < presentMin*float64(s.n):
+		return ShortHistory
+	case steady(x, presentX):
+		return FlatStimulus
+	case steady(s.y, s.judged):
+		return FlatResponse
+	}
+	s.groups = p.groupings()
+	s.expectedX = s.mem.floats(s.n)
+	factors(s.expectedX, x, presentX, s.groups, s.mem)
+	s.betaMax = math.Inf(1)
+	if s.sumX > 0 && s.sumY > 0 && slices.Min(x) >= 0 && slices.Min(s.y) >= 0 {
+		s.betaMax = s.sumY / s.sumX // an effect makes up no more than there is
+	}
+	s.x = s.mem.floats(s.n)
+	for t := range x {
+		s.x[t] = presentX[t] * (x[t] - s.expectedX[t])
+	}
+	s.prepare()
+	return NoReason
+}
+
+// prepare decays and transforms the stimulus.
+func (s *study) prepare() {
+	if s.dictionary == nil || s.dictionary.lags != s.lags {
+		s.dictionary = newDictionary(s.lags)
+	}
+	if s.freq == nil || s.freq.n != s.n {
+		s.freq = newSpectrum(s.n)
+	}
+	s.every = s.mem.floats(s.n)
+	for t := range s.every {
+		s.every[t] = 1
+	}
+	s.decayed = s.decayed[:0]
+	for i := range s.halves {
+		r, acc, decay := s.mem.floats(s.n), 0.0, s.halves[i].decay
+		for t, v := range s.x {
+			acc = v + decay*acc
+			r[t] = acc
+		}
+		centre(r, s.every, s.groups, s.mem)
+		s.decayed = append(s.decayed, r)
+	}
+	s.forward = s.freq.transform(s.forward, s.x)
+	slices.Reverse(s.x)
+	s.backward = s.freq.transform(s.backward, s.x)
+	slices.Reverse(s.x)
+}
+
+// steady says whether the present values are all the same.
+func steady(v, present []float64) bool {
+	first := math.NaN()
+	for t, x := range v {
+		if present[t] > 0 {
+			if x != first && !math.IsNaN(first) {
+				return false
+			}
+			first = x
+		}
+	}
+	return true
+}
+
+// world is the study seen with an effect taken for true: baseline, autocorrelation
+// and what is whitened by it.
+type world struct {
+	*study
+	expected []float64 // the response's baseline
+	phi      []float64
+	residual []float64 // the response less its baseline, the effect in it
+	y        []float64 // the same, whitened
+	white    [][]float64
+	own      []float64 // Σ z² of each kernel
+}
+
+// world returns one that is yet to be fitted.
+func (s *study) world() *world {
+	w := &world{
+		study: s, expected: s.mem.floats(s.n), residual: s.mem.floats(s.n), phi: s.mem.floats(responseOrder),
+		y: s.mem.floats(s.n), own: s.mem.floats(len(s.atoms)), white: make([][]float64, len(s.halves)),
+	}
+	for i := range w.white {
+		w.white[i] = s.mem.floats(s.n)
+	}
+	return w
+}
+
+// assume takes an effect for true: it fits the baseline to what that leaves of the
+// response, and the autoregression to the residuals.
+func (w *world) assume(f fit) {
+	before := w.mem.at
+	defer w.mem.release(before)
+	effect, seen, bounded := w.mem.floats(w.n), w.mem.floats(w.n), w.mem.floats(w.n)
+	if f.beta != 0 {
+		w.atoms[f.at].Convolve(effect, w.x)
+		w.read(seen, w.decayed[w.of(f.at)], f.at, f.beta) // what a baseline leaves of it
+	}
+	rest := w.residual
+	for t, v := range effect {
+		rest[t] = w.judged[t] * (w.study.y[t] - f.beta*v)
+	}
+	factors(w.expected, rest, w.judged, w.groups, w.mem)
+	for t := range rest {
+		rest[t] = w.judged[t] * (rest[t] - w.expected[t])
+	}
+	centre(rest, w.judged, w.groups, w.mem)
+	bound(bounded, rest, w.judged, outlier, w.mem)
+	yuleWalker(w.phi, bounded)
+	for t, v := range seen {
+		rest[t] += w.judged[t] * v
+	}
+	w.whiten()
+}
+
+// whiten takes the autoregression out of both sides.
+func (w *world) whiten() {
+	filter(w.y, w.residual, w.phi)
+	for i, r := range w.decayed {
+		filter(w.white[i], r, w.phi)
+	}
+	before := w.mem.at
+	w.energies(w.own, w.white, w.mem.floats(w.n+1))
+	w.mem.release(before)
+}
+
+// bound sets out to v cut at c robust standard deviations of its judged values, and
+// returns those; what is cut is divided by the share not cut: a pseudo-value, whose
+// mean moves with the effect as the value's own does (Huber 1964).
+func bound(out, v, judged []float64, c float64, m *memory) (sigma float64) {
+	before := m.at
+	size := m.floats(len(v))[:0]
+	for t, x := range v {
+		if judged[t] > 0 {
+			size = append(size, math.Abs(x))
+		}
+	}
+	sigma = madToSigma * median(size)
+	limit, whole := c*sigma, 0.0
+	if sigma == 0 {
+		limit = math.Inf(1)
+	}
+	for t, x := range v {
+		switch {
+		case judged[t] == 0:
+			out[t] = 0
+		case math.Abs(x) <= limit:
+			out[t] = x
+			whole++
+		default:
+			out[t] = math.Copysign(limit, x)
+		}
+	}
+	scale := float64(len(size)) / max(whole, 1)
+	for t := range out {
+		out[t] *= scale
+	}
+	m.release(before)
+	return sigma
+}
+
+// products returns those of the stimulus with a whitened response, at every lag,
+// valid until the next use; of the stimulus run backwards as well, if asked for.
+// The means that a baseline takes out of both sides (Frisch & Waugh 1933) and the
+// whitening are taken to the response's side: they are linear.
+func (w *world) products(v []float64) []float64 {
+	before := w.mem.at
+	u := w.mem.floats(w.n)
+	filterBack(u, v, w.phi)
+	centre(u, w.every, w.groups, w.mem)
+	w.scratch = w.freq.transform(w.scratch, u)
+	w.mem.release(before)
+	return w.freq.products(w.forward, w.scratch)
+}
+
+// score sets dst to the scores of all kernels with a whitened response.
+func (w *world) score(dst, v []float64) {
+	before := w.mem.at
+	w.scores(dst, w.products(v)[:w.n], w.mem.floats(w.lags+2))
+	w.mem.release(before)
+}
+
+// through returns what an effect adds to the whitened response from the first
+// judged step on.
+func (w *world) through(f fit) []float64 {
+	z := w.mem.floats(w.n)
+	w.read(z, w.white[w.of(f.at)], f.at, f.beta)
+	clear(z[:w.lags])
+	return z
+}
+
+// best returns the kernel that explains most, and what it gains: c²/Σz² in units
+// of the noise's variance, and its prior. Effects below 0 gain nothing.
+func (w *world) best(c []float64, variance float64) (at int, gain float64) {
+	gain = math.Inf(-1)
+	for i, v := range c {
+		g := w.prior[i]
+		if v > 0 && w.own[i] > 0 {
+			g += v * v / (w.own[i] * variance)
+		}
+		if g > gain {
+			at, gain = i, g
+		}
+	}
+	return at, gain
+}
+
+// bestAt is best for an effect of a given size.
+func (w *world) bestAt(c []float64, beta, variance float64) (at int, gain float64) {
+	gain = math.Inf(-1)
+	twice, square := 2*beta/variance, beta*beta/variance
+	for i, v := range c {
+		if g := w.prior[i] + twice*v - square*w.own[i]; g > gain {
+			at, gain = i, g
+		}
+	}
+	return at, gain
+}
+
+// fit is an effect of one kernel in a world.
+type fit struct {
+	at   int
+	beta float64
+}
+
+// improve moves an effect towards Huber's estimate, bounding the residuals at each
+// of cs in turn.
+func (w *world) improve(f fit, cs ...float64) fit {
+	before := w.mem.at
+	u, v, c := w.mem.floats(w.n), w.mem.floats(w.n), w.mem.floats(len(w.atoms))
+	for _, limit := range cs {
+		inner := w.mem.at
+		z := w.through(f)
+		for t := range u {
+			u[t] = w.y[t] - z[t]
+		}
+		sigma := bound(v, u, w.judged, limit, w.mem)
+		for t := range v {
+			v[t] += z[t]
+		}
+		w.score(c, v)
+		f.at, _ = w.best(c, max(sigma*sigma, math.SmallestNonzeroFloat64))
+		f.beta = 0
+		if own := w.own[f.at]; own > 0 {
+			f.beta = min(max(0, c[f.at]/own), w.betaMax)
+		}
+		w.mem.release(inner)
+	}
+	w.mem.release(before)
+	return f
+}
+
+// settle finds the effect and the world it leaves, each given the other in turn.
+// There are several such pairs: what a fast kernel leaves of a slow effect passes
+// for autocorrelation, and then hides it. So the search starts twice, as if the
+// residuals had all the autocorrelation of the response and as if they had none,
+// and the pair that leaves less to chance is taken.
+func (s *study) settle(null *world) (*world, fit) {
+	first, second := s.world(), s.world()
+	copy(second.residual, null.residual)
+	second.whiten() // by nothing
+	f, g := first.settle(null), second.settle(second)
+	if second.left(g) < first.left(f) {
+		return second, g
+	}
+	return first, f
+}
+
+// settle starts in a given world, and ends in w.
+func (w *world) settle(in *world) fit {
+	const rounds = 5
+	var f fit
+	for round := range rounds {
+		before := f
+		f = in.improve(f, huberC, huberC, huberC, huberC)
+		if round < 2 {
+			cold := in.improve(fit{}, 1e9, 8, 4, huberC, huberC)
+			if in.left(cold) < in.left(f) {
+				f = cold
+			}
+		}
+		if round > 0 && (round == rounds-1 || f.at == before.at && math.Abs(f.beta-before.beta) <= 1e-3*f.beta) {
+			break
+		}
+		w.assume(f)
+		in = w
+	}
+	return f
+}
+
+// left is the logarithm of the size of what a fit leaves, a step, less its prior.
+func (w *world) left(f fit) float64 {
+	steps := 0.0
+	for _, j := range w.judged {
+		steps += j
+	}
+	before := w.mem.at
+	_, variance := w.rest(f)
+	w.mem.release(before)
+	return math.Log(variance*float64(w.n)/steps) - w.prior[f.at]/steps
+}
+
+// rest returns what a fit leaves of the whitened response, bounded, and its mean
+// square over all steps, never 0.
+func (w *world) rest(f fit) (v []float64, variance float64) {
+	v = w.through(f)
+	for t := range v {
+		v[t] = w.y[t] - v[t]
+	}
+	bound(v, v, w.judged, huberC, w.mem)
+	for _, x := range v {
+		variance += x * x
+	}
+	return v, max(variance/float64(w.n), math.SmallestNonzeroFloat64)
+}

@@ -1,0 +1,153 @@
+package correlate
+
+import (
+	"math"
+	"slices"
+)
+
+// noise is what an effect leaves of the response, bounded, as the kernels see it.
+type noise struct {
+	scores            []float64 // of each kernel
+	forward, backward []float64 // products with the stimulus, in a circle
+	variance          float64
+}
+
+// noise holds what a fit leaves against the stimulus as it is, at all shifts, and
+// run backwards.
+func (w *world) noise(f fit) noise {
+	z := noise{
+		scores: w.mem.floats(len(w.atoms)), forward: w.mem.floats(w.n), backward: w.mem.floats(w.n),
+	}
+	before := w.mem.at
+	v, variance := w.rest(f)
+	z.variance = variance
+	m := w.products(v)
+	w.scores(z.scores, m[:w.n], w.mem.floats(w.lags+2))
+	w.freq.circular(z.forward, m)
+	w.freq.circular(z.backward, w.freq.products(w.backward, w.scratch))
+	w.mem.release(before)
+	return z
+}
+
+// searched is what all kernels find in each placebo.
+type searched struct {
+	most, gain []float64 // the best gain of any size, and of a given size
+	at         []int     // the kernel of the latter
+}
+
+// search finds it: the statistic of a placebo is most − gain. Into each is planted
+// what column says, and the size given is beta. Placebos are those the pair has:
+// shifts by more than the window either way, where nothing can follow, and all
+// shifts against the stimulus run backwards. They are searched one half-life after
+// the other, so that all that is read stays near.
+func (w *world) search(s *searched, z *noise, column []float64, beta float64) {
+	count := len(w.shifts) + len(w.mirrored)
+	s.most, s.gain = w.mem.floats(count), w.mem.floats(count)
+	s.at = slices.Grow(s.at[:0], count)[:count]
+	for i := range s.most {
+		s.most[i], s.gain[i] = math.Inf(-1), math.Inf(-1)
+	}
+	before := w.mem.at
+	a, b := w.mem.floats(w.n+w.lags+2), w.mem.floats(w.n+w.lags+2)
+	inverse, square := w.mem.floats(len(w.atoms)), w.mem.floats(len(w.atoms))
+	for i, own := range w.own {
+		if own > 0 {
+			inverse[i] = 1 / (own * z.variance)
+		}
+		square[i] = beta * beta * own / z.variance
+	}
+	twice := 2 * beta / z.variance
+	for i := range w.halves {
+		h := &w.halves[i]
+		decayedProducts(a, b, z.forward, z.backward, h.decay)
+		gain, tail, prior := w.gain[h.from:h.to], w.tail[h.from:h.to], w.prior[h.from:h.to]
+		inverse, square, column := inverse[h.from:h.to], square[h.from:h.to], column[h.from:h.to]
+		one := func(placebo int, products []float64) {
+			products = products[:w.lags+2]
+			cut := products[w.lags+1]
+			most, best, at := s.most[placebo], s.gain[placebo], s.at[placebo]
+			lag := 0
+			for j, g := range gain {
+				c := g*(products[lag]-tail[j]*cut) + column[j]
+				lag += h.step
+				p := prior[j]
+				if c > 0 {
+					if v := p + c*c*inverse[j]; v > most {
+						most = v
+					}
+				} else if p > most {
+					most = p
+				}
+				if v := p + twice*c - square[j]; v > best {
+					best, at = v, h.from+j
+				}
+			}
+			s.most[placebo], s.gain[placebo], s.at[placebo] = most, best, at
+		}
+		for p, shift := range w.shifts {
+			one(p, a[shift:])
+		}
+		for p, shift := range w.mirrored {
+			one(len(w.shifts)+p, b[shift:])
+		}
+	}
+	w.mem.release(before)
+}
+
+// trial is one hypothesis, an effect of a given size, held against the data.
+type trial struct {
+	statistic float64 // how much better the best effect of any size does
+	p         float64 // the probability of one as large, if the hypothesis is true
+}
+
+// try tests a hypothesis. The world has to be the one with that effect. What it
+// leaves of the response, bounded, is held against the stimulus as it is and at the
+// placebos, where nothing of it can be left; there the same effect is planted, and
+// all is searched anew.
+func (w *world) try(f fit) trial {
+	before := w.mem.at
+	defer w.mem.release(before)
+	z, column := w.noise(f), w.mem.floats(len(w.atoms))
+	w.plant(column, f)
+	t := trial{statistic: w.statistic(&z, column, f.beta)}
+	var s searched
+	w.search(&s, &z, column, f.beta)
+	d := s.distribution(w.independent, w.mem)
+	t.p = d.p(t.statistic)
+	return t
+}
+
+// plant sets column to what an effect adds to the scores.
+func (w *world) plant(column []float64, f fit) {
+	if f.beta == 0 {
+		clear(column)
+		return
+	}
+	before := w.mem.at
+	w.score(column, w.through(f))
+	w.mem.release(before)
+}
+
+// statistic is that of the data: how much more the best effect explains than the
+// best of the size beta, what is planted added to the noise.
+func (w *world) statistic(z *noise, column []float64, beta float64) float64 {
+	before := w.mem.at
+	c := w.mem.floats(len(column))
+	for i, v := range column {
+		c[i] = z.scores[i] + v
+	}
+	_, most := w.best(c, z.variance)
+	_, gain := w.bestAt(c, beta, z.variance)
+	w.mem.release(before)
+	return most - gain
+}
+
+// distribution returns that of the statistics.
+func (s *searched) distribution(independent float64, m *memory) placebos {
+	d := placebos{sorted: m.floats(len(s.most)), independent: independent}
+	for i, v := range s.most {
+		d.sorted[i] = v - s.gain[i]
+	}
+	slices.Sort(d.sorted)
+	return d
+}
