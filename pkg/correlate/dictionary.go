@@ -15,8 +15,8 @@ const halfLifeParts = 72
 // to the −delayPrior: an effect after six hours has half the odds of one at once.
 const delayPrior = 0.5
 
-// dictionary is a set of kernels: of some half-lives, all delays. A kernel is two
-// reads of a series decayed without end, r:
+// dictionary is a set of kernels: of some half-lives, all delays. What a kernel
+// makes of a stimulus is two reads of the stimulus decayed without end, r:
 //
 //	z(t) = gain·(r(t−delay) − tail·r(t−lags−1)).
 //
@@ -60,31 +60,8 @@ func newDictionary(lags int) *dictionary {
 	return d
 }
 
-// of returns the half-life's index of a kernel.
-func (d *dictionary) of(at int) int {
-	for i := range d.halves {
-		if at < d.halves[i].to {
-			return i
-		}
-	}
-	return len(d.halves) - 1
-}
-
 // near returns the kernel of a half-life whose delay is the last up to one.
 func (h *half) near(delay int) int { return min(h.from+delay/h.step, h.to-1) }
-
-// read sets dst to beta times a kernel's z, read from r.
-func (d *dictionary) read(dst, r []float64, at int, beta float64) {
-	gain := beta * d.gain[at]
-	delay, cut, tail := min(d.atoms[at].Delay, len(dst)), min(d.lags+1, len(dst)), gain*d.tail[at]
-	clear(dst[:delay])
-	for t, v := range r[:len(dst)-delay] {
-		dst[delay+t] = gain * v
-	}
-	for t, v := range r[:len(dst)-cut] {
-		dst[cut+t] -= tail * v
-	}
-}
 
 // scores sets dst to the scores of all kernels, from the products of the stimulus
 // with a response at lags 0, 1 …, in work for lags + 2 values.
@@ -134,29 +111,25 @@ func decayedProducts(a, b, x, y []float64, decay float64) {
 	}
 }
 
-// energies sets own to Σ z² of all kernels over the steps from lags on, given the
-// series decayed by each half-life.
-func (d *dictionary) energies(own []float64, decayed [][]float64, work []float64) {
+// energies sets own to Σ z² over the steps from lags on, of the kernels of one
+// half-life, given the series decayed by it, and work for one value more.
+func (d *dictionary) energies(own []float64, half int, r, work []float64) {
 	// Below this the part that is cut is left out of the cross term.
 	const negligible = 1e-3
-	first := d.lags
-	for i := range d.halves {
-		h, r := &d.halves[i], decayed[i]
-		n := len(r)
-		sums := work[:n+1] // of the squares of what lies before
-		sums[0] = 0
-		for t, v := range r {
-			sums[t+1] = sums[t] + v*v
+	n, h := len(r), &d.halves[half]
+	sums := work[:n+1] // of the squares of what lies before
+	sums[0] = 0
+	for t, v := range r {
+		sums[t+1] = sums[t] + v*v
+	}
+	cut := sums[n-d.lags-1]
+	for at := h.from; at < h.to; at++ {
+		delay, tail, gain := d.atoms[at].Delay, d.tail[at], d.gain[at]
+		sum := sums[n-delay] - sums[d.lags-delay]
+		if tail > negligible {
+			sum += tail * (tail*cut - 2*dot(r[d.lags+1-delay:n-delay], r[:n-d.lags-1]))
 		}
-		cut := sums[n-d.lags-1]
-		for at := h.from; at < h.to; at++ {
-			delay, tail, gain := d.atoms[at].Delay, d.tail[at], d.gain[at]
-			sum := sums[n-delay] - sums[first-delay]
-			if tail > negligible {
-				sum += tail * (tail*cut - 2*dot(r[d.lags+1-delay:n-delay], r[:n-d.lags-1]))
-			}
-			own[at] = max(0, gain*gain*sum)
-		}
+		own[at] = max(0, gain*gain*sum)
 	}
 }
 

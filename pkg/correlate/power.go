@@ -71,13 +71,13 @@ func (w *world) found(kernels []int, share, unit float64) float64 {
 		inner := w.mem.at
 		shift := w.shifts[(2*i+1)*len(w.shifts)/(2*trials)]
 		v := w.mem.floats(w.n)
-		u := w.through(fit{kernels[i*5%len(kernels)], share / (1 - share) * unit})
-		for t := range u {
+		w.through(v, kernels[i*5%len(kernels)])
+		for t := range v {
 			from := (t + shift) % w.n
 			judged[t] = w.judged[from] * w.judged[t]
-			u[t] = judged[t] * (u[t] + w.y[from])
+			v[t] = judged[t] * (share/(1-share)*unit*v[t] + w.y[from])
 		}
-		bound(v, u, judged, huberC, w.mem)
+		bound(v, v, judged, huberC, w.mem)
 		z := noise{scores: c, forward: w.mem.floats(w.n), backward: w.mem.floats(w.n)}
 		for _, x := range v {
 			z.variance += x * x

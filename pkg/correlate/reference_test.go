@@ -100,7 +100,7 @@ func TestSpectrumIsDirectEvaluation(t *testing.T) {
 	}
 }
 
-// Scores, energies and what is read of each kernel are what sums give, as they are
+// Scores and energies of each kernel are what sums give, as they are
 // and moved in a circle.
 func TestDictionaryIsDirectEvaluation(t *testing.T) {
 	const n, lags, shift = 300, 36, 100
@@ -111,38 +111,31 @@ func TestDictionaryIsDirectEvaluation(t *testing.T) {
 	}
 	s := study{n: n, lags: lags, x: x, mem: &memory{}}
 	s.prepare()
+	s.judged = slices.Repeat([]float64{1}, n)
+	clear(s.judged[:lags])
 	w := s.world()
 	w.whiten()
 	scores, products, moved := make([]float64, len(w.atoms)), make([]float64, n), make([]float64, n+lags+2)
 	w.score(scores, y)
 	s.freq.circular(products, w.products(y))
-	z, read, circle := make([]float64, n), make([]float64, n), make([]float64, 3*n)
+	z, seen, circle := make([]float64, n), make([]float64, n), make([]float64, 3*n)
 	for i, k := range w.atoms {
 		k.Convolve(z, x)
-		w.read(read, w.white[w.of(i)], i, 1)
-		want, own := 0.0, 0.0
-		for t := range y {
-			want += z[t] * y[t]
-			if t >= lags {
-				own += z[t] * z[t]
-			}
-		}
+		want, own := dot(z[lags:], y[lags:]), dot(z[lags:], z[lags:])
 		if math.Abs(scores[i]-want) > 1e-9 {
 			t.Fatalf("%+v: score %v, want %v", k, scores[i], want)
 		}
 		if math.Abs(w.own[i]-own) > 5e-3*own {
 			t.Fatalf("%+v: energy %v, want %v", k, w.own[i], own)
 		}
-		for j := range z {
-			if math.Abs(z[j]-read[j]) > 1e-9 {
-				t.Fatalf("%+v: step %d reads %v, want %v", k, j, read[j], z[j])
-			}
+		if got := w.through(seen, i); math.Abs(got-own) > 1e-9*own || math.Abs(seen[2*lags]-z[2*lags]) > 1e-9 {
+			t.Fatalf("%+v: energy %v, want %v", k, got, own)
 		}
 		// In a circle all that came before comes again: three times round is enough.
-		decayedProducts(moved, moved, products, products, w.halves[w.of(i)].decay)
+		decayedProducts(moved, moved, products, products, Kernel{HalfLife: k.HalfLife}.decay())
 		k.Convolve(circle, slices.Repeat(x, 3))
 		want = 0
-		for t := range y {
+		for t := lags; t < n; t++ {
 			want += circle[2*n+t-shift] * y[t]
 		}
 		got := w.gain[i] * (moved[k.Delay+shift] - w.tail[i]*moved[lags+1+shift])

@@ -135,20 +135,15 @@ type world struct {
 	phi      []float64
 	residual []float64 // the response less its baseline, the effect in it
 	y        []float64 // the same, whitened
-	white    [][]float64
-	own      []float64 // Σ z² of each kernel
+	own      []float64 // about Σ z² of each kernel
 }
 
 // world returns one that is yet to be fitted.
 func (s *study) world() *world {
-	w := &world{
+	return &world{
 		study: s, expected: s.mem.floats(s.n), residual: s.mem.floats(s.n), phi: s.mem.floats(responseOrder),
-		y: s.mem.floats(s.n), own: s.mem.floats(len(s.atoms)), white: make([][]float64, len(s.halves)),
+		y: s.mem.floats(s.n), own: s.mem.floats(len(s.atoms)),
 	}
-	for i := range w.white {
-		w.white[i] = s.mem.floats(s.n)
-	}
-	return w
 }
 
 // assume takes an effect for true: it fits the baseline to what that leaves of the
@@ -156,14 +151,14 @@ func (s *study) world() *world {
 func (w *world) assume(f fit) {
 	before := w.mem.at
 	defer w.mem.release(before)
-	effect, seen, bounded := w.mem.floats(w.n), w.mem.floats(w.n), w.mem.floats(w.n)
+	effect, bounded := w.mem.floats(w.n), w.mem.floats(w.n)
 	if f.beta != 0 {
 		w.atoms[f.at].Convolve(effect, w.x)
-		w.read(seen, w.decayed[w.of(f.at)], f.at, f.beta) // what a baseline leaves of it
 	}
 	rest := w.residual
-	for t, v := range effect {
-		rest[t] = w.judged[t] * (w.study.y[t] - f.beta*v)
+	for t := range effect {
+		effect[t] *= f.beta * w.judged[t]
+		rest[t] = w.judged[t] * (w.study.y[t] - effect[t])
 	}
 	factors(w.expected, rest, w.judged, w.groups, w.mem)
 	for t := range rest {
@@ -172,21 +167,39 @@ func (w *world) assume(f fit) {
 	centre(rest, w.judged, w.groups, w.mem)
 	bound(bounded, rest, w.judged, outlier, w.mem)
 	yuleWalker(w.phi, bounded)
-	for t, v := range seen {
-		rest[t] += w.judged[t] * v
+	// The effect comes back as a baseline leaves it.
+	centre(effect, w.judged, w.groups, w.mem)
+	for t, v := range effect {
+		rest[t] += v
 	}
 	w.whiten()
 }
 
 // whiten takes the autoregression out of both sides.
 func (w *world) whiten() {
-	filter(w.y, w.residual, w.phi)
-	for i, r := range w.decayed {
-		filter(w.white[i], r, w.phi)
-	}
+	w.filter(w.y, w.residual)
 	before := w.mem.at
-	w.energies(w.own, w.white, w.mem.floats(w.n+1))
+	white, work := w.mem.floats(w.n), w.mem.floats(w.n+1)
+	share := 0.0
+	for _, j := range w.judged {
+		share += j / float64(w.n-w.lags)
+	}
+	for i, r := range w.decayed {
+		filter(white, r, w.phi)
+		w.energies(w.own, i, white, work)
+	}
+	for i := range w.own {
+		w.own[i] *= share
+	}
 	w.mem.release(before)
+}
+
+// filter whitens v and leaves what is judged.
+func (w *world) filter(out, v []float64) {
+	filter(out, v, w.phi)
+	for t, j := range w.judged {
+		out[t] *= j
+	}
 }
 
 // bound sets out to v cut at c robust standard deviations of its judged values, and
@@ -225,14 +238,17 @@ func bound(out, v, judged []float64, c float64, m *memory) (sigma float64) {
 }
 
 // products returns those of the stimulus with a whitened response, at every lag,
-// valid until the next use; of the stimulus run backwards as well, if asked for.
-// The means that a baseline takes out of both sides (Frisch & Waugh 1933) and the
-// whitening are taken to the response's side: they are linear.
+// valid until the next use. The means that a baseline takes out of both sides
+// (Frisch & Waugh 1933) and the whitening are taken to the response's side: they are
+// linear, and this is through transposed.
 func (w *world) products(v []float64) []float64 {
 	before := w.mem.at
 	u := w.mem.floats(w.n)
 	filterBack(u, v, w.phi)
-	centre(u, w.every, w.groups, w.mem)
+	for t, j := range w.judged {
+		u[t] *= j
+	}
+	centre(u, w.judged, w.groups, w.mem)
 	w.scratch = w.freq.transform(w.scratch, u)
 	w.mem.release(before)
 	return w.freq.products(w.forward, w.scratch)
@@ -245,13 +261,19 @@ func (w *world) score(dst, v []float64) {
 	w.mem.release(before)
 }
 
-// through returns what an effect adds to the whitened response from the first
-// judged step on.
-func (w *world) through(f fit) []float64 {
-	z := w.mem.floats(w.n)
-	w.read(z, w.white[w.of(f.at)], f.at, f.beta)
-	clear(z[:w.lags])
-	return z
+// through sets z to what one unit of an effect adds to the whitened response, and
+// returns Σ z².
+func (w *world) through(z []float64, at int) (own float64) {
+	before := w.mem.at
+	acting := w.mem.floats(w.n)
+	w.atoms[at].Convolve(acting, w.x)
+	for t, j := range w.judged {
+		acting[t] *= j
+	}
+	centre(acting, w.judged, w.groups, w.mem)
+	w.filter(z, acting)
+	w.mem.release(before)
+	return dot(z, z)
 }
 
 // best returns the kernel that explains most, and what it gains: c²/Σz² in units
@@ -292,24 +314,24 @@ type fit struct {
 // of cs in turn.
 func (w *world) improve(f fit, cs ...float64) fit {
 	before := w.mem.at
-	u, v, c := w.mem.floats(w.n), w.mem.floats(w.n), w.mem.floats(len(w.atoms))
+	u, z, c := w.mem.floats(w.n), w.mem.floats(w.n), w.mem.floats(len(w.atoms))
+	if f.beta > 0 {
+		w.through(z, f.at)
+	}
 	for _, limit := range cs {
-		inner := w.mem.at
-		z := w.through(f)
 		for t := range u {
-			u[t] = w.y[t] - z[t]
+			u[t] = w.y[t] - f.beta*z[t]
 		}
-		sigma := bound(v, u, w.judged, limit, w.mem)
-		for t := range v {
-			v[t] += z[t]
+		sigma := bound(u, u, w.judged, limit, w.mem)
+		for t := range u {
+			u[t] += f.beta * z[t]
 		}
-		w.score(c, v)
+		w.score(c, u)
+		f = fit{}
 		f.at, _ = w.best(c, max(sigma*sigma, math.SmallestNonzeroFloat64))
-		f.beta = 0
-		if own := w.own[f.at]; own > 0 {
+		if own := w.through(z, f.at); own > 0 {
 			f.beta = min(max(0, c[f.at]/own), w.betaMax)
 		}
-		w.mem.release(inner)
 	}
 	w.mem.release(before)
 	return f
@@ -368,9 +390,12 @@ func (w *world) left(f fit) float64 {
 // rest returns what a fit leaves of the whitened response, bounded, and its mean
 // square over all steps, never 0.
 func (w *world) rest(f fit) (v []float64, variance float64) {
-	v = w.through(f)
+	v = w.mem.floats(w.n)
+	if f.beta > 0 {
+		w.through(v, f.at)
+	}
 	for t := range v {
-		v[t] = w.y[t] - v[t]
+		v[t] = w.y[t] - f.beta*v[t]
 	}
 	bound(v, v, w.judged, huberC, w.mem)
 	for _, x := range v {

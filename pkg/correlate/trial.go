@@ -124,7 +124,12 @@ func (w *world) plant(column []float64, f fit) {
 		return
 	}
 	before := w.mem.at
-	w.score(column, w.through(f))
+	z := w.mem.floats(w.n)
+	w.through(z, f.at)
+	w.score(column, z)
+	for i := range column {
+		column[i] *= f.beta
+	}
 	w.mem.release(before)
 }
 
