@@ -1,6 +1,10 @@
 package correlate
 
-import "math"
+import (
+	"math"
+
+	"gonum.org/v1/gonum/floats"
+)
 
 // halfLives are the half-lives searched, in 72nds of the window: from nothing to
 // 32 h of 72 h, at most a factor of 3/2 apart from 2 h on.
@@ -127,25 +131,8 @@ func (d *dictionary) energies(own []float64, half int, r, work []float64) {
 		delay, tail, gain := d.atoms[at].Delay, d.tail[at], d.gain[at]
 		sum := sums[n-delay] - sums[d.lags-delay]
 		if tail > negligible {
-			sum += tail * (tail*cut - 2*dot(r[d.lags+1-delay:n-delay], r[:n-d.lags-1]))
+			sum += tail * (tail*cut - 2*floats.Dot(r[d.lags+1-delay:n-delay], r[:n-d.lags-1]))
 		}
 		own[at] = max(0, gain*gain*sum)
 	}
-}
-
-// dot is the sum of products of two series of one length.
-func dot(a, b []float64) float64 {
-	var s0, s1, s2, s3 float64
-	b = b[:len(a)]
-	t := 0
-	for ; t+3 < len(a); t += 4 {
-		s0 += a[t] * b[t]
-		s1 += a[t+1] * b[t+1]
-		s2 += a[t+2] * b[t+2]
-		s3 += a[t+3] * b[t+3]
-	}
-	for ; t < len(a); t++ {
-		s0 += a[t] * b[t]
-	}
-	return s0 + s1 + (s2 + s3)
 }

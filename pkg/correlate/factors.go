@@ -7,15 +7,15 @@ import (
 
 // grouping sorts the steps of a series into groups that share a factor.
 type grouping struct {
-	of     []int // the group of each step
+	of     []int32 // the group of each step
 	factor []float64
 	shrunk bool // the factors are held near 1 where there is little to tell them by
 }
 
 func newGrouping(n, groups int, shrunk bool, of func(step int) int) *grouping {
-	g := &grouping{of: make([]int, n), factor: make([]float64, groups), shrunk: shrunk}
+	g := &grouping{of: make([]int32, n), factor: make([]float64, groups), shrunk: shrunk}
 	for t := range g.of {
-		g.of[t] = of(t)
+		g.of[t] = int32(of(t))
 	}
 	return g
 }
@@ -160,27 +160,57 @@ func smallStep(y, present []float64, m *memory) float64 {
 	return selectKth(v, len(v)/4)
 }
 
-// centre takes the mean of every group out of the present values of v, by turns.
-func centre(v, present []float64, all []*grouping, m *memory) {
-	const sweeps = 4
-	before := m.at
-	for range sweeps {
-		for _, g := range all {
-			m.release(before)
-			sum, count := m.floats(len(g.factor)), m.floats(len(g.factor))
-			for t, i := range g.of {
-				sum[i] += present[t] * v[t]
-				count[i] += present[t]
-			}
-			for i, c := range count {
-				if c > 0 {
-					sum[i] /= c
-				}
-			}
-			for t, i := range g.of {
-				v[t] -= present[t] * sum[i]
+// centring takes the means of groups out of a series, where it is present.
+type centring struct {
+	all     []*grouping
+	present []float64
+	// Of each grouping: 1/size, and room for sums and means.
+	inverse, sum, mean [][]float64
+}
+
+func newCentring(all []*grouping, present []float64, m *memory) *centring {
+	c := &centring{all: all, present: present}
+	for _, g := range all {
+		k := len(g.factor)
+		inverse := m.floats(k)
+		for t, i := range g.of {
+			inverse[i] += present[t]
+		}
+		for i, size := range inverse {
+			if size > 0 {
+				inverse[i] = 1 / size
 			}
 		}
+		c.inverse, c.sum, c.mean = append(c.inverse, inverse), append(c.sum, m.floats(k)), append(c.mean, m.floats(k))
 	}
-	m.release(before)
+	return c
+}
+
+// apply centres v, which is 0 where nothing is present, by each grouping in turn.
+// A pass takes out the means of one and sums up for the next.
+func (c *centring) apply(v []float64) {
+	const sweeps = 4
+	if len(c.all) == 0 {
+		return
+	}
+	clear(c.sum[0])
+	for t, i := range c.all[0].of {
+		c.sum[0][i] += v[t]
+	}
+	for turn := range sweeps * len(c.all) {
+		this, next := turn%len(c.all), (turn+1)%len(c.all)
+		mean, inverse := c.mean[this], c.inverse[this]
+		for i, sum := range c.sum[this] {
+			mean[i] = sum * inverse[i]
+		}
+		sum, of, ofNext := c.sum[next], c.all[this].of, c.all[next].of
+		clear(sum)
+		present, v := c.present[:len(of)], v[:len(of)]
+		ofNext = ofNext[:len(of)]
+		for t, i := range of {
+			x := v[t] - present[t]*mean[i]
+			v[t] = x
+			sum[ofNext[t]] += x
+		}
+	}
 }

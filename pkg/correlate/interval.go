@@ -12,7 +12,7 @@ type prober struct {
 }
 
 func newProber(settled *world, f fit) *prober {
-	p := &prober{settled: settled, f: f, scores: settled.mem.floats(len(settled.atoms)), world: settled.study.world()}
+	p := &prober{settled: settled, f: f, scores: settled.mem.floats(len(settled.atoms)), world: settled.world()}
 	before := settled.mem.at
 	v, variance := settled.rest(f)
 	column := settled.mem.floats(len(settled.atoms))
@@ -89,39 +89,30 @@ func (p *prober) end(in, pIn, out, pOut float64) float64 {
 // realised plants the effect into the placebos and returns the share of them whose
 // interval would hold it: each is judged by the kernel that itself speaks for.
 func (w *world) realised(f fit) float64 {
-	const tried, kernelsMax = 60, 24
+	const kernelsMax, thinned = 16, 3
 	before := w.mem.at
 	defer w.mem.release(before)
 	z, column := w.noise(f), w.mem.floats(len(w.atoms))
 	w.plant(column, f)
 	var planted, s searched
 	w.search(&planted, &z, column, f.beta)
-	type judge struct {
-		at int
-		d  placebos
-	}
-	judges := []judge{{f.at, planted.distribution(w.independent, w.mem)}}
-	held, count, next := 0, 0, 0
-	for i := 0; i < len(planted.at); i += max(1, len(planted.at)/tried) {
-		at := planted.at[i]
-		by := -1
-		for j := range judges {
-			if judges[j].at == at {
-				by = j
+	judges := map[int]placebos{f.at: planted.distribution(w.independent, w.mem)}
+	few := *w
+	few.study = w.part(0, thinned)
+	held, count := 0, 0
+	for i, at := range planted.at {
+		d, known := judges[at]
+		if !known {
+			if len(judges) == kernelsMax {
+				continue
 			}
-		}
-		if by < 0 && len(judges) < kernelsMax {
 			w.plant(column, fit{at, f.beta})
-			w.search(&s, &z, column, f.beta)
-			judges = append(judges, judge{at, s.distribution(w.independent, w.mem)})
-			by = len(judges) - 1
-		}
-		if by < 0 {
-			by = next % len(judges)
-			next++
+			few.search(&s, &z, column, f.beta)
+			d = s.distribution(w.independent, w.mem)
+			judges[at] = d
 		}
 		count++
-		if judges[by].d.p(planted.most[i]-planted.gain[i]) > Alpha {
+		if d.p(planted.most[i]-planted.gain[i]) > Alpha {
 			held++
 		}
 	}

@@ -37,7 +37,7 @@ func lagged(p *Pair, halfLife int, m *memory) Lagged {
 		for t := range v {
 			v[t] = present[t] * (v[t] - expected[t])
 		}
-		centre(v, present, groups, m)
+		newCentring(groups, present, m).apply(v)
 	}
 	excess(x, presentX)
 	excess(y, presentY)

@@ -4,26 +4,31 @@ import (
 	"math"
 )
 
-// power plants effects into the response, moved by a placebo's shift, judges them
-// as Screen does, and returns the share that is found of RelevantShare, and the
-// smallest share of those tried that is found with powerMin, 1 for none: over fast
-// and slow, early and late kernels. The world has to be the one without an effect.
+// power plants effects into the placebos, judges them as Screen does, and returns
+// the share that is found of RelevantShare, and the smallest share of those tried
+// that is found with powerMin, 1 for none: over fast and slow, early and late
+// kernels. The world has to be the one without an effect.
 func (w *world) power() (relevant, detectable float64) {
 	unit := w.sumY / w.sumX
 	if !(unit > 0) || math.IsInf(unit, 1) {
 		return 0, 1
 	}
-	kernels := w.typical()
-	relevant, detectable = w.found(kernels, RelevantShare, unit), 1
+	before := w.mem.at
+	defer w.mem.release(before)
+	var s searched
+	z, none := w.noise(fit{}), w.mem.floats(len(w.atoms))
+	w.search(&s, &z, none, 0)
+	p := planter{world: w, noise: &z, critical: s.distribution(w.independent, w.mem)}
+	for _, at := range w.typical() {
+		column := w.mem.floats(len(w.atoms))
+		w.plant(column, fit{at, unit})
+		p.columns = append(p.columns, column)
+	}
+	relevant, detectable = p.found(RelevantShare), 1
 	shares := [...]float64{0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8}
 	from, to := 0, len(shares) // the first that is found
 	for from < to {
-		mid := (from + to) / 2
-		share := relevant
-		if shares[mid] != RelevantShare {
-			share = w.found(kernels, shares[mid], unit)
-		}
-		if share >= powerMin {
+		if mid := (from + to) / 2; p.found(shares[mid]) >= powerMin {
 			to, detectable = mid, shares[mid]
 		} else {
 			from = mid + 1
@@ -52,47 +57,47 @@ func (d *dictionary) typical() []int {
 	return kernels
 }
 
-// found returns the share of planted effects that is found.
-func (w *world) found(kernels []int, share, unit float64) float64 {
-	const trials, placebosTried = 24, 60
+// planter plants effects into the placebos of a world without one.
+type planter struct {
+	world    *world
+	noise    *noise
+	columns  [][]float64 // what each kernel adds, if its effect were all of the response
+	critical placebos
+}
+
+// found returns the share of effects that is found, each kernel in other placebos.
+func (p *planter) found(share float64) float64 {
+	w := *p.world
 	before := w.mem.at
 	defer w.mem.release(before)
-	judged, c, none := w.mem.floats(w.n), w.mem.floats(len(w.atoms)), w.mem.floats(len(w.atoms))
-	few := *w.study
-	few.mirrored, few.shifts = nil, nil
-	for k := 0; k < len(w.shifts); k += max(1, len(w.shifts)/placebosTried) {
-		few.shifts = append(few.shifts, w.shifts[k])
-	}
-	in := *w
-	in.study = &few
-	hits := 0
+	column := w.mem.floats(len(w.atoms))
+	hits, count := 0, 0
 	var s searched
-	for i := range trials {
-		inner := w.mem.at
-		shift := w.shifts[(2*i+1)*len(w.shifts)/(2*trials)]
-		v := w.mem.floats(w.n)
-		w.through(v, kernels[i*5%len(kernels)])
-		for t := range v {
-			from := (t + shift) % w.n
-			judged[t] = w.judged[from] * w.judged[t]
-			v[t] = judged[t] * (share/(1-share)*unit*v[t] + w.y[from])
+	for k, all := range p.columns {
+		for i, v := range all {
+			column[i] = share / (1 - share) * v
 		}
-		bound(v, v, judged, huberC, w.mem)
-		z := noise{scores: c, forward: w.mem.floats(w.n), backward: w.mem.floats(w.n)}
-		for _, x := range v {
-			z.variance += x * x
+		w.study = p.world.part(k, len(p.columns))
+		w.search(&s, p.noise, column, 0)
+		for i, most := range s.most {
+			if p.critical.p(most-s.gain[i]) <= Alpha {
+				hits++
+			}
+			count++
 		}
-		z.variance = max(z.variance/float64(w.n), math.SmallestNonzeroFloat64)
-		m := w.products(v)
-		w.scores(c, m[:w.n], w.mem.floats(w.lags+2))
-		w.freq.circular(z.forward, m)
-		_, most := w.best(c, z.variance)
-		in.search(&s, &z, none, 0)
-		d := s.distribution(w.independent, w.mem)
-		if d.p(most) <= Alpha {
-			hits++
-		}
-		w.mem.release(inner)
 	}
-	return float64(hits) / trials
+	return float64(hits) / float64(max(1, count))
+}
+
+// part returns the study with each of-th placebo only, from one of the first on.
+func (s *study) part(first, of int) *study {
+	few := *s
+	few.shifts, few.mirrored = nil, nil
+	for i := first; i < len(s.shifts); i += of {
+		few.shifts = append(few.shifts, s.shifts[i])
+	}
+	for i := first; i < len(s.mirrored); i += of {
+		few.mirrored = append(few.mirrored, s.mirrored[i])
+	}
+	return &few
 }

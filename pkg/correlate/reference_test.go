@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"testing"
+
+	"gonum.org/v1/gonum/floats"
 )
 
 // TestReference holds the parts that others have programmed as well against
@@ -121,7 +123,7 @@ func TestDictionaryIsDirectEvaluation(t *testing.T) {
 	z, seen, circle := make([]float64, n), make([]float64, n), make([]float64, 3*n)
 	for i, k := range w.atoms {
 		k.Convolve(z, x)
-		want, own := dot(z[lags:], y[lags:]), dot(z[lags:], z[lags:])
+		want, own := floats.Dot(z[lags:], y[lags:]), floats.Dot(z[lags:], z[lags:])
 		if math.Abs(scores[i]-want) > 1e-9 {
 			t.Fatalf("%+v: score %v, want %v", k, scores[i], want)
 		}

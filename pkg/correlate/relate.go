@@ -1,6 +1,5 @@
 package correlate
 
-
 // Relation is what a stimulus does to a response.
 type Relation struct {
 	// Profile is the lag profile, at the steps of the pair.

@@ -3,6 +3,8 @@ package correlate
 import (
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/floats"
 )
 
 const (
@@ -30,11 +32,12 @@ type study struct {
 	betaMax     float64
 	forward     []complex128 // the spectrum of x
 	backward    []complex128 // and of x run backwards: as bursty, and nothing can follow it
-	every       []float64    // ones
+	centring    *centring    // of what is judged
 	*dictionary
 	freq    *spectrum
 	mem     *memory
 	scratch []complex128
+	terms   []term
 }
 
 func (s *study) load(p *Pair) Reason {
@@ -93,10 +96,12 @@ func (s *study) prepare() {
 	if s.freq == nil || s.freq.n != s.n {
 		s.freq = newSpectrum(s.n)
 	}
-	s.every = s.mem.floats(s.n)
-	for t := range s.every {
-		s.every[t] = 1
+	s.centring = newCentring(s.groups, s.judged, s.mem)
+	every := s.mem.floats(s.n)
+	for t := range every {
+		every[t] = 1
 	}
+	whole := newCentring(s.groups, every, s.mem)
 	s.decayed = s.decayed[:0]
 	for i := range s.halves {
 		r, acc, decay := s.mem.floats(s.n), 0.0, s.halves[i].decay
@@ -104,7 +109,7 @@ func (s *study) prepare() {
 			acc = v + decay*acc
 			r[t] = acc
 		}
-		centre(r, s.every, s.groups, s.mem)
+		whole.apply(r)
 		s.decayed = append(s.decayed, r)
 	}
 	s.forward = s.freq.transform(s.forward, s.x)
@@ -164,11 +169,11 @@ func (w *world) assume(f fit) {
 	for t := range rest {
 		rest[t] = w.judged[t] * (rest[t] - w.expected[t])
 	}
-	centre(rest, w.judged, w.groups, w.mem)
+	w.centring.apply(rest)
 	bound(bounded, rest, w.judged, outlier, w.mem)
 	yuleWalker(w.phi, bounded)
 	// The effect comes back as a baseline leaves it.
-	centre(effect, w.judged, w.groups, w.mem)
+	w.centring.apply(effect)
 	for t, v := range effect {
 		rest[t] += v
 	}
@@ -248,7 +253,7 @@ func (w *world) products(v []float64) []float64 {
 	for t, j := range w.judged {
 		u[t] *= j
 	}
-	centre(u, w.judged, w.groups, w.mem)
+	w.centring.apply(u)
 	w.scratch = w.freq.transform(w.scratch, u)
 	w.mem.release(before)
 	return w.freq.products(w.forward, w.scratch)
@@ -270,10 +275,10 @@ func (w *world) through(z []float64, at int) (own float64) {
 	for t, j := range w.judged {
 		acting[t] *= j
 	}
-	centre(acting, w.judged, w.groups, w.mem)
+	w.centring.apply(acting)
 	w.filter(z, acting)
 	w.mem.release(before)
-	return dot(z, z)
+	return floats.Dot(z, z)
 }
 
 // best returns the kernel that explains most, and what it gains: c²/Σz² in units
@@ -304,6 +309,9 @@ func (w *world) bestAt(c []float64, beta, variance float64) (at int, gain float6
 	return at, gain
 }
 
+// settled is the share of an effect by which it may still move.
+const settled = 1e-3
+
 // fit is an effect of one kernel in a world.
 type fit struct {
 	at   int
@@ -327,10 +335,14 @@ func (w *world) improve(f fit, cs ...float64) fit {
 			u[t] += f.beta * z[t]
 		}
 		w.score(c, u)
+		last := f
 		f = fit{}
 		f.at, _ = w.best(c, max(sigma*sigma, math.SmallestNonzeroFloat64))
 		if own := w.through(z, f.at); own > 0 {
 			f.beta = min(max(0, c[f.at]/own), w.betaMax)
+		}
+		if limit == huberC && f.at == last.at && math.Abs(f.beta-last.beta) <= settled*f.beta {
+			break
 		}
 	}
 	w.mem.release(before)
@@ -359,14 +371,14 @@ func (w *world) settle(in *world) fit {
 	var f fit
 	for round := range rounds {
 		before := f
-		f = in.improve(f, huberC, huberC, huberC, huberC)
+		f = in.improve(f, huberC, huberC, huberC)
 		if round < 2 {
-			cold := in.improve(fit{}, 1e9, 8, 4, huberC, huberC)
+			cold := in.improve(fit{}, 1e9, 6, huberC, huberC)
 			if in.left(cold) < in.left(f) {
 				f = cold
 			}
 		}
-		if round > 0 && (round == rounds-1 || f.at == before.at && math.Abs(f.beta-before.beta) <= 1e-3*f.beta) {
+		if round > 0 && (round == rounds-1 || f.at == before.at && math.Abs(f.beta-before.beta) <= settled*f.beta) {
 			break
 		}
 		w.assume(f)

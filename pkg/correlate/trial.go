@@ -35,6 +35,12 @@ type searched struct {
 	at         []int     // the kernel of the latter
 }
 
+// term is what search needs of a kernel, side by side.
+type term struct {
+	gain, cut, prior, column float64
+	inverse, square          float64 // 1/Σz² by the variance, and Σz² times the size squared by it
+}
+
 // search finds it: the statistic of a placebo is most − gain. Into each is planted
 // what column says, and the size given is beta. Placebos are those the pair has:
 // shifts by more than the window either way, where nothing can follow, and all
@@ -49,40 +55,25 @@ func (w *world) search(s *searched, z *noise, column []float64, beta float64) {
 	}
 	before := w.mem.at
 	a, b := w.mem.floats(w.n+w.lags+2), w.mem.floats(w.n+w.lags+2)
-	inverse, square := w.mem.floats(len(w.atoms)), w.mem.floats(len(w.atoms))
-	for i, own := range w.own {
-		if own > 0 {
-			inverse[i] = 1 / (own * z.variance)
-		}
-		square[i] = beta * beta * own / z.variance
-	}
-	twice := 2 * beta / z.variance
 	for i := range w.halves {
 		h := &w.halves[i]
 		decayedProducts(a, b, z.forward, z.backward, h.decay)
-		gain, tail, prior := w.gain[h.from:h.to], w.tail[h.from:h.to], w.prior[h.from:h.to]
-		inverse, square, column := inverse[h.from:h.to], square[h.from:h.to], column[h.from:h.to]
+		terms := w.terms[:0]
+		for j := h.from; j < h.to; j++ {
+			inverse := 0.0
+			if w.own[j] > 0 {
+				inverse = 1 / (w.own[j] * z.variance)
+			}
+			terms = append(terms, term{w.gain[j], w.gain[j] * w.tail[j], w.prior[j], column[j], inverse, beta * beta * w.own[j] / z.variance})
+		}
+		w.terms = terms
 		one := func(placebo int, products []float64) {
 			products = products[:w.lags+2]
-			cut := products[w.lags+1]
-			most, best, at := s.most[placebo], s.gain[placebo], s.at[placebo]
-			lag := 0
-			for j, g := range gain {
-				c := g*(products[lag]-tail[j]*cut) + column[j]
-				lag += h.step
-				p := prior[j]
-				if c > 0 {
-					if v := p + c*c*inverse[j]; v > most {
-						most = v
-					}
-				} else if p > most {
-					most = p
-				}
-				if v := p + twice*c - square[j]; v > best {
-					best, at = v, h.from+j
-				}
+			most, best, at := searchOne(terms, products, h.step, 2*beta/z.variance)
+			s.most[placebo] = max(s.most[placebo], most)
+			if best > s.gain[placebo] {
+				s.gain[placebo], s.at[placebo] = best, h.from+at
 			}
-			s.most[placebo], s.gain[placebo], s.at[placebo] = most, best, at
 		}
 		for p, shift := range w.shifts {
 			one(p, a[shift:])
@@ -92,6 +83,26 @@ func (w *world) search(s *searched, z *noise, column []float64, beta float64) {
 		}
 	}
 	w.mem.release(before)
+}
+
+// searchOne searches the kernels of one half-life, delays step apart.
+func searchOne(terms []term, products []float64, step int, twice float64) (most, best float64, at int) {
+	most, best = math.Inf(-1), math.Inf(-1)
+	cut := products[len(products)-1]
+	lag := 0
+	for j := range terms {
+		k := &terms[j]
+		c := k.gain*products[lag] - k.cut*cut + k.column
+		lag += step
+		if v := k.prior + twice*c - k.square; v > best {
+			best, at = v, j
+		}
+		c = max(c, 0)
+		if v := k.prior + c*c*k.inverse; v > most {
+			most = v
+		}
+	}
+	return most, best, at
 }
 
 // trial is one hypothesis, an effect of a given size, held against the data.
