@@ -24,14 +24,18 @@ import (
 )
 
 // The test binary starts itself with one of these set to a folder, to be killed: as the owner of an
-// Apache Kafka, or as an embedded broker with its data on disk.
+// Apache Kafka, or as an embedded broker with its data on disk; or to restart an Apache Kafka that
+// ended.
 const (
-	ownerEnv = "FLYWHEEL_TEST_KAFKA_OWNER"
-	kfakeEnv = "FLYWHEEL_TEST_KFAKE"
+	ownerEnv  = "FLYWHEEL_TEST_KAFKA_OWNER"
+	kfakeEnv  = "FLYWHEEL_TEST_KFAKE"
+	keeperEnv = "FLYWHEEL_TEST_KAFKA_KEEPER"
 )
 
 func TestMain(m *testing.M) {
-	switch owner, fake := os.Getenv(ownerEnv), os.Getenv(kfakeEnv); {
+	switch owner, fake, keeper := os.Getenv(ownerEnv), os.Getenv(kfakeEnv), os.Getenv(keeperEnv); {
+	case keeper != "":
+		runKeeper(keeper)
 	case owner != "":
 		runOwner(owner)
 	case fake != "":

@@ -80,8 +80,13 @@ type pipeline struct {
 
 func newPipeline(t *testing.T) *pipeline {
 	t.Helper()
+	return newPipelineOn(t, kafka(t, 1).Brokers())
+}
+
+func newPipelineOn(t *testing.T, brokers []string) *pipeline {
+	t.Helper()
 	p := &pipeline{T: t, kafka: flykafka.DefaultConfig()}
-	p.kafka.Brokers, p.kafka.Topics.Partitions = kafka(t, 1).Brokers(), partitions
+	p.kafka.Brokers, p.kafka.Topics.Partitions = brokers, partitions
 	if _, err := setup.Topics(t.Context(), p.kafka, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider()); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,212 @@
+//go:build integration
+
+package apache_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"flywheel/loadtest/apache"
+	"flywheel/loadtest/smalldisk"
+	"flywheel/pkg/codec"
+	"flywheel/pkg/event"
+)
+
+// runKeeper starts a broker with its data in the folder and says its address. When the broker ends it
+// says so, and starts it again for every line that it reads.
+func runKeeper(dir string) {
+	i, err := apache.Install(context.Background(), "", os.Stderr)
+	if err != nil {
+		panic(err)
+	}
+	k, err := i.StartKafka(context.Background(), dir, 1)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(k.Brokers()[0])
+	lines := bufio.NewScanner(os.Stdin)
+	for {
+		for k.ProcessID(1) != 0 {
+			time.Sleep(100 * time.Millisecond)
+		}
+		fmt.Println("ended")
+		if !lines.Scan() {
+			_ = k.Close()
+			os.Exit(0)
+		}
+		if err := k.Start(context.Background(), 1); err != nil {
+			panic(err)
+		}
+		fmt.Println("started")
+	}
+}
+
+// keeper runs one on a disk and returns the address of its broker, what it says, and where it reads.
+func keeper(t *testing.T, d *smalldisk.Disk, dir string) (address string, says *bufio.Scanner, reads io.Writer) {
+	t.Helper()
+	cmd := d.Command(t.Context(), os.Args[0])
+	cmd.Env, cmd.Stderr = append(os.Environ(), keeperEnv+"="+dir), t.Output()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGKILL); _ = cmd.Wait() })
+	says = bufio.NewScanner(out)
+	if !says.Scan() {
+		t.Fatal("the keeper of the broker says nothing")
+	}
+	return says.Text(), says, in
+}
+
+// A broker whose disk fills ends: Kafka gives up a folder that it cannot write. The processor and
+// whoever sends wait for it; on a disk with space it goes on, and every order counts once.
+func TestAFullDiskLosesAndDoublesNothing(t *testing.T) {
+	dir := t.TempDir()
+	d, err := smalldisk.Mount(t.Context(), dir, 192)
+	if errors.Is(err, smalldisk.ErrUnavailable) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	address, says, reads := keeper(t, d, dir)
+
+	p := newPipelineOn(t, []string{address})
+	static, err := codec.NewStatic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoder, err := codec.NewEncoder(t.Context(), static)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, _, stop, done := p.start(static)
+	p.ready(one, done)
+
+	var (
+		orders int64
+		sent   sync.WaitGroup
+		failed atomic.Pointer[error]
+	)
+	send := func() {
+		orders++
+		v := order("brand", strconv.FormatInt(orders, 10))
+		value, err := encoder.Encode(nil, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent.Add(1)
+		p.client.Produce(t.Context(), &kgo.Record{Topic: v.Type().Info().Topic, Key: []byte(v.BrandID), Value: value}, func(_ *kgo.Record, err error) {
+			if err != nil {
+				failed.Store(&err)
+			}
+			sent.Done()
+		})
+	}
+	for range 100 {
+		send()
+	}
+	eventually(t, "the first orders are taken", func() bool { return p.committed(event.TopicAmazon) == 100 })
+
+	ended := make(chan bool, 1)
+	go func() { ended <- says.Scan() && says.Text() == "ended" }()
+	full := func() bool {
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
+	}
+	for deadline := time.Now().Add(time.Minute); !full(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the broker does not end although its disk is full")
+		}
+		if err := d.Fill(0); err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			send()
+		}
+	}
+	eventually(t, "the processor says that its broker is away", func() bool { return one.Check(t.Context()) != nil })
+	if err := d.Relieve(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(reads, "\n"); err != nil {
+		t.Fatal(err)
+	}
+	if !says.Scan() || says.Text() != "started" {
+		t.Fatalf("relieved, the broker does not start: %q", says.Text())
+	}
+	sent.Wait()
+	if err := failed.Load(); err != nil {
+		t.Fatalf("an order was not delivered: %v", *err)
+	}
+	eventually(t, "all orders are taken", func() bool { return p.committed(event.TopicAmazon) == orders })
+	eventually(t, "the processor is well", func() bool { return one.Check(t.Context()) == nil })
+	if n := p.letters(); n != 0 {
+		t.Errorf("%d orders were refused", n)
+	}
+	t.Logf("%d orders", orders)
+	p.revenue(static, orders*25_000_000)
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// revenue waits until the results of the only brand add up to so many micros.
+func (p *pipeline) revenue(registry codec.Registry, want int64) {
+	p.Helper()
+	decoder, err := codec.NewDecoder(registry)
+	if err != nil {
+		p.Fatal(err)
+	}
+	client := connect(p.T, p.kafka.Brokers, kgo.ConsumeTopics(event.TopicCredit), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(100*time.Millisecond))
+	days := make(map[int64]event.Credit) // newest revisions
+	sum := func() (n int64) {
+		for _, c := range days {
+			n += c.RevenueMicros
+		}
+		return n
+	}
+	for deadline := time.Now().Add(time.Minute); sum() != want; {
+		if time.Now().After(deadline) {
+			p.Fatalf("the results have %d micros of revenue, want %d", sum(), want)
+		}
+		ctx, cancel := context.WithTimeout(p.Context(), time.Second)
+		fetches := client.PollFetches(ctx)
+		cancel()
+		fetches.EachRecord(func(r *kgo.Record) {
+			v, err := decoder.Decode(p.Context(), r.Topic, r.Value)
+			if err != nil {
+				p.Fatal(err)
+			}
+			if c := v.(*event.Credit); c.Revision > days[c.DayMs].Revision {
+				days[c.DayMs] = event.Credit{Revision: c.Revision, RevenueMicros: c.RevenueMicros}
+			}
+		})
+	}
+}
