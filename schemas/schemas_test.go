@@ -295,8 +295,29 @@ func typeOf(t *testing.T, n *avro.SchemaNode) string {
 
 var (
 	columnLine = regexp.MustCompile("^ +`?([a-z0-9_.]+)`? (.+?)(?: DEFAULT [^ ]+)?(?: CODEC\\(.+\\))? COMMENT '(.*)',?$")
+	addLine    = regexp.MustCompile(`(?m)^ +ADD COLUMN IF NOT EXISTS ([a-z0-9_]+) (.+?)(?: DEFAULT [^ ]+)? COMMENT '(.*)' AFTER ([a-z0-9_]+),?$`)
 	tableEnd   = regexp.MustCompile(`(?s)\n\)\nENGINE = ReplacingMergeTree\(([a-z_]+)\)\n(?:PARTITION BY toYYYYMM\(([a-z_]+)\)\n)?ORDER BY \(([a-z_, ]+)\)\n(?:[A-Z]+ [^\n]+\n)*?COMMENT '(.*)'\s*;?\s*$`)
 )
+
+// added returns the columns that migrations add to a table: name, type, comment,
+// and the column before.
+func added(t *testing.T, table string) (columns [][]string) {
+	t.Helper()
+	files, err := fs.Glob(ClickHouse(), "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		b, err := fs.ReadFile(ClickHouse(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(string(b), "ALTER TABLE "+table+"\n") {
+			columns = append(columns, addLine.FindAllStringSubmatch(string(b), -1)...)
+		}
+	}
+	return columns
+}
 
 func TestTablesHoldTheirContracts(t *testing.T) {
 	forEachRecord(t, func(t *testing.T, record string, c *avro.SchemaNode) {
@@ -318,6 +339,13 @@ func TestTablesHoldTheirContracts(t *testing.T) {
 			if m := columnLine.FindStringSubmatch(strings.TrimRight(line, "\n")); m != nil {
 				got = append(got, column{m[1], m[2], unquote.Replace(m[3])})
 			}
+		}
+		for _, m := range added(t, record) { // by a later version
+			i := slices.IndexFunc(got, func(c column) bool { return c.Name == m[4] })
+			if i < 0 {
+				t.Fatalf("column %s is to follow %q, which is none", m[1], m[4])
+			}
+			got = slices.Insert(got, i+1, column{m[1], m[2], unquote.Replace(m[3])})
 		}
 		want := columnsOf(t, c)
 		for i := range min(len(got), len(want)) {

@@ -2,12 +2,15 @@ package clickhouse
 
 import (
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/go-cmp/cmp"
 
+	"flywheel/pkg/correlate"
 	"flywheel/pkg/event"
 )
 
@@ -86,6 +89,62 @@ func TestForceStrengthSumsUpTheWindowsOfADay(t *testing.T) {
 	)
 }
 
+// TestForceDiscoveryIsBenjaminiYekutieli compares the view's q-values with those of
+// package correlate, over brands with equal probabilities, older windows, restated
+// ones and forces that could not be tested.
+func TestForceDiscoveryIsBenjaminiYekutieli(t *testing.T) {
+	conn := migrated(t)
+	insert := func(brand string, force int, end string, revision int, p, level float64) {
+		t.Helper()
+		exec(t, conn, fmt.Sprintf(`INSERT INTO correlation (brand_id, force, window_end, test_p_value, test_level, discovery, revision)
+VALUES ('%s', %d, '%s', %v, %v, %v, %d)`, brand, force, end, p, level, p <= level, revision))
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	var p []float64
+	for i := range 60 {
+		brand := fmt.Sprintf("brand-%02d", i)
+		for force := range 3 {
+			v := math.Pow(r.Float64(), 1+5*float64(i%3))
+			if i%7 == 0 {
+				v = 0.004
+			}
+			if i > 3 { // the first brands have little else
+				insert(brand, force+1, "2026-10-03 12:00:00", 9, v/2, 0.01)
+				insert(brand, force+1, "2026-10-04 12:00:00", 1, v/3, 0.01)
+			}
+			insert(brand, force+1, "2026-10-04 12:00:00", 2, v, 0.0004)
+			p = append(p, v)
+		}
+		insert(brand, 4, "2026-10-04 12:00:00", 1, 1, 0) // was not tested
+	}
+	want := correlate.QValues(make([]float64, len(p)), p)
+	rows, err := conn.Query(t.Context(), "SELECT brand_id, force, test_p_value, q_value, tests, discovery, discovery_of_all FROM force_discovery ORDER BY brand_id, force")
+	must(t, err)
+	defer rows.Close()
+	n, found := 0, 0
+	for ; rows.Next(); n++ {
+		var brand string
+		var force int32
+		var got, q float64
+		var tests uint64
+		var discovery, ofAll bool
+		must(t, rows.Scan(&brand, &force, &got, &q, &tests, &discovery, &ofAll))
+		if got != p[n] || tests != uint64(len(p)) || math.Abs(q-want[n]) > 1e-12 {
+			t.Errorf("%s, force %d: p %v (want %v), q %.15g (want %.15g) of %d", brand, force, got, p[n], q, want[n], tests)
+		}
+		if discovery != (p[n] <= 0.0004) || ofAll != (q <= correlate.FDR) {
+			t.Errorf("%s, force %d: p %v, q %v, discovery %t, of all %t", brand, force, p[n], q, discovery, ofAll)
+		}
+		if ofAll {
+			found++
+		}
+	}
+	must(t, rows.Err())
+	if n != len(p) || found == 0 || found == n {
+		t.Errorf("%d rows, of %d, and %d discoveries", n, len(p), found)
+	}
+}
+
 func insertCredit(t *testing.T, conn driver.Conn, day, node, currency string, revenue, baseline int64, revision int, credits string) {
 	t.Helper()
 	exec(t, conn, fmt.Sprintf(`INSERT INTO credit
@@ -141,7 +200,8 @@ func TestViewsNameTheForcesAsTheyAre(t *testing.T) {
 		want = append(want, fmt.Sprintf("%d | %s → %s", f.Number, f.From, f.To))
 	}
 	wantTable(t, conn, "SELECT toString(force), toString(force_name) FROM brand_correlation_latest ORDER BY force", want...)
-	rows, err := conn.Query(t.Context(), "SELECT extract(create_table_query, 'transform\\\\(force[^)]*\\\\)') FROM system.tables WHERE database = currentDatabase() AND engine = 'View'")
+	rows, err := conn.Query(t.Context(), `SELECT extract(create_table_query, 'transform\\(force[^)]*\\)') FROM system.tables WHERE database = currentDatabase() AND engine = 'View'
+		AND name != 'force_discovery' -- which takes them from another`)
 	must(t, err)
 	defer rows.Close()
 	first := ""

@@ -209,6 +209,21 @@ func TestVersionsReadEachOther(t *testing.T) {
 	}
 }
 
+// A result that a program wrote before there were daily tests says that nothing was
+// tested.
+func TestAnOldCorrelationSaysThatNothingWasTested(t *testing.T) {
+	registry := must(NewStatic())(t)
+	old := string(must(schemas.Avro("correlation", 1))(t))
+	f := frame(registry.add(old))
+	want := correlation()
+	value := must(avro.MustParse(old).AppendEncode(f[:], want))(t)
+	want.TestPValue = 1
+	got := must(must(NewDecoder(registry))(t).Decode(t.Context(), event.TopicCorrelation, value))(t)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("read (-want +got):\n%s", diff)
+	}
+}
+
 // outage is a registry that cannot be reached until it is mended.
 type outage struct {
 	Registry

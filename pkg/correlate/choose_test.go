@@ -72,6 +72,38 @@ func TestChooseCallsFewNullPairsSignificant(t *testing.T) {
 	}
 }
 
+// TestTheTailHoldsFarBelowAlpha judges null pairs as a control over many tests does:
+// normal tails would err there many times as often as they say.
+func TestTheTailHoldsFarBelowAlpha(t *testing.T) {
+	const pairs, level = 1000, 1e-3
+	var s Scratch
+	tail, normal, n := 0, 0, 0
+	for i, days := range []int{14, 21, 35} {
+		bins := calendar(days * 24)
+		r := source(uint64(3000 + i))
+		for k := range pairs {
+			c := Choose(fitted(posts(uint64(50_000+i*pairs+k), bins, 1, 4000), counts(r, bins, 80, 0.97, 0.5), bins, 72, &s), &s)
+			n++
+			if c.Tail <= level {
+				tail++
+			}
+			if c.P <= level {
+				normal++
+			}
+			if c.Tail < c.P {
+				t.Fatalf("the tail %v is lighter than the normal one %v", c.Tail, c.P)
+			}
+		}
+	}
+	t.Logf("of %d null pairs %d are below %g by Student's tail, %d by the normal one", n, tail, level, normal)
+	if tail > 2*level*pairs*3+3 {
+		t.Errorf("of %d null pairs %d are below %g", n, tail, level)
+	}
+	if normal < 15 {
+		t.Errorf("by the normal tail only %d of %d are: the pairs are too easy to tell", normal, n)
+	}
+}
+
 func TestChooseFindsThePlantedKernel(t *testing.T) {
 	const trials = 60
 	var s Scratch

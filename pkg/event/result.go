@@ -55,6 +55,25 @@ type Correlation struct {
 	Watermarks []SourceWatermark `avro:"watermarks"`
 	// The version of the statistics that computed it.
 	CodeVersion string `avro:"code_version"`
+	// Probability of what the day's test shows without an effect: of the search over the weeks up
+	// to the last UTC midnight; 1 when nothing was tested.
+	TestPValue float64 `avro:"test_p_value"`
+	// Level that probability was held to by the online control of false discoveries along the
+	// days; 0 when nothing was tested.
+	TestLevel float64 `avro:"test_level"`
+	// Whether the day's test is a discovery, at a false discovery rate of 5 % along the days.
+	Discovery bool `avro:"discovery"`
+	// Share of placebos with the effect planted whose interval holds it; 0 when not measured.
+	RealisedCoverage float64 `avro:"realised_coverage"`
+	// Probability that an effect of 10 % of the response would have been found; 0 when not measured.
+	Power float64 `avro:"power"`
+	// Smallest share of the response that would be found with a probability of 80 %, 1 when there
+	// is none; 0 when not measured.
+	DetectableShare float64 `avro:"detectable_share"`
+	// Part of the effect that goes through branded search, in the effect's unit; 0 when not told apart.
+	MediatedEffect float64 `avro:"mediated_effect"`
+	// Part of the effect that does not, in the effect's unit; 0 when not told apart.
+	DirectEffect float64 `avro:"direct_effect"`
 }
 
 // Credit is one brand's revenue of one day on one node, split by responsibility: credits plus

@@ -91,6 +91,7 @@ type force struct {
 	published, due window.Set // window ends, in steps
 	dirty          bool       // a signal of it has moved
 	lastDue        bool       // the newest published end is due
+	looks          looks      // the daily tests
 	*cache                    // nil until it was evaluated
 }
 
@@ -99,6 +100,7 @@ type cache struct {
 	effect   effect // on the response
 	evidence choice // by the history up to the day of the newest end
 	prior    choice // by the history up to the day its window starts
+	look     lastLook
 	basis    choice // of the credits
 	revenue  effect // on the revenue, by the same history
 }
@@ -334,7 +336,9 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 			c.evidence.valid = c.evidence.valid && hour >= c.evidence.day*24
 			c.prior.valid = c.prior.valid && hour >= c.prior.day*24
 			c.basis.valid = c.basis.valid && hour >= c.basis.day*24
+			c.look.valid = c.look.valid && hour >= c.look.day*24
 		}
+		f.looks.moved(hour)
 		f.moved(window.Floor(atMs, stepMs(p.plan.forces[i])) + 1)
 	}
 	d := &b.days
@@ -377,6 +381,7 @@ func (b *brand) forget() {
 	for i := range b.forces {
 		f := &b.forces[i]
 		f.cache = nil
+		f.looks.stale = f.looks.from
 		f.dirty = true
 		f.moved(window.Before)
 	}
@@ -388,7 +393,7 @@ func stepMs(f event.Force) int64 { return int64(f.StepMinutes()) * 60_000 }
 
 // measure returns roughly the memory the brand takes.
 func (b *brand) measure() int64 {
-	const header, perForce, perSeries, perContent, perFact = 1600, 560, 760, 120, 56
+	const header, perForce, perSeries, perContent, perFact = 2560, 620, 760, 120, 56
 	n := header + len(b.id) + b.snapshots.bytes() + perFact*len(b.facts.ids)
 	for i := range b.forces {
 		if b.forces[i].cache != nil {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"flywheel/pkg/correlate"
 	"flywheel/pkg/event"
 	"flywheel/pkg/spike"
 	"flywheel/pkg/window"
@@ -494,6 +495,17 @@ func (l *changelog) meta(b *brand) {
 		w.float(e.Evidence.PeakZ)
 		w.bool(e.Evidence.Attributed)
 	}
+	for i := range b.forces {
+		if o := &b.forces[i].looks; o.stale > 0 {
+			w.uint(uint64(i) + 1)
+			w.int(o.final.Tests)
+			w.int(o.final.Discoveries)
+			w.int(o.from)
+			w.int(o.stale)
+			w.set(&o.tested)
+			w.set(&o.found)
+		}
+	}
 	l.put()
 }
 
@@ -531,7 +543,25 @@ func (b *brand) restoreMeta(r *reader) {
 		e.PeakZ, e.Evidence.PeakZ, e.Evidence.Attributed = r.float(), r.float(), r.bool()
 		b.episodes = append(b.episodes, e)
 	}
+	for i := range b.forces {
+		b.forces[i].looks = looks{}
+	}
+	for len(r.left) > 0 { // a program before them wrote none
+		i := r.uint()
+		if i < 1 || i > forcesMax {
+			r.refuse(fmt.Errorf("force %d has no tests", i))
+			return
+		}
+		b.forces[i-1].looks = looks{
+			final: correlate.Tally{Tests: r.within(0, testsMax), Discoveries: r.within(0, testsMax)},
+			from:  r.within(0, momentMs/window.DayMs), stale: r.within(0, momentMs/window.DayMs),
+			tested: r.set(window.DayMs), found: r.set(window.DayMs),
+		}
+	}
 }
+
+// testsMax bounds how many tests are counted, which is one a day.
+const testsMax = momentMs / window.DayMs
 
 // restoredSource returns a source, made where the changelog names it first.
 func (b *brand) restoredSource(name string) *source {

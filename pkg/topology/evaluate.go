@@ -127,16 +127,18 @@ func grow[T any](buf *[]T, n int) []T {
 // of its own: three days alone rarely are. Of the two probabilities twice the
 // smaller one counts (Bonferroni). Where only the second search has evidence, its
 // kernel describes the window, but does not judge it.
+//
+// The second search is one test a day of a sequence (look), and significant is what
+// is a discovery in it.
 func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(any)) {
 	f := &p.plan.forces[i]
-	w := &p.work
 	step := stepMs(*f)
 	endMs := end * step
 	stimulus, response := p.stimulus(b, f, end), p.response(b, f, end)
 	out := event.Correlation{
 		BrandID: b.id, Force: int32(f.Number),
 		WindowStartMs: endMs - int64(f.WindowHours)*window.HourMs, WindowEndMs: endMs,
-		StepMinutes: int32(f.StepMinutes()), BestLagMinutes: -1, PValue: 1,
+		StepMinutes: int32(f.StepMinutes()), BestLagMinutes: -1, PValue: 1, TestPValue: 1,
 		StimulusSignal: f.Stimuli[0].String(), ResponseSignal: f.Responses[0].String(),
 		Verdict: event.VerdictInsufficient, Revision: b.revision, Tier: p.tier(b, f, response, endMs),
 		Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
@@ -161,16 +163,81 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 
 	state := b.forces[i].state()
 	day := window.Floor(endMs, window.DayMs)
+	test := p.look(b, i, day, live)
 	var prior, evidence correlate.Choice
 	if step < window.HourMs { // a longer window leaves no history for a placebo
 		prior = p.choose(b, &state.prior, stimulus, response, window.Floor(out.WindowStartMs, window.DayMs), live)
 		evidence = p.choose(b, &state.evidence, stimulus, response, day, live)
 	}
-	lags := f.WindowHours * 60 / f.StepMinutes()
 	known := prior // the kernel the window is described by
 	if !proves(prior) && proves(evidence) {
 		known = evidence
 	}
+	in, res := p.profile(b, f, end, stimulus, response, known)
+	for _, v := range in.X[len(in.X)/2:] {
+		out.StimulusTotal += v
+	}
+	for _, v := range in.Y {
+		out.ResponseTotal += v
+	}
+	out.LagProfile = res.Lags
+	if lag, r := best(&res, in.Given); lag >= 0 {
+		out.BestLagMinutes, out.BestLagCorrelation = int32(lag*f.StepMinutes()), r
+	}
+	out.DelayMinutes, out.HalfLifeMinutes = int32(res.Kernel.Delay*f.StepMinutes()), int32(res.Kernel.HalfLife*f.StepMinutes())
+	out.DecayedCorrelation, out.EffectiveN, out.PValue = res.Decayed, res.EffectiveN, res.P
+	out.Verdict, out.Reason = event.Verdict(res.Verdict.String()), res.Reason.String()
+	if evidence.Verdict != correlate.Insufficient {
+		own := res.P
+		if known == evidence && known != prior { // a kernel that has seen the window does not judge it
+			own = 1
+		}
+		out.PValue = min(1, 2*min(own, evidence.P))
+	}
+	if test.from == stimulus && test.to == response {
+		out.TestPValue, out.TestLevel, out.Discovery = test.p, test.level, test.discovery
+	}
+	out.Verdict, out.Reason = conclude(&out, &evidence)
+	if out.Verdict != event.VerdictInsufficient {
+		k := res.Kernel.Rescale(f.StepMinutes(), 60)
+		if proves(evidence) {
+			k = evidence.Kernel
+		}
+		e := p.effect(b, &state.effect, stimulus, response, k, endMs, live)
+		if proves(evidence) {
+			e = e.Placebo(evidence)
+		}
+		out.Effect, out.EffectLow, out.EffectHigh = e.Beta, e.Low, e.High
+	}
+	emit(&out)
+}
+
+// conclude returns what may be said of a window, given what it says by itself. Its
+// probability is one of many: windows follow each other every quarter of an hour. So
+// nothing is significant but what the day's test has discovered.
+func conclude(out *event.Correlation, evidence *correlate.Choice) (v event.Verdict, reason string) {
+	claims := out.Verdict == event.VerdictSignificant || out.PValue <= correlate.Alpha
+	switch {
+	case out.Discovery && (out.Verdict != event.VerdictInsufficient || evidence.Verdict != correlate.Insufficient):
+		return event.VerdictSignificant, ""
+	case claims && out.TestLevel > 0:
+		return event.VerdictNotSignificant, ""
+	case claims && evidence.Reason != correlate.NoReason:
+		return event.VerdictInsufficient, evidence.Reason.String()
+	case claims:
+		return event.VerdictInsufficient, correlate.ShortHistory.String()
+	}
+	return out.Verdict, out.Reason
+}
+
+// profile correlates the window of a force that ends at a step, by the kernel that
+// is known, or by one it searches.
+func (p *Partition) profile(b *brand, f *event.Force, end int64, stimulus, response *series, known correlate.Choice) (correlate.Input, correlate.Result) {
+	w := &p.work
+	step := stepMs(*f)
+	endMs := end * step
+	day := window.Floor(endMs, window.DayMs)
+	lags := f.WindowHours * 60 / f.StepMinutes()
 	in := correlate.Input{
 		StepMinutes: f.StepMinutes(), Stride: 1, X: grow(&w.x, 2*lags), ExpectedX: grow(&w.ex, 2*lags),
 		Given: proves(known), Kernel: known.Kernel.Rescale(60, f.StepMinutes()),
@@ -186,46 +253,7 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 	p.expect(b, baseX, in.ExpectedX, day, endMs, step)
 	p.expect(b, baseY, in.ExpectedY, day, endMs, step*int64(in.Stride))
 	in.HistoryHours = min(baseX.Hours(), baseY.Hours())
-	for _, v := range in.X[lags:] {
-		out.StimulusTotal += v
-	}
-	for _, v := range in.Y {
-		out.ResponseTotal += v
-	}
-
-	res := correlate.Profile(&in, &w.scratch)
-	out.LagProfile = res.Lags
-	if lag, r := best(&res, in.Given); lag >= 0 {
-		out.BestLagMinutes, out.BestLagCorrelation = int32(lag*f.StepMinutes()), r
-	}
-	out.DelayMinutes, out.HalfLifeMinutes = int32(res.Kernel.Delay*f.StepMinutes()), int32(res.Kernel.HalfLife*f.StepMinutes())
-	out.DecayedCorrelation, out.EffectiveN, out.PValue = res.Decayed, res.EffectiveN, res.P
-	out.Verdict, out.Reason = event.Verdict(res.Verdict.String()), res.Reason.String()
-	if evidence.Verdict != correlate.Insufficient {
-		own := res.P
-		if known == evidence && known != prior { // a kernel that has seen the window does not judge it
-			own = 1
-		}
-		out.PValue = min(1, 2*min(own, evidence.P))
-		switch {
-		case out.PValue <= correlate.Alpha:
-			out.Verdict, out.Reason = event.VerdictSignificant, ""
-		case out.Verdict == event.VerdictSignificant:
-			out.Verdict = event.VerdictNotSignificant
-		}
-	}
-	if out.Verdict != event.VerdictInsufficient {
-		k := res.Kernel.Rescale(f.StepMinutes(), 60)
-		if proves(evidence) {
-			k = evidence.Kernel
-		}
-		e := p.effect(b, &state.effect, stimulus, response, k, endMs, live)
-		if proves(evidence) {
-			e = e.Placebo(evidence)
-		}
-		out.Effect, out.EffectLow, out.EffectHigh = e.Beta, e.Low, e.High
-	}
-	emit(&out)
+	return in, correlate.Profile(&in, &w.scratch)
 }
 
 // best returns the lag with the highest correlation, −1 for none. With a kernel

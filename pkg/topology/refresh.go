@@ -213,6 +213,10 @@ func (p *Partition) sweep(b *brand, hour int64) {
 	p.touch(b)
 	quarter := (hour+1)*window.QuartersPerHour - 2*shortLags - int64(p.cfg.RestateHours)*window.QuartersPerHour
 	oldest := hour - hoursKept
+	for i := range b.forces {
+		first := p.firstEnd(i, max(quarter, b.oldestQuarter), max(oldest, b.oldestHour))
+		p.closeLooks(b, i, window.Floor(first*stepMs(p.plan.forces[i]), window.DayMs))
+	}
 	if quarter > b.oldestQuarter {
 		b.settleViews(quarter)
 		b.oldestQuarter = quarter
@@ -274,10 +278,18 @@ func (b *brand) settleViews(quarter int64) {
 
 // oldestEnd is the first end of a force's window whose buckets are all kept.
 func (p *Partition) oldestEnd(b *brand, i int) int64 {
+	return p.firstEnd(i, b.oldestQuarter, b.oldestHour)
+}
+
+// firstEnd is the same where buckets are kept from a quarter-hour and an hour on. A
+// long window's day is tested by the window that ends with its start, so of such a
+// day all are kept or none.
+func (p *Partition) firstEnd(i int, quarter, hour int64) int64 {
 	if p.plan.forces[i].WindowHours == event.ShortWindowHours {
-		return max(b.oldestQuarter, window.Before/2) + 2*shortLags
+		return max(quarter, window.Before/2) + 2*shortLags
 	}
-	return window.Floor(max(b.oldestHour, window.Before/2), longStep) + 1 + 2*longLags
+	const perDay = 24 / longStep
+	return window.Ceil(window.Floor(max(hour, window.Before/2), longStep)+1+2*longLags, perDay) * perDay
 }
 
 // oldestDayMs is the start of the first day whose credits can be derived: the
@@ -300,6 +312,7 @@ type workspace struct {
 	bins     []uint8
 	fits     map[pastFit]correlate.Baseline // of days before the newest, until the state changes
 	choices  map[pastChoice]correlate.Choice
+	looks    map[pastLook]look
 	marks    []event.SourceWatermark
 	credit   creditWork
 	series   spike.Series
@@ -313,6 +326,7 @@ type workspace struct {
 func (w *workspace) forget() {
 	clear(w.fits)
 	clear(w.choices)
+	clear(w.looks)
 }
 
 type pastFit struct {

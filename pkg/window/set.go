@@ -23,6 +23,15 @@ func (s *Set) Len() int64 {
 	return n
 }
 
+// Below returns how many numbers of the set are less than n.
+func (s *Set) Below(n int64) int64 {
+	var count int64
+	for _, r := range s.spans {
+		count += max(0, min(r.To, n)-r.From)
+	}
+	return count
+}
+
 // Has says whether n is in the set.
 func (s *Set) Has(n int64) bool {
 	i := s.search(n + 1)

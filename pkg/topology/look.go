@@ -1,0 +1,144 @@
+package topology
+
+import (
+	"flywheel/pkg/correlate"
+	"flywheel/pkg/event"
+	"flywheel/pkg/window"
+)
+
+// looks is what is remembered of the daily tests of one force, the sequence that
+// is under online control (correlate.Tally). The outcome of a day is a function of
+// the buckets and of the outcomes before it; so days are only remembered one by one
+// as long as their windows may be restated, and as two counts behind that.
+type looks struct {
+	final         correlate.Tally // of the days before from
+	from          int64           // first UTC day whose outcome may change
+	stale         int64           // first day whose outcome is not known
+	tested, found window.Set      // days from there on with a test, and with a discovery
+}
+
+// moved notes that an hour has changed: every later midnight looks back on it.
+func (l *looks) moved(hour int64) {
+	l.stale = max(l.from, min(l.stale, window.Floor(hour, 24)+1))
+}
+
+// before returns the tests before a day, none before from.
+func (l *looks) before(day int64) correlate.Tally {
+	return correlate.Tally{Tests: l.final.Tests + l.tested.Below(day), Discoveries: l.final.Discoveries + l.found.Below(day)}
+}
+
+// look is the test of a force at a UTC midnight.
+type look struct {
+	from, to  *series // stimulus and response; nil where nothing could be tested
+	p, level  float64
+	discovery bool
+}
+
+// look returns the test of a force at the start of a UTC day, and first finds out
+// about every day before it that is not known.
+func (p *Partition) look(b *brand, i int, day int64, live bool) look {
+	l := &b.forces[i].looks
+	if l.stale <= day {
+		l.tested.Remove(l.stale, window.After)
+		l.found.Remove(l.stale, window.After)
+		tally := l.before(l.stale)
+		first := window.Floor(b.clockMs, window.DayMs) - hoursKept/24 // no bucket lies before it
+		for d := max(l.stale, first); d <= day; d++ {
+			t := p.test(b, i, d, live && d == day)
+			if t.from == nil {
+				continue
+			}
+			l.tested.Add(d, d+1)
+			discovery := t.p <= tally.Level()
+			if discovery {
+				l.found.Add(d, d+1)
+			}
+			tally = tally.Next(discovery)
+		}
+		l.stale = day + 1
+	}
+	if !l.tested.Has(day) {
+		return look{}
+	}
+	t := p.test(b, i, day, live)
+	t.level, t.discovery = l.before(day).Level(), l.found.Has(day)
+	return t
+}
+
+// closeLooks makes the outcomes before a day final: no window is restated that
+// rests on one of them.
+func (p *Partition) closeLooks(b *brand, i int, day int64) {
+	l := &b.forces[i].looks
+	if day <= l.from || b.forces[i].published.Empty() && l.tested.Empty() {
+		return
+	}
+	p.look(b, i, day-1, false)
+	l.final = l.before(day)
+	l.tested.Remove(window.Before, day)
+	l.found.Remove(window.Before, day)
+	l.from, l.stale = day, max(l.stale, day)
+}
+
+// test returns the probability that is tested at the start of a UTC day: that of
+// the search over the history up to it, and where a window is so long that it
+// leaves no history for a placebo, that of the window that ends with it. Series are
+// those that such a window has; hours tell, since quarter-hours are forgotten
+// sooner.
+func (p *Partition) test(b *brand, i int, day int64, live bool) look {
+	state := b.forces[i].state()
+	if state.look.valid && state.look.day == day {
+		return state.look.look
+	}
+	key := pastLook{&b.forces[i], day}
+	if t, ok := p.work.looks[key]; ok {
+		return t
+	}
+	f := &p.plan.forces[i]
+	hour, reach := day*24, int64(f.WindowHours)
+	t := look{from: b.holding(f.Stimuli, hour-2*reach, hour), to: b.holding(f.Responses, hour-reach, hour)}
+	if t.from == nil || t.to == nil {
+		return look{}
+	}
+	var verdict correlate.Verdict
+	if f.WindowHours <= event.ShortWindowHours {
+		c := p.choose(b, &state.evidence, t.from, t.to, day, live)
+		verdict, t.p = c.Verdict, c.Tail
+	} else {
+		_, res := p.profile(b, f, day*window.DayMs/stepMs(*f), t.from, t.to, correlate.Choice{})
+		verdict, t.p = res.Verdict, res.P
+	}
+	if verdict == correlate.Insufficient {
+		t = look{}
+	}
+	if live {
+		state.look = lastLook{day, true, t}
+		return t
+	}
+	if p.work.looks == nil {
+		p.work.looks = make(map[pastLook]look)
+	}
+	p.work.looks[key] = t
+	return t
+}
+
+// holding returns the first of some signals that holds anything between two hours.
+func (b *brand) holding(signals []event.Signal, from, to int64) *series {
+	for _, s := range signals {
+		if ser := b.find(s, [3]byte{}); ser != nil && ser.hours.Any(from, to) {
+			return ser
+		}
+	}
+	return nil
+}
+
+type pastLook struct {
+	force *force
+	day   int64
+}
+
+// lastLook is a cached test.
+type lastLook struct {
+	day   int64
+	valid bool
+	look
+}
