@@ -45,14 +45,21 @@ func (p *Pair) groupings() []*grouping {
 	day := func(t int) int { // Monday is 0; 1970 began on a Thursday
 		return int((p.at(t)/daySeconds + 3) % 7)
 	}
+	hour := func(t int) int {
+		bin := int(p.at(t) % daySeconds / 3600)
+		if day(t) >= 5 {
+			bin += Bins / 2
+		}
+		return bin
+	}
+	if len(p.Hours) == n {
+		hour = func(t int) int { return int(p.Hours[t]) }
+	}
+	if len(p.Days) == n {
+		day = func(t int) int { return int(p.Days[t]) }
+	}
 	if span >= hoursFromDays*daySeconds && p.StepSeconds <= 12*3600 {
-		all = append(all, newGrouping(n, Bins, true, func(t int) int {
-			bin := int(p.at(t) % daySeconds / 3600)
-			if day(t) >= 5 {
-				bin += Bins / 2
-			}
-			return bin
-		}))
+		all = append(all, newGrouping(n, Bins, true, hour))
 	}
 	if span >= weekFromDays*daySeconds {
 		all = append(all, newGrouping(n, 7, true, day))

@@ -13,6 +13,10 @@ type Pair struct {
 	// Declared numbers what is known to have happened at each step for other
 	// reasons, 0 for nothing; nil for nothing at all.
 	Declared []int
+	// Hours and Days are the seasonal bin of each step (below Bins, the local hours
+	// of working days and of free ones) and its day of the week (below 7), on the
+	// clock that people live by; nil takes them from UTC, without holidays.
+	Hours, Days []uint8
 	// StepSeconds is the width of a step, StartS when the first begins, in seconds
 	// since 1970.
 	StepSeconds, StartS int64
@@ -42,6 +46,7 @@ func (p *Pair) coarse() (*Pair, int) {
 	if len(p.Declared) == len(p.Y) {
 		c.Declared = make([]int, n)
 	}
+	c.Hours, c.Days = every(p.Hours, first, per), every(p.Days, first, per)
 	for t := range n {
 		from, to := first+t*per, first+(t+1)*per
 		c.X[t], c.Y[t] = total(p.X[from:to]), total(p.Y[from:to])
@@ -50,6 +55,18 @@ func (p *Pair) coarse() (*Pair, int) {
 		}
 	}
 	return c, per
+}
+
+// every returns each per-th of some labels, from the first on; nil for none.
+func every(labels []uint8, first, per int) []uint8 {
+	if len(labels) == 0 {
+		return nil
+	}
+	var some []uint8
+	for t := first; t < len(labels); t += per {
+		some = append(some, labels[t])
+	}
+	return some
 }
 
 func total(v []float64) float64 {

@@ -128,3 +128,29 @@ func TestPlacebosTail(t *testing.T) {
 		t.Errorf("few placebos say %v, many %v: want more doubt", few.p(8), d.p(8))
 	}
 }
+
+// A brand's own clock is that of another place, and nothing else: labels of the
+// hours and days say the same as a start that is moved by the time zone.
+func TestRelateByTheClockThatPeopleLiveBy(t *testing.T) {
+	const zone = 9 * 3600
+	local, _ := posted(5, 21, Kernel{Delay: 3, HalfLife: 6, Lags: 72}, 0.3)
+	utc := *local
+	utc.StartS -= zone
+	for i := range utc.X {
+		at := local.at(i)
+		day := (at/daySeconds + 3) % 7
+		hour := at % daySeconds / 3600
+		if day >= 5 {
+			hour += Bins / 2
+		}
+		utc.Hours, utc.Days = append(utc.Hours, uint8(hour)), append(utc.Days, uint8(day))
+	}
+	want, got := Relate(local), Relate(&utc)
+	if want.P != got.P || want.Beta != got.Beta || want.Low != got.Low || want.High != got.High {
+		t.Errorf("p %g, effect %g in [%g, %g], want %g, %g in [%g, %g]", got.P, got.Beta, got.Low, got.High, want.P, want.Beta, want.Low, want.High)
+	}
+	utc.Hours, utc.Days = nil, nil
+	if Relate(&utc).Beta == want.Beta {
+		t.Error("the clock of another place makes no difference")
+	}
+}
