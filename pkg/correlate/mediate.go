@@ -10,6 +10,30 @@ type MediationInput struct {
 	Outcome  []float64
 }
 
+// Mediation returns what a mediation needs of a history: the stimulus by a kernel,
+// the response as the mediator and an outcome, from the hour on that the whole
+// kernel has seen, less their baselines and the means that these take with them
+// (see Estimate).
+func (in *EffectInput) Mediation(k Kernel, outcome []int64, expected []float64, s *Scratch) *MediationInput {
+	n := len(in.X)
+	m := &MediationInput{make([]float64, n), make([]float64, n), make([]float64, n)}
+	excess := make([]float64, n)
+	for t := range excess {
+		excess[t] = float64(in.X[t]) - in.ExpectedX[t]
+		m.Mediator[t] = float64(in.Y[t]) - in.ExpectedY[t]
+		m.Outcome[t] = float64(outcome[t]) - expected[t]
+	}
+	k.Convolve(m.Stimulus, excess)
+	from := min(k.Lags, n)
+	m.Stimulus, m.Mediator, m.Outcome = m.Stimulus[from:], m.Mediator[from:], m.Outcome[from:]
+	if len(in.Bins) == n {
+		within(m.Stimulus, in.Bins[from:], s)
+		within(m.Mediator, in.Bins[from:], s)
+		within(m.Outcome, in.Bins[from:], s)
+	}
+	return m
+}
+
 // Mediation says which part of an effect takes the way through a mediator: views
 // move searches, searches move revenue. All are outcome units per unit of
 // stimulus; Total = Mediated + Direct.

@@ -70,10 +70,36 @@ type Correlation struct {
 	// Smallest share of the response that would be found with a probability of 80 %, 1 when there
 	// is none; 0 when not measured.
 	DetectableShare float64 `avro:"detectable_share"`
-	// Part of the effect that goes through branded search, in the effect's unit; 0 when not told apart.
+	// Revenue per unit of stimulus that goes through branded search, in millionths of the brand's
+	// currency; 0 when not told apart.
 	MediatedEffect float64 `avro:"mediated_effect"`
-	// Part of the effect that does not, in the effect's unit; 0 when not told apart.
+	// Lower end of the nominal 95 % interval of mediated_effect.
+	MediatedLow float64 `avro:"mediated_low"`
+	// Upper end of the nominal 95 % interval of mediated_effect.
+	MediatedHigh float64 `avro:"mediated_high"`
+	// Revenue per unit of stimulus that does not go through branded search, in millionths of the
+	// brand's currency; with mediated_effect the total effect on revenue.
 	DirectEffect float64 `avro:"direct_effect"`
+	// Lower end of the nominal 95 % interval of direct_effect.
+	DirectLow float64 `avro:"direct_low"`
+	// Upper end of the nominal 95 % interval of direct_effect.
+	DirectHigh float64 `avro:"direct_high"`
+	// Name of the signal in whose unit the effect is: branded_searches also where a proxy is the
+	// response, once the nowcast knows its ratio; then the interval holds the nowcast's error too.
+	EffectSignal string `avro:"effect_signal"`
+	// Branded searches of the window's whole hours by way of proxies, learned from the reports of
+	// the weeks before; 0 when there is no such report or no proxy.
+	NowcastTotal float64 `avro:"nowcast_total"`
+	// Lower end of its 95 % interval.
+	NowcastLow float64 `avro:"nowcast_low"`
+	// Upper end of its 95 % interval.
+	NowcastHigh float64 `avro:"nowcast_high"`
+	// Root mean square of ln(nowcast/report) one report ahead: how far the brand's nowcasts have
+	// been off.
+	NowcastError float64 `avro:"nowcast_error"`
+	// Branded searches of the same hours by the platform's reports, spread as the proxies are; 0 as
+	// long as they do not cover the window.
+	SettledTotal float64 `avro:"settled_total"`
 }
 
 // Credit is one brand's revenue of one day on one node, split by responsibility: credits plus

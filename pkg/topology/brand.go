@@ -102,6 +102,7 @@ type cache struct {
 	prior    choice // by the history up to the day its window starts
 	look     lastLook
 	basis    choice // of the credits
+	ways     ways   // of the effect on the revenue
 	revenue  effect // on the revenue, by the same history
 }
 
@@ -336,6 +337,7 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 			c.evidence.valid = c.evidence.valid && hour >= c.evidence.day*24
 			c.prior.valid = c.prior.valid && hour >= c.prior.day*24
 			c.basis.valid = c.basis.valid && hour >= c.basis.day*24
+			c.ways.valid = c.ways.valid && hour >= c.ways.day*24
 			c.look.valid = c.look.valid && hour >= c.look.day*24
 		}
 		f.looks.moved(hour)

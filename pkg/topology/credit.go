@@ -167,7 +167,7 @@ func (p *Partition) publishCredit(b *brand, node event.NodeName, ser *series, st
 		Revision: b.revision, Tier: event.TierSettled, Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
 	}
 	for _, c := range claims {
-		if t := p.tier(b, &p.plan.forces[c.force], c.response, untilMs); t != event.TierSettled {
+		if t := p.tier(b, &p.plan.forces[c.force], c.response, startMs, untilMs); t != event.TierSettled {
 			out.Tier = t
 		}
 	}

@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"math"
 	"slices"
 
 	"flywheel/pkg/correlate"
@@ -140,7 +139,7 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 		WindowStartMs: endMs - int64(f.WindowHours)*window.HourMs, WindowEndMs: endMs,
 		StepMinutes: int32(f.StepMinutes()), BestLagMinutes: -1, PValue: 1, TestPValue: 1,
 		StimulusSignal: f.Stimuli[0].String(), ResponseSignal: f.Responses[0].String(),
-		Verdict: event.VerdictInsufficient, Revision: b.revision, Tier: p.tier(b, f, response, endMs),
+		Verdict: event.VerdictInsufficient, Revision: b.revision, Tier: p.tier(b, f, response, endMs-int64(f.WindowHours)*window.HourMs, endMs),
 		Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
 	}
 	switch {
@@ -207,8 +206,12 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 		if proves(evidence) {
 			e = e.Placebo(evidence)
 		}
-		out.Effect, out.EffectLow, out.EffectHigh = e.Beta, e.Low, e.High
+		out.Effect, out.EffectLow, out.EffectHigh, out.EffectSignal = e.Beta, e.Low, e.High, response.signal.String()
+		if out.Discovery && f.Responses[0] == event.BrandedSearches {
+			p.mediate(b, i, stimulus, response, k, day, live, &out)
+		}
 	}
+	p.searches(b, f, response, &out)
 	emit(&out)
 }
 
@@ -451,27 +454,32 @@ func (p *Partition) effect(b *brand, cache *effect, stimulus, response *series, 
 	return e
 }
 
-// tier says whether a window rests on a proxy that the platform's own report
-// has not settled yet.
-func (p *Partition) tier(b *brand, f *event.Force, response *series, endMs int64) event.Tier {
+// tier says whether a time rests on a proxy that the platform's own reports, of
+// days or of weeks, have not settled yet.
+func (p *Partition) tier(b *brand, f *event.Force, response *series, fromMs, toMs int64) event.Tier {
 	if f.To != event.NodeAmazon || response == nil {
 		return event.TierSettled
 	}
 	if s := response.signal; s != event.GlanceViews && s != event.BrandedAdImpressions {
 		return event.TierSettled
 	}
-	reported := int64(math.MinInt64)
+	from, to := window.Floor(fromMs, window.HourMs), window.Ceil(toMs, window.HourMs)
 	for _, s := range [...]event.Signal{event.BrandedSearchesDay, event.BrandedSearchesWeek} {
-		if ser := b.find(s, [3]byte{}); ser != nil {
-			if last, holds := ser.hours.Last(b.oldestHour, window.After); holds {
-				reported = max(reported, last*window.HourMs+s.Info().Grain.Minutes()*60_000)
-			}
+		if ser := b.find(s, [3]byte{}); ser != nil && ser.reported(from, to) == to {
+			return event.TierSettled
 		}
 	}
-	if reported >= endMs {
-		return event.TierSettled
-	}
 	return event.TierProvisional
+}
+
+// reported returns up to which hour the reports of a coarse signal cover the hours
+// from ≤ hour < to without a gap.
+func (ser *series) reported(from, to int64) int64 {
+	span := ser.signal.Info().Grain.Minutes() / 60
+	for hour, more := ser.hours.First(from-span+1, to); more && hour <= from; hour, more = ser.hours.First(hour+1, to) {
+		from = min(to, hour+span)
+	}
+	return from
 }
 
 // watermarks returns how far each source has come, by its name.

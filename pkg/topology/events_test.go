@@ -79,6 +79,17 @@ func searches(atMs, version int64, minutes int32, volume int64) *event.AmazonSea
 	}
 }
 
+func glances(key string, atMs, views int64) *event.AmazonTrafficHour {
+	return &event.AmazonTrafficHour{Header: entity("amazon_traffic_hour", key, 1, atMs, "traffic"), ASIN: "B0", GlanceViews: views}
+}
+
+func adTraffic(id string, atMs, impressions int64) *event.AmazonAdStream {
+	return &event.AmazonAdStream{
+		Header: fact("amazon_ad_stream", id, atMs, "ads"), CampaignID: "c", Keyword: "acme", Branded: true,
+		ImpressionsDelta: impressions, Currency: "USD",
+	}
+}
+
 func promotion(key string, version, fromMs, toMs int64, cancelled bool) *event.CalendarEvent {
 	return &event.CalendarEvent{
 		Header: entity("calendar_event", key, version, fromMs, "calendar"),
@@ -95,7 +106,7 @@ func drawEvents(t *rapid.T, fromMs, spanMs int64) []event.Record {
 	var out []event.Record
 	for i := range rapid.IntRange(1, 40).Draw(t, "events") {
 		id := fmt.Sprint(fromMs/window.HourMs, "-", i)
-		switch rapid.IntRange(0, 6).Draw(t, "kind") {
+		switch rapid.IntRange(0, 8).Draw(t, "kind") {
 		case 0:
 			out = append(out, review(id, at("at")))
 		case 1:
@@ -123,6 +134,10 @@ func drawEvents(t *rapid.T, fromMs, spanMs int64) []event.Record {
 			r := searches(at("at"), 1, minutes, rapid.Int64Range(0, 5000).Draw(t, "volume"))
 			r.NaturalKey += " " + id
 			out = append(out, r)
+		case 6:
+			out = append(out, glances(id, at("at"), rapid.Int64Range(0, 5000).Draw(t, "views")))
+		case 7:
+			out = append(out, adTraffic(id, at("at"), rapid.Int64Range(-50, 5000).Draw(t, "impressions")))
 		default:
 			from := at("at")
 			out = append(out, promotion(id, 1, from, from+window.HourMs, rapid.Bool().Draw(t, "cancelled")))

@@ -313,6 +313,7 @@ type workspace struct {
 	fits     map[pastFit]correlate.Baseline // of days before the newest, until the state changes
 	choices  map[pastChoice]correlate.Choice
 	looks    map[pastLook]look
+	ways     map[pastWays]correlate.Mediation
 	marks    []event.SourceWatermark
 	credit   creditWork
 	series   spike.Series
@@ -327,6 +328,7 @@ func (w *workspace) forget() {
 	clear(w.fits)
 	clear(w.choices)
 	clear(w.looks)
+	clear(w.ways)
 }
 
 type pastFit struct {

@@ -122,6 +122,9 @@ func New(cfg Config) (*Partition, error) {
 		if slices.Contains(f.Responses, event.BrandedSearches) { // the reports that settle it
 			p.plan.touches[event.BrandedSearchesDay] |= 1 << i
 			p.plan.touches[event.BrandedSearchesWeek] |= 1 << i
+			for _, s := range proxies() {
+				p.plan.touches[s] |= 1 << i
+			}
 		}
 	}
 	p.plan.touches[event.NoSignal] = 0

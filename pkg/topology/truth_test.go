@@ -124,6 +124,10 @@ func TestPlantedEffectIsFound(t *testing.T) {
 		if c.Verdict == event.VerdictSignificant {
 			found++
 			effects = append(effects, c.Effect/tr.effect)
+			// Every search brings its revenue, and nothing else does.
+			if whole := tr.effect * tr.perSearch; c.MediatedEffect < 0.5*whole || c.MediatedEffect > 1.5*whole || math.Abs(c.DirectEffect) > 0.1*whole {
+				t.Errorf("seed %d: of %.0f micros a view, all by way of searches, %.0f go through them and %.0f past them", seed, whole, c.MediatedEffect, c.DirectEffect)
+			}
 			if c.DelayMinutes > 360 || c.HalfLifeMinutes < 60 {
 				t.Errorf("seed %d: the kernel has a delay of %d and a half-life of %d minutes; 120 and 360 are planted", seed, c.DelayMinutes, c.HalfLifeMinutes)
 			}

@@ -5,5 +5,15 @@ ALTER TABLE correlation
     ADD COLUMN IF NOT EXISTS realised_coverage Float64 COMMENT 'Share of placebos with the effect planted whose interval holds it; 0 when not measured.' AFTER discovery,
     ADD COLUMN IF NOT EXISTS power Float64 COMMENT 'Probability that an effect of 10 % of the response would have been found; 0 when not measured.' AFTER realised_coverage,
     ADD COLUMN IF NOT EXISTS detectable_share Float64 COMMENT 'Smallest share of the response that would be found with a probability of 80 %, 1 when there is none; 0 when not measured.' AFTER power,
-    ADD COLUMN IF NOT EXISTS mediated_effect Float64 COMMENT 'Part of the effect that goes through branded search, in the effect\'s unit; 0 when not told apart.' AFTER detectable_share,
-    ADD COLUMN IF NOT EXISTS direct_effect Float64 COMMENT 'Part of the effect that does not, in the effect\'s unit; 0 when not told apart.' AFTER mediated_effect
+    ADD COLUMN IF NOT EXISTS mediated_effect Float64 COMMENT 'Revenue per unit of stimulus that goes through branded search, in millionths of the brand\'s currency; 0 when not told apart.' AFTER detectable_share,
+    ADD COLUMN IF NOT EXISTS mediated_low Float64 COMMENT 'Lower end of the nominal 95 % interval of mediated_effect.' AFTER mediated_effect,
+    ADD COLUMN IF NOT EXISTS mediated_high Float64 COMMENT 'Upper end of the nominal 95 % interval of mediated_effect.' AFTER mediated_low,
+    ADD COLUMN IF NOT EXISTS direct_effect Float64 COMMENT 'Revenue per unit of stimulus that does not go through branded search, in millionths of the brand\'s currency; with mediated_effect the total effect on revenue.' AFTER mediated_high,
+    ADD COLUMN IF NOT EXISTS direct_low Float64 COMMENT 'Lower end of the nominal 95 % interval of direct_effect.' AFTER direct_effect,
+    ADD COLUMN IF NOT EXISTS direct_high Float64 COMMENT 'Upper end of the nominal 95 % interval of direct_effect.' AFTER direct_low,
+    ADD COLUMN IF NOT EXISTS effect_signal LowCardinality(String) COMMENT 'Name of the signal in whose unit the effect is: branded_searches also where a proxy is the response, once the nowcast knows its ratio; then the interval holds the nowcast\'s error too.' AFTER direct_high,
+    ADD COLUMN IF NOT EXISTS nowcast_total Float64 COMMENT 'Branded searches of the window\'s whole hours by way of proxies, learned from the reports of the weeks before; 0 when there is no such report or no proxy.' AFTER effect_signal,
+    ADD COLUMN IF NOT EXISTS nowcast_low Float64 COMMENT 'Lower end of its 95 % interval.' AFTER nowcast_total,
+    ADD COLUMN IF NOT EXISTS nowcast_high Float64 COMMENT 'Upper end of its 95 % interval.' AFTER nowcast_low,
+    ADD COLUMN IF NOT EXISTS nowcast_error Float64 COMMENT 'Root mean square of ln(nowcast/report) one report ahead: how far the brand\'s nowcasts have been off.' AFTER nowcast_high,
+    ADD COLUMN IF NOT EXISTS settled_total Float64 COMMENT 'Branded searches of the same hours by the platform\'s reports, spread as the proxies are; 0 as long as they do not cover the window.' AFTER nowcast_error

@@ -34,8 +34,18 @@ CREATE OR REPLACE VIEW brand_correlation_latest
     realised_coverage Float64 COMMENT 'Share of placebos with the effect planted whose interval holds it; 0 when not measured.',
     power Float64 COMMENT 'Probability that an effect of 10 % of the response would have been found; 0 when not measured.',
     detectable_share Float64 COMMENT 'Smallest share of the response that would be found with a probability of 80 %, 1 when there is none; 0 when not measured.',
-    mediated_effect Float64 COMMENT 'Part of the effect that goes through branded search, in the effect\'s unit; 0 when not told apart.',
-    direct_effect Float64 COMMENT 'Part of the effect that does not, in the effect\'s unit; 0 when not told apart.',
+    mediated_effect Float64 COMMENT 'Revenue per unit of stimulus that goes through branded search, in millionths of the brand\'s currency; 0 when not told apart.',
+    mediated_low Float64 COMMENT 'Lower end of the nominal 95 % interval of mediated_effect.',
+    mediated_high Float64 COMMENT 'Upper end of the nominal 95 % interval of mediated_effect.',
+    direct_effect Float64 COMMENT 'Revenue per unit of stimulus that does not go through branded search, in millionths of the brand\'s currency; with mediated_effect the total effect on revenue.',
+    direct_low Float64 COMMENT 'Lower end of the nominal 95 % interval of direct_effect.',
+    direct_high Float64 COMMENT 'Upper end of the nominal 95 % interval of direct_effect.',
+    effect_signal LowCardinality(String) COMMENT 'Name of the signal in whose unit the effect is: branded_searches also where a proxy is the response, once the nowcast knows its ratio; then the interval holds the nowcast\'s error too.',
+    nowcast_total Float64 COMMENT 'Branded searches of the window\'s whole hours by way of proxies, learned from the reports of the weeks before; 0 when there is no such report or no proxy.',
+    nowcast_low Float64 COMMENT 'Lower end of its 95 % interval.',
+    nowcast_high Float64 COMMENT 'Upper end of its 95 % interval.',
+    nowcast_error Float64 COMMENT 'Root mean square of ln(nowcast/report) one report ahead: how far the brand\'s nowcasts have been off.',
+    settled_total Float64 COMMENT 'Branded searches of the same hours by the platform\'s reports, spread as the proxies are; 0 as long as they do not cover the window.',
     inserted_at DateTime64(3, 'UTC') COMMENT 'When ClickHouse received the row.'
 )
 COMMENT 'How strongly each force acts on a brand now: its newest window, in the newest revision.'
@@ -75,7 +85,17 @@ AS SELECT
     power,
     detectable_share,
     mediated_effect,
+    mediated_low,
+    mediated_high,
     direct_effect,
+    direct_low,
+    direct_high,
+    effect_signal,
+    nowcast_total,
+    nowcast_low,
+    nowcast_high,
+    nowcast_error,
+    settled_total,
     inserted_at
 FROM correlation FINAL
 WHERE (brand_id, force, window_end) IN (SELECT brand_id, force, max(window_end) FROM correlation GROUP BY brand_id, force)

@@ -1,0 +1,117 @@
+package topology
+
+import (
+	"flywheel/pkg/correlate"
+	"flywheel/pkg/event"
+	"flywheel/pkg/window"
+)
+
+// proxies are the signals that are there at once where branded searches are
+// reported by the day or week, in the order of correlate.Report.
+func proxies() [3]event.Signal {
+	return [...]event.Signal{event.BrandedAdImpressions, event.GlanceViews, event.OrderedSales}
+}
+
+// proxyOf returns the place of a signal among the proxies, −1 for none.
+func proxyOf(s event.Signal) int {
+	for j, p := range proxies() {
+		if p == s {
+			return j
+		}
+	}
+	return -1
+}
+
+// nowcast is what is known of the branded searches of some hours by way of
+// proxies.
+type nowcast struct {
+	correlate.Nowcast
+	// reports of the platform, and what they say of the hours, 0 as long as they
+	// do not cover all of them.
+	reports *series
+	settled float64
+	correlate.Prediction
+}
+
+// nowcast says what the platform will report of the hours from ≤ hour < to, and
+// what it has reported. It learns from the reports of periods that have ended by
+// then, so that of any moment it says what could be said.
+func (p *Partition) nowcast(b *brand, from, to int64) (n nowcast, ok bool) {
+	n.reports = b.find(event.BrandedSearchesWeek, [3]byte{})
+	if days := b.find(event.BrandedSearchesDay, [3]byte{}); days != nil && days.hours.Any(to-int64(p.cfg.HistoryHours), to) {
+		n.reports = days
+	}
+	if n.reports == nil {
+		return n, false
+	}
+	span := n.reports.signal.Info().Grain.Minutes() / 60
+	var past []correlate.Report
+	for hour, more := n.reports.hours.First(to-int64(p.cfg.HistoryHours), to-span+1); more; hour, more = n.reports.hours.First(hour+1, to-span+1) {
+		past = append(past, correlate.Report{Total: n.reports.hours.Get(hour), Proxies: p.shown(b, hour, hour+span)})
+	}
+	n.Nowcast = correlate.FitNowcast(past)
+	if n.Prediction, ok = n.Predict(p.shown(b, from, to)); !ok {
+		return n, false
+	}
+	// A report is spread over its hours as its proxies are (Denton, Adjustment of
+	// Monthly or Quarterly Series to Annual Totals, 1971: in proportion).
+	covered := from
+	for hour, more := n.reports.hours.First(from-span+1, to); more && hour <= covered; hour, more = n.reports.hours.First(hour+1, to) {
+		until := min(to, hour+span)
+		whole, known := n.Predict(p.shown(b, hour, hour+span))
+		part, _ := n.Predict(p.shown(b, covered, until))
+		if !known {
+			break
+		}
+		n.settled += float64(n.reports.hours.Get(hour)) * part.Value / whole.Value
+		covered = until
+	}
+	if covered < to {
+		n.settled = 0
+	}
+	return n, true
+}
+
+// shown returns what the proxies have shown in the hours from ≤ hour < to.
+func (p *Partition) shown(b *brand, from, to int64) (sums [correlate.ProxiesMax]int64) {
+	for j, s := range proxies() {
+		var currency [3]byte
+		if s.Info().Money {
+			currency = b.currency()
+		}
+		if ser := b.find(s, currency); ser != nil {
+			sums[j] = ser.hours.Sum(from, to)
+		}
+	}
+	return sums
+}
+
+// searches fills in what is known of the branded searches of a window beside its
+// response, and has an effect on a proxy that stands in for them say how many
+// branded searches it makes. As long as that rests on the nowcast, the interval
+// is wider by the nowcast's own error.
+func (p *Partition) searches(b *brand, f *event.Force, response *series, out *event.Correlation) {
+	if f.Responses[0] != event.BrandedSearches {
+		return
+	}
+	to := window.Floor(out.WindowEndMs, window.HourMs)
+	from := to - int64(f.WindowHours)
+	n, ok := p.nowcast(b, from, to)
+	if !ok {
+		return
+	}
+	out.NowcastTotal, out.NowcastLow, out.NowcastHigh = n.Value, n.Low, n.High
+	out.NowcastError, out.SettledTotal = n.Error, n.settled
+	j := proxyOf(response.signal)
+	if j < 0 || n.Ratio(j) == 0 {
+		return
+	}
+	out.EffectSignal = event.BrandedSearches.String()
+	if shown := p.shown(b, from, to)[j]; out.Tier == event.TierSettled && n.settled > 0 && shown > 0 {
+		ratio := n.settled / float64(shown)
+		out.Effect, out.EffectLow, out.EffectHigh = out.Effect*ratio, out.EffectLow*ratio, out.EffectHigh*ratio
+		return
+	}
+	e := n.Widen(j, out.Effect, out.EffectLow, out.EffectHigh)
+	out.Effect, out.EffectLow, out.EffectHigh = e.Value, e.Low, e.High
+}

@@ -1,0 +1,110 @@
+package topology
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"flywheel/pkg/event"
+	"flywheel/pkg/window"
+)
+
+// byWeek takes the quarter-hourly reports out of a play and gives what Amazon has
+// instead: ad impressions and glance views at once, whose ratios to the searches
+// wander, and the week's report, two days after its end.
+func byWeek(world *played, seed uint64) (events []event.Record, volume []int64) {
+	r := rand.New(rand.NewPCG(seed, 2))
+	volume = make([]int64, len(world.base))
+	var glanced, week int64
+	perSearch := 1.5
+	for _, e := range world.events {
+		s, ok := e.(*event.AmazonSearchReport)
+		if !ok {
+			events = append(events, e)
+			continue
+		}
+		at := s.OccurredAtMs
+		q := (at - monday) / window.QuarterMs
+		if q%(7*96) == 0 {
+			perSearch *= math.Exp(0.05 * r.NormFloat64())
+		}
+		volume[q] = s.Volume
+		week += s.Volume
+		glanced += poisson(r, perSearch*float64(s.Volume)+1)
+		events = append(events, adTraffic(fmt.Sprint(q), at, poisson(r, 0.6*float64(s.Volume))))
+		if q%4 == 3 {
+			events = append(events, glances(fmt.Sprint(q), at-3*window.QuarterMs, glanced))
+			glanced = 0
+		}
+		if q%(7*96) == 7*96-1 {
+			report := searches(at+window.QuarterMs-7*window.DayMs, 1, 10080, week)
+			events = append(events, report)
+			week = 0
+		}
+	}
+	return events, volume
+}
+
+// A brand whose searches are reported by the week: until the report is there the
+// nowcast stands in for it, with an interval that holds what comes, and the effect
+// is one on branded searches.
+func TestBrandedSearchesAreNowcastUntilTheReport(t *testing.T) {
+	const seeds = 20
+	tr := truth{days: 35, delay: 8, life: 24, effect: 0.06, perSearch: 400_000, posts: 3, views: 4000}
+	end := int64(monday) + int64(tr.days)*window.DayMs
+	held, covered := 0, 0
+	for seed := range uint64(seeds) {
+		world := tr.play(seed)
+		events, volume := byWeek(&world, seed)
+		var total float64
+		for _, v := range volume[(tr.days-3)*96:] {
+			total += float64(v)
+		}
+		p := newPartition(t)
+		var report event.Record
+		for _, e := range events {
+			if s, ok := e.(*event.AmazonSearchReport); ok && s.OccurredAtMs == end-7*window.DayMs {
+				report = e
+				continue
+			}
+			p.Apply(e, taken)
+		}
+		look := func() (c event.Correlation) {
+			got := make(results)
+			p.Refresh(taken, all, got.take)
+			c, ok := got[fmt.Sprintf("force 01 %d", end)].(event.Correlation)
+			if !ok {
+				t.Fatalf("there is no window that ends at %d", end)
+			}
+			return c
+		}
+		live := look()
+		if live.ResponseSignal != "branded_ad_impressions" || live.Tier != event.TierProvisional || live.SettledTotal != 0 || live.EffectSignal != "branded_searches" {
+			t.Fatalf("before the report: response %s, effect on %s, %s, settled %g", live.ResponseSignal, live.EffectSignal, live.Tier, live.SettledTotal)
+		}
+		if live.NowcastLow <= total && total <= live.NowcastHigh {
+			held++
+		}
+		if off := math.Abs(math.Log(live.NowcastTotal / total)); off > 0.2 || live.NowcastHigh > 2*live.NowcastLow {
+			t.Errorf("seed %d: the nowcast of %g searches is %g in [%g, %g]", seed, total, live.NowcastTotal, live.NowcastLow, live.NowcastHigh)
+		}
+		if live.EffectLow <= tr.effect && tr.effect <= live.EffectHigh {
+			covered++
+		}
+		if got := p.Apply(report, taken); got != Applied {
+			t.Fatalf("the report is %v", got)
+		}
+		settled := look()
+		if settled.Tier != event.TierSettled || math.Abs(math.Log(settled.SettledTotal/total)) > 0.05 {
+			t.Errorf("seed %d: after the report %s, settled %g of %g", seed, settled.Tier, settled.SettledTotal, total)
+		}
+		if before, after := live.EffectHigh-live.EffectLow, settled.EffectHigh-settled.EffectLow; live.Effect > 0 && after/settled.Effect >= before/live.Effect {
+			t.Errorf("seed %d: the report does not narrow the interval of the effect: %g, then %g", seed, before/live.Effect, after/settled.Effect)
+		}
+	}
+	t.Logf("%d of %d nowcasts hold what was searched, %d intervals the effect", held, seeds, covered)
+	if held < seeds-2 || covered < seeds-3 {
+		t.Errorf("%d of %d nowcasts hold what was searched, %d intervals the effect", held, seeds, covered)
+	}
+}
