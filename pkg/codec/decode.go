@@ -27,6 +27,7 @@ type Decoder struct {
 type writer struct {
 	*contract
 	schema  *avro.Schema // resolved from the writer's contract to ours
+	direct  direct       // for values written with ours; nil where there is none
 	into    any          // reused; nil for a record that is made anew
 	refused *Error       // set when no value of this schema can be read
 }
@@ -87,6 +88,9 @@ func (d *Decoder) Decode(ctx context.Context, topic string, value []byte) (any, 
 			"record %s on topic %s takes %d bytes, and at most %d are allowed: shorten its longest field", w.name, topic, len(value), w.bytesMax)}
 	}
 
+	if w.direct != nil && w.direct.read(value[frameBytes:]) {
+		return w.into, nil
+	}
 	into, opts := w.into, d.alias
 	if into == nil {
 		into, opts = w.new(), nil
@@ -138,5 +142,9 @@ func (d *Decoder) newWriter(id uint32, text string) *writer {
 		return &writer{refused: &Error{Reason: event.ReasonUnknownSchema, Record: name, Detail: fmt.Sprintf(
 			"schema %d of the registry does not fit our contract of %s (%v): upgrade this program, then send the record again", id, name, err)}}
 	}
-	return &writer{contract: c, schema: schema, into: d.reused[name]}
+	w := &writer{contract: c, schema: schema, into: d.reused[name]}
+	if w.into != nil {
+		w.direct = newDirect(theirs, c.schema, w.into)
+	}
+	return w
 }

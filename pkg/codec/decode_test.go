@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/twmb/avro"
 	"pgregory.net/rapid"
 
@@ -298,6 +299,52 @@ func TestStructsAreReusedButBrandsStay(t *testing.T) {
 	clear(value)
 	if diff := cmp.Diff(any(want), brand); diff != "" {
 		t.Errorf("a brand after the next one was read and its value overwritten (-want +got):\n%s", diff)
+	}
+}
+
+// TestDirectReadsWhatTheLibraryReads compares the two on values of every flat
+// record, whole and damaged: what is read directly, the library reads the same.
+func TestDirectReadsWhatTheLibraryReads(t *testing.T) {
+	enc, dec := newPair(t)
+	enums := symbols(t)
+	flat := 0
+	forEachRecord(t, func(t *testing.T, c *contract) {
+		read, want := c.new(), c.new()
+		d := newDirect(c.schema, c.schema, read)
+		if _, isEvent := read.(event.Record); !isEvent {
+			return
+		}
+		if d == nil {
+			t.Fatalf("the record is not read directly")
+		}
+		flat++
+		rapid.Check(t, func(rt *rapid.T) {
+			record := c.new()
+			fill(rt, reflect.ValueOf(record).Elem(), enums)
+			datum := must(enc.Encode(nil, record))(t)[frameBytes:]
+			if !d.read(datum) {
+				rt.Fatalf("%+v is not read", record)
+			}
+			if diff := cmp.Diff(record, read, cmpopts.EquateNaNs()); diff != "" {
+				rt.Fatalf("read (-written +read):\n%s", diff)
+			}
+			for range rapid.IntRange(1, 3).Draw(rt, "damages") {
+				at := rapid.IntRange(0, len(datum)-1).Draw(rt, "at")
+				if datum[at] = rapid.Byte().Draw(rt, "byte"); rapid.Bool().Draw(rt, "cut") {
+					datum = datum[:at+1]
+				}
+			}
+			if !d.read(datum) {
+				return
+			}
+			rest, err := c.schema.Decode(datum, want, dec.alias...)
+			if diff := cmp.Diff(want, read, cmpopts.EquateNaNs()); diff != "" || err != nil || len(rest) > 0 {
+				rt.Fatalf("%x: the library says %v, %d bytes left (-library +direct):\n%s", datum, err, len(rest), diff)
+			}
+		})
+	})
+	if flat == 0 {
+		t.Error("nothing was compared")
 	}
 }
 
