@@ -49,7 +49,7 @@ func mutants() []mutant {
 		},
 		{
 			"float sums", "Buckets are summed as 32-bit floats.",
-			[]edit{{series, "	value += load(b, width, i)\n", "	value = int64(float32(value) + float32(load(b, width, i)))\n"}},
+			[]edit{{series, "store(b, width, i+k, load(b, width, i+k)+value)", "store(b, width, i+k, int64(float32(load(b, width, i+k))+float32(value)))"}},
 		},
 		{
 			"window off by one bucket", "A window begins and ends one quarter-hour too late.",
@@ -57,11 +57,11 @@ func mutants() []mutant {
 		},
 		{
 			"de-duplication lost at restart", "The ids of facts are not restored.",
-			[]edit{{changelog, "			b.facts.ids[id] = struct{}{}\n", ""}},
+			[]edit{{changelog, "		f.add(id, c.src, int64(c.hour))\n", ""}},
 		},
 		{
 			"late event applied twice", "The ids of facts are forgotten a day before an equal one would be refused as late.",
-			[]edit{{facts, "h.src.watermarkMs-event.DedupHorizonHours*window.HourMs", "h.src.watermarkMs-(event.DedupHorizonHours-24)*window.HourMs"}},
+			[]edit{{facts, "watermarkMs-event.DedupHorizonHours*window.HourMs", "watermarkMs-(event.DedupHorizonHours-24)*window.HourMs"}},
 		},
 		{
 			"dropped retraction", "What the older version of an order added is not taken back.",
@@ -92,15 +92,15 @@ func mutants() []mutant {
 		},
 		{
 			"late event accepted", "Lateness is an hour longer than what is kept for it.",
-			[]edit{{topology, "h.OccurredAtMs < src.watermarkMs-lateMs", "h.OccurredAtMs < src.watermarkMs-lateMs-window.HourMs"}},
+			[]edit{{topology, "h.OccurredAtMs < b.sources[src].watermarkMs-lateMs", "h.OccurredAtMs < b.sources[src].watermarkMs-lateMs-window.HourMs"}},
 		},
 		{
 			"late event applied all the same", "A late event is refused, and counts.",
-			[]edit{{topology, "	if src != nil && h.OccurredAtMs < src.watermarkMs-lateMs {\n", "	if src != nil && h.OccurredAtMs < src.watermarkMs-lateMs {\n		for _, c := range record.Contribute(nil) {\n			p.add(b, contrib{c.Signal, code(c.Currency), c.AtMs, c.Value})\n		}\n		p.touch(b)\n"}},
+			[]edit{{topology, "	if src != noSource && h.OccurredAtMs < b.sources[src].watermarkMs-lateMs {\n", "	if src != noSource && h.OccurredAtMs < b.sources[src].watermarkMs-lateMs {\n		for _, c := range record.Contribute(nil) {\n			p.add(b, contrib{c.Signal, code(c.Currency), c.AtMs, c.Value})\n		}\n		p.touch(b)\n"}},
 		},
 		{
 			"watermark of a silent source advances", "Lateness is judged by the brand's clock instead of the source's.",
-			[]edit{{topology, "h.OccurredAtMs < src.watermarkMs-lateMs", "h.OccurredAtMs < b.clockMs-lateMs"}},
+			[]edit{{topology, "h.OccurredAtMs < b.sources[src].watermarkMs-lateMs", "h.OccurredAtMs < b.clockMs-lateMs"}},
 		},
 		{
 			"sink commits before the acknowledgement", "Offsets are committed before ClickHouse has the rows.",

@@ -2,8 +2,9 @@ package topology
 
 import (
 	"cmp"
+	"math"
 	"slices"
-	"strings"
+	"unique"
 
 	"flywheel/pkg/correlate"
 	"flywheel/pkg/event"
@@ -11,7 +12,10 @@ import (
 	"flywheel/pkg/window"
 )
 
-const forcesMax = 10
+const (
+	forcesMax = 10
+	nodesMax  = 8 // numbers for nodes
+)
 
 // Steps of the two kinds of windows, and the windows in steps.
 const (
@@ -30,14 +34,15 @@ type brand struct {
 	entry        entry
 	entryTouched bool
 
-	clockMs   int64                    // highest time of an event accepted from any source
-	sources   []*source                // by name
-	series    []*series                // by signal and currency
-	begins    map[event.NodeName]int64 // first hour in which anything of a node was seen
+	clockMs   int64           // highest time of an event accepted from any source
+	sources   []source        // in the order of their first event
+	series    []*series       // by signal and currency
+	keys      []seriesKey     // of the series, in their order
+	begins    [nodesMax]int64 // first hour in which anything of a node was seen; window.Before: nothing was
 	facts     facts
 	snapshots snapshots
 	changed   []event.ID // snapshots changed since Changes
-	contents  map[string]*content
+	contents  contents
 	moved     []slot // content slots changed since Changes
 	periods   []*period
 	hours     window.Set // hours whose slot changed since Changes
@@ -52,7 +57,7 @@ type brand struct {
 	oldestHour    int64 // and hours
 	sweptHour     int64 // when what is forgotten by source was looked for last
 
-	expired []*factHour // since Changes
+	expired []chunk // of facts, since Changes
 
 	touched, queued, restating, restored bool
 	forgetting                           bool // observations, once their slots are written
@@ -60,11 +65,22 @@ type brand struct {
 	bytes                                int64
 }
 
-// source is one feed of a brand.
+// source is one feed of a brand. Brands share the memory of its name.
 type source struct {
-	name        string
-	number      uint8 // in the order of their first event
+	name        unique.Handle[string]
 	watermarkMs int64 // highest time of an event accepted from it
+}
+
+// sourceNumber is the place of a source among those of its brand.
+type sourceNumber uint8
+
+const noSource = sourceNumber(math.MaxUint8)
+
+// seriesKey is the signal of a series and the currency, in the order of both.
+type seriesKey uint32
+
+func keyOf(s event.Signal, currency [3]byte) seriesKey {
+	return seriesKey(s)<<24 | seriesKey(currency[0])<<16 | seriesKey(currency[1])<<8 | seriesKey(currency[2])
 }
 
 // series is one signal of a brand; one currency of it where it is money.
@@ -76,7 +92,7 @@ type series struct {
 	// published says that credits of it were: they are again when nothing is
 	// left of it.
 	published bool
-	fit       fit
+	fit       *fit // nil until it was needed
 }
 
 // fit is the baseline of a series by the history that ends with a UTC day.
@@ -169,70 +185,74 @@ func code(currency string) (c [3]byte) {
 }
 
 func newBrand(id string) *brand {
-	b := &brand{
-		id: id, oldestQuarter: window.Before, oldestHour: window.Before, sweptHour: window.Before,
-		begins:   make(map[event.NodeName]int64),
-		contents: make(map[string]*content),
+	b := &brand{id: id, oldestQuarter: window.Before, oldestHour: window.Before, sweptHour: window.Before}
+	for i := range b.begins {
+		b.begins[i] = window.Before
 	}
-	b.facts.ids = make(map[event.ID]struct{})
 	return b
 }
 
-// source returns a source, nil when it is new.
-func (b *brand) source(name string) *source {
-	for _, s := range b.sources {
-		if s.name == name {
-			return s
+// source returns the number of a source, noSource when it is new.
+func (b *brand) source(name string) sourceNumber {
+	for i := range b.sources {
+		if b.sources[i].name.Value() == name {
+			return sourceNumber(i)
 		}
 	}
 	if len(b.sources) >= sourcesMax { // they share one watermark
 		return b.source(otherSources)
 	}
-	return nil
-}
-
-// sourceNumbered returns the source of a number that was given.
-func (b *brand) sourceNumbered(n uint8) *source {
-	for _, s := range b.sources {
-		if s.number == n {
-			return s
-		}
-	}
-	return nil
+	return noSource
 }
 
 // otherSources stands for the sources beyond sourcesMax.
 const otherSources = "(other sources)"
 
 // accept moves the clocks to an event that is applied, and returns its source.
-func (b *brand) accept(h *event.Header, src *source, takenMs int64) *source {
-	if src == nil {
+func (b *brand) accept(h *event.Header, src sourceNumber, takenMs int64) sourceNumber {
+	if src == noSource {
 		src = b.addSource(h.Source)
 	}
 	at := min(h.OccurredAtMs, takenMs) // never into the future
-	src.watermarkMs = max(src.watermarkMs, at)
+	of := &b.sources[src]
+	of.watermarkMs = max(of.watermarkMs, at)
 	b.clockMs = max(b.clockMs, at)
 	return src
 }
 
-func (b *brand) addSource(name string) *source {
-	name = strings.Clone(name)
+func (b *brand) addSource(name string) sourceNumber {
 	if len(b.sources) == sourcesMax-1 {
 		name = otherSources
 	}
-	i, found := slices.BinarySearchFunc(b.sources, name, func(s *source, name string) int { return cmp.Compare(s.name, name) })
-	if !found {
-		b.sources = slices.Insert(b.sources, i, &source{name: name, number: uint8(len(b.sources))})
+	if src := b.source(name); src != noSource {
+		return src
 	}
-	return b.sources[i]
+	b.sources = append(b.sources, source{name: unique.Make(name)})
+	return sourceNumber(len(b.sources) - 1)
+}
+
+// byName sets order to the sources in the order of their names.
+func (b *brand) byName(order []sourceNumber) []sourceNumber {
+	order = order[:0]
+	for src := range b.sources {
+		order = append(order, sourceNumber(src))
+	}
+	slices.SortFunc(order, b.compareSources)
+	return order
+}
+
+// compareSources compares two sources by name.
+func (b *brand) compareSources(x, y sourceNumber) int {
+	return cmp.Compare(b.sources[x].name.Value(), b.sources[y].name.Value())
 }
 
 // find returns the series of a signal and currency, nil when nothing was ever
 // added to it.
 func (b *brand) find(s event.Signal, currency [3]byte) *series {
-	for _, ser := range b.series {
-		if ser.signal == s && ser.currency == currency {
-			return ser
+	key := keyOf(s, currency)
+	for i, k := range b.keys {
+		if k == key {
+			return b.series[i]
 		}
 	}
 	return nil
@@ -243,9 +263,9 @@ func (b *brand) obtain(s event.Signal, currency [3]byte) *series {
 		return ser
 	}
 	ser := &series{signal: s, currency: currency}
-	i, _ := slices.BinarySearchFunc(b.series, ser, func(a, b *series) int {
-		return cmp.Or(cmp.Compare(a.signal, b.signal), slices.Compare(a.currency[:], b.currency[:]))
-	})
+	key := keyOf(s, currency)
+	i, _ := slices.BinarySearch(b.keys, key)
+	b.keys = slices.Insert(b.keys, i, key)
 	b.series = slices.Insert(b.series, i, ser)
 	return ser
 }
@@ -299,21 +319,22 @@ func (p *Partition) add(b *brand, c contrib) {
 		atMs = hour * window.HourMs
 	}
 	p.moves(b, ser, atMs)
-	b.begin(c.signal.Info().Node, hour)
+	p.begin(b, ser, hour)
 	if guessed && b.currency() != was { // whose money earns credit
 		b.forget()
 	}
 }
 
-// begin notes that an hour of a node has changed: where its history begins, all
-// that rests on it changes too.
-func (b *brand) begin(node event.NodeName, hour int64) {
-	was, known := b.begins[node]
-	if known && hour > was {
+// begin notes that an hour of a series has changed: where the history of its node
+// begins, all that rests on it changes too.
+func (p *Partition) begin(b *brand, ser *series, hour int64) {
+	begin := &b.begins[p.plan.nodes[ser.signal]]
+	was := *begin
+	if was != window.Before && hour > was {
 		return
 	}
-	b.begins[node] = b.first(node, b.oldestHour, window.After)
-	if known && b.begins[node] != was {
+	*begin = b.first(ser.signal.Info().Node, b.oldestHour, window.After)
+	if was != window.Before && *begin != was {
 		b.forget()
 	}
 }
@@ -321,8 +342,8 @@ func (b *brand) begin(node event.NodeName, hour int64) {
 // moves notes which results change with a series from a moment on.
 func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 	hour := window.Floor(atMs, window.HourMs)
-	if hour < ser.fit.day*24 {
-		ser.fit.valid = false
+	if fit := ser.fit; fit != nil && hour < fit.day*24 {
+		fit.valid = false
 	}
 	touches := p.plan.touches[ser.signal]
 	for mask, i := touches, 0; mask != 0; mask, i = mask>>1, i+1 {
@@ -378,7 +399,9 @@ func (f *force) moved(end int64) {
 // has changed, and everything is to be evaluated anew.
 func (b *brand) forget() {
 	for _, ser := range b.series {
-		ser.fit.valid = false
+		if ser.fit != nil {
+			ser.fit.valid = false
+		}
 	}
 	for i := range b.forces {
 		f := &b.forces[i]
@@ -395,8 +418,8 @@ func stepMs(f event.Force) int64 { return int64(f.StepMinutes()) * 60_000 }
 
 // measure returns roughly the memory the brand takes.
 func (b *brand) measure() int64 {
-	const header, perForce, perSeries, perContent, perFact = 2560, 620, 760, 120, 56
-	n := header + len(b.id) + b.snapshots.bytes() + perFact*len(b.facts.ids)
+	const header, perForce, perSeries, perFit, perContent = 2460, 620, 110, 560, 180
+	n := header + len(b.id) + b.snapshots.bytes() + b.facts.bytes() + b.contents.index.bytes()
 	for i := range b.forces {
 		if b.forces[i].cache != nil {
 			n += perForce
@@ -404,8 +427,11 @@ func (b *brand) measure() int64 {
 	}
 	for _, ser := range b.series {
 		n += perSeries + ser.quarters.Bytes() + ser.hours.Bytes()
+		if ser.fit != nil {
+			n += perFit
+		}
 	}
-	for _, c := range b.contents {
+	for _, c := range b.contents.list {
 		n += perContent + len(c.id) + 24*cap(c.nodes) + 8*cap(c.slots) + c.gains.Bytes()
 	}
 	return int64(n)

@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
@@ -67,6 +66,8 @@ type changelog struct {
 	f          func(key, value []byte)
 	key, value writer
 	contribs   []contrib
+	list       []factID
+	order      []sourceNumber
 }
 
 func (l *changelog) begin(b *brand, kind byte) {
@@ -90,22 +91,19 @@ func (l *changelog) changes(b *brand) {
 		}
 	}
 	b.hours = window.Set{}
-	for _, h := range b.facts.hours {
-		if h.logged < len(h.ids) {
-			h.chunks = append(h.chunks, b.facts.seq)
-			l.factChunk(b, h, b.facts.seq, h.ids[h.logged:])
-			h.logged = len(h.ids)
-			b.facts.seq++
-		}
+	l.facts(b, b.facts.list[b.facts.logged:], func(src sourceNumber, hour int32) uint64 {
+		c := chunk{hour, src, b.facts.seq}
+		b.facts.chunks = append(b.facts.chunks, c)
+		b.facts.seq++
+		return c.seq
+	})
+	b.facts.logged = len(b.facts.list)
+	for _, c := range b.expired {
+		l.factKey(b, c)
+		l.delete()
 	}
-	for _, h := range b.expired {
-		for _, seq := range h.chunks {
-			l.factKey(b, h, seq)
-			l.delete()
-		}
-	}
-	b.expired = nil
-	slices.SortFunc(b.changed, func(x, y event.ID) int { return bytes.Compare(x[:], y[:]) })
+	b.expired = emptied(b.expired)
+	slices.SortFunc(b.changed, compareIDs)
 	for i, id := range b.changed {
 		if i == 0 || id != b.changed[i-1] {
 			l.snapshot(b, id)
@@ -118,13 +116,12 @@ func (l *changelog) changes(b *brand) {
 	for i, s := range b.moved {
 		if i == 0 || s != b.moved[i-1] {
 			l.content(b, s)
+			s.content.moved = window.Before
 		}
 	}
 	b.moved = emptied(b.moved)
 	if b.forgetting {
-		for _, c := range b.contents {
-			c.forget()
-		}
+		b.forgetObservations()
 		b.forgetting = false
 	}
 	l.meta(b)
@@ -156,16 +153,15 @@ func (l *changelog) state(b *brand) {
 			l.hour(b, hour, true)
 		}
 	}
-	for _, h := range b.facts.hours {
-		l.factChunk(b, h, 0, sorted(h.ids))
-	}
+	byID := slices.SortedFunc(slices.Values(b.facts.list), func(x, y factID) int { return compareIDs(x.id, y.id) })
+	l.facts(b, byID, func(sourceNumber, int32) uint64 { return 0 })
 	for _, id := range sorted(b.snapshots.ids()) {
 		l.snapshot(b, id)
 	}
-	for _, id := range slices.Sorted(maps.Keys(b.contents)) {
-		c := b.contents[id]
+	byText := slices.SortedFunc(slices.Values(b.contents.list), func(x, y *content) int { return cmp.Compare(x.id, y.id) })
+	for _, c := range byText {
 		for _, number := range c.slots {
-			if number >= c.kept() {
+			if number >= b.kept(c) {
 				l.content(b, slot{c, number})
 			}
 		}
@@ -291,59 +287,63 @@ func (b *brand) restoreHour(hour int64, r *reader) {
 	}
 }
 
-func (l *changelog) factKey(b *brand, h *factHour, seq uint64) {
+func (l *changelog) factKey(b *brand, c chunk) {
 	l.begin(b, kindFacts)
-	l.key.int(h.hour)
-	l.key.uint(seq)
-	l.key.text(h.src.name)
+	l.key.int(int64(c.hour))
+	l.key.uint(c.seq)
+	l.key.text(b.sources[c.src].name.Value())
 }
 
-func (l *changelog) factChunk(b *brand, h *factHour, seq uint64, ids []event.ID) {
-	l.factKey(b, h, seq)
-	for _, id := range ids {
-		l.value.bytes(id[:])
+// facts writes facts in chunks of one source and hour, to each of which seq gives
+// its number.
+func (l *changelog) facts(b *brand, list []factID, seq func(src sourceNumber, hour int32) uint64) {
+	l.list = append(l.list[:0], list...)
+	b.byHour(l.list)
+	for i := 0; i < len(l.list); {
+		src, hour := l.list[i].src, l.list[i].hour
+		l.factKey(b, chunk{hour, src, seq(src, hour)})
+		for ; i < len(l.list) && l.list[i].src == src && l.list[i].hour == hour; i++ {
+			l.value.bytes(l.list[i].id[:])
+		}
+		l.put()
 	}
-	l.put()
 }
 
 func (b *brand) restoreFacts(key, value *reader, tombstone bool) {
-	hour, seq, src := key.number(window.HourMs), key.uint(), b.restoredSource(key.text())
-	b.facts.seq = max(b.facts.seq, seq+1)
-	h := b.facts.at(src, hour)
+	c := chunk{hour: int32(key.number(window.HourMs)), seq: key.uint(), src: b.addSource(key.text())}
+	f := &b.facts
+	f.seq = max(f.seq, c.seq+1)
 	if tombstone {
 		// Chunks of one source and hour expire together.
-		for _, id := range h.ids {
-			delete(b.facts.ids, id)
+		same := func(o chunk) bool { return o.src == c.src && o.hour == c.hour }
+		if slices.ContainsFunc(f.chunks, same) {
+			f.chunks = slices.DeleteFunc(f.chunks, same)
+			f.remove(func(x *factID) bool { return x.src == c.src && x.hour == c.hour })
 		}
-		i, _ := slices.BinarySearchFunc(b.facts.hours, h, compareFactHours)
-		b.facts.hours = slices.Delete(b.facts.hours, i, i+1)
 		return
 	}
 	for len(value.left) > 0 {
 		var id event.ID
 		copy(id[:], value.bytes(len(id)))
-		if _, seen := b.facts.ids[id]; !seen {
-			b.facts.ids[id] = struct{}{}
-			h.ids = append(h.ids, id)
-		}
+		f.add(id, c.src, int64(c.hour))
 	}
-	h.logged = len(h.ids)
-	if !slices.Contains(h.chunks, seq) {
-		h.chunks = append(h.chunks, seq)
+	f.logged = len(f.list)
+	if !slices.Contains(f.chunks, c) {
+		f.chunks = append(f.chunks, c)
 	}
 }
 
 func (l *changelog) snapshot(b *brand, id event.ID) {
 	l.begin(b, kindSnapshot)
 	l.key.bytes(id[:])
-	s, known := b.snapshots.get(b, id, l.contribs[:0])
+	s, known := b.snapshots.get(id, l.contribs[:0])
 	l.contribs = s.contribs
 	if !known {
 		l.delete()
 		return
 	}
 	w := &l.value
-	w.text(s.src.name)
+	w.text(b.sources[s.src].name.Value())
 	w.int(s.version)
 	w.int(s.atMs)
 	w.int(s.lateMs)
@@ -372,7 +372,7 @@ func (b *brand) restoreSnapshot(key, r *reader, tombstone bool, contribs *[]cont
 		b.snapshots.drop(id)
 		return
 	}
-	s := snapshot{contribs: (*contribs)[:0], src: b.restoredSource(r.text()), version: r.int(), atMs: r.moment(), lateMs: r.moment()}
+	s := snapshot{contribs: (*contribs)[:0], src: b.addSource(r.text()), version: r.int(), atMs: r.moment(), lateMs: r.moment()}
 	for range r.count(6) {
 		c := contrib{signal: r.signal(), currency: r.currency()}
 		c.atMs, c.value = s.atMs+r.within(-s.atMs, momentMs-s.atMs), r.int()
@@ -391,7 +391,7 @@ func (l *changelog) content(b *brand, s slot) {
 	l.key.int(s.number)
 	l.key.text(s.content.id)
 	c := s.content
-	if _, holds := slices.BinarySearch(c.slots, s.number); !holds || b.contents[c.id] != c {
+	if _, holds := slices.BinarySearch(c.slots, s.number); !holds || b.contents.get(c.id) != c {
 		l.delete()
 		return
 	}
@@ -402,7 +402,7 @@ func (l *changelog) content(b *brand, s slot) {
 		return // it was written when memory still had it, and has not changed
 	}
 	w := &l.value
-	w.text(c.src.name)
+	w.text(b.sources[c.src].name.Value())
 	head := s.number == c.slots[0]
 	w.bool(head)
 	if head {
@@ -424,10 +424,11 @@ func (l *changelog) content(b *brand, s slot) {
 
 func (b *brand) restoreContent(key, r *reader, tombstone bool) {
 	number, id := key.number(slotQuarters*window.QuarterMs), key.text()
-	c := b.contents[id]
+	c := b.contents.get(id)
 	if c == nil {
-		c = &content{id: id, head: window.After}
-		b.contents[id] = c
+		c = newContent(id, noSource)
+		c.head = window.After
+		b.contents.add(c)
 	}
 	c.nodes = slices.DeleteFunc(c.nodes, func(n node) bool { return slotOf(n.atMs) == number })
 	c.slots = slices.DeleteFunc(c.slots, func(n int64) bool { return n == number })
@@ -435,7 +436,7 @@ func (b *brand) restoreContent(key, r *reader, tombstone bool) {
 		return
 	}
 	c.holds(number)
-	c.src = b.restoredSource(r.text())
+	c.src = b.addSource(r.text())
 	if r.bool() {
 		if pruned, sinceMs := r.bool(), r.moment(); number <= c.head {
 			c.pruned, c.sinceMs, c.head = pruned, sinceMs, number
@@ -463,9 +464,10 @@ func (l *changelog) meta(b *brand) {
 	w.int(b.oldestHour)
 	w.int(b.revision)
 	w.uint(uint64(len(b.sources)))
-	for _, s := range b.sources {
-		w.text(s.name)
-		w.int(s.watermarkMs)
+	l.order = b.byName(l.order)
+	for _, src := range l.order {
+		w.text(b.sources[src].name.Value())
+		w.int(b.sources[src].watermarkMs)
 	}
 	for i := range b.forces {
 		f := &b.forces[i]
@@ -512,7 +514,8 @@ func (l *changelog) meta(b *brand) {
 func (b *brand) restoreMeta(r *reader) {
 	b.clockMs, b.oldestQuarter, b.oldestHour, b.revision = r.moment(), r.oldest(window.QuarterMs), r.oldest(window.HourMs), r.int()
 	for range r.count(2) {
-		b.restoredSource(r.text()).watermarkMs = r.moment()
+		src := b.addSource(r.text())
+		b.sources[src].watermarkMs = r.moment()
 	}
 	for i := range b.forces {
 		f := &b.forces[i]
@@ -562,14 +565,6 @@ func (b *brand) restoreMeta(r *reader) {
 
 // testsMax bounds how many tests are counted, which is one a day.
 const testsMax = momentMs / window.DayMs
-
-// restoredSource returns a source, made where the changelog names it first.
-func (b *brand) restoredSource(name string) *source {
-	if s := b.source(name); s != nil {
-		return s
-	}
-	return b.addSource(name)
-}
 
 // Restore applies one record of the changelog, in the order of the log; a nil
 // value is a tombstone. An error says that the changelog is damaged or was
@@ -626,8 +621,7 @@ func (p *Partition) settle() {
 		for _, ser := range b.series {
 			ser.quarters.Drop(b.oldestQuarter)
 			ser.hours.Drop(b.oldestHour)
-			node := ser.signal.Info().Node
-			b.begins[node] = b.first(node, b.oldestHour, window.After)
+			b.begins[p.plan.nodes[ser.signal]] = b.first(ser.signal.Info().Node, b.oldestHour, window.After)
 		}
 		if b.due() || b.dirty() {
 			p.enqueue(b, unknownMs)
@@ -653,11 +647,8 @@ func (b *brand) restoreViews() {
 			}
 		}
 	}
-	for id, c := range b.contents {
-		if len(c.nodes) == 0 {
-			delete(b.contents, id)
-			continue
-		}
+	b.contents.remove(func(c *content) bool { return len(c.nodes) == 0 })
+	for _, c := range b.contents.list {
 		if c.head != c.slots[0] { // what came before is gone from the changelog
 			c.pruned = true
 		}
@@ -676,6 +667,6 @@ func (b *brand) restoreViews() {
 				views.quarters.Add(quarter, gained)
 			})
 		}
-		c.forget()
 	}
+	b.forgetObservations()
 }

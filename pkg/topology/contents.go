@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
+
 	"flywheel/pkg/event"
 	"flywheel/pkg/window"
 )
@@ -17,7 +19,7 @@ import (
 // observed, and the same in whatever order the observations come.
 type content struct {
 	id      string
-	src     *source
+	src     sourceNumber
 	sinceMs int64         // when it was published, as the first observation had it
 	nodes   []node        // by time, at most one a quarter-hour
 	pruned  bool          // what came before nodes[0] was forgotten, and is in the gains
@@ -28,6 +30,59 @@ type content struct {
 	slots []int64
 	// head is the slot that the changelog's word on sinceMs and pruned is from.
 	head int64
+	// moved is the slot that was last noted as changed, window.Before when none was
+	// since Changes.
+	moved int64
+}
+
+// contents are the contents of a brand.
+type contents struct {
+	list  []*content // in no order
+	index index      // of places in list
+}
+
+func newContent(id string, src sourceNumber) *content {
+	return &content{id: strings.Clone(id), src: src, moved: window.Before}
+}
+
+// find returns where in the index an id is or belongs, and the place of its content.
+func (c *contents) find(id string) (entry, place int, found bool) {
+	return c.index.find(hashText(id), func(place int) bool { return c.list[place].id == id })
+}
+
+func hashText(s string) uint32 { return uint32(xxhash.Sum64String(s)) }
+
+// get returns a content, nil when there is none.
+func (c *contents) get(id string) *content {
+	if _, place, found := c.find(id); found {
+		return c.list[place]
+	}
+	return nil
+}
+
+// add adds a content that is not there.
+func (c *contents) add(of *content) {
+	c.list = append(c.list, of)
+	if c.index.full() {
+		c.reindex()
+	} else {
+		c.index.add(hashText(of.id), len(c.list)-1)
+	}
+}
+
+// remove takes out the contents that gone wants out.
+func (c *contents) remove(gone func(*content) bool) {
+	n := len(c.list)
+	if c.list = slices.DeleteFunc(c.list, gone); len(c.list) < n {
+		c.reindex()
+	}
+}
+
+func (c *contents) reindex() {
+	c.index.reset(len(c.list))
+	for place, of := range c.list {
+		c.index.add(hashText(of.id), place)
+	}
 }
 
 // node is an observation.
@@ -54,17 +109,17 @@ func (c *content) anchored() bool {
 	return c.pruned || c.nodes[0].atMs-c.sinceMs > hoursKept*window.HourMs
 }
 
-func (p *Partition) applyCounter(b *brand, h *event.Header, src *source, takenMs int64) Outcome {
+func (p *Partition) applyCounter(b *brand, h *event.Header, src sourceNumber, takenMs int64) Outcome {
 	obs := &p.contributions[0]
 	n := node{h.OccurredAtMs, h.Version, obs.Value}
-	c := b.contents[obs.Content]
+	c := b.contents.get(obs.Content)
 	if c == nil {
-		c = &content{id: strings.Clone(obs.Content), src: b.accept(h, src, takenMs)}
-		b.contents[c.id] = c
+		c = newContent(obs.Content, b.accept(h, src, takenMs))
+		b.contents.add(c)
 		p.insert(b, c, 0, n, obs.SinceMs, false)
 		return Applied
 	}
-	i, _ := slices.BinarySearchFunc(c.nodes, n.atMs, func(m node, at int64) int { return cmp.Compare(m.atMs, at) })
+	i := c.search(n.atMs)
 	quarter := window.Floor(n.atMs, window.QuarterMs)
 	replace := false
 	for _, k := range [...]int{i - 1, i} {
@@ -83,7 +138,7 @@ func (p *Partition) applyCounter(b *brand, h *event.Header, src *source, takenMs
 	if i == 0 && c.pruned && !replace {
 		return Superseded // before all that is known of it
 	}
-	if src = b.accept(h, src, takenMs); src.name < c.src.name { // the same in any order
+	if src = b.accept(h, src, takenMs); b.compareSources(src, c.src) < 0 { // the same in any order
 		c.src = src
 	}
 	p.insert(b, c, i, n, obs.SinceMs, replace)
@@ -115,8 +170,21 @@ func (p *Partition) insert(b *brand, c *content, i int, n node, sinceMs int64, r
 	b.move(c, n.atMs)
 }
 
+// search returns the place of the first observation at a moment or later; most come
+// last.
+func (c *content) search(atMs int64) int {
+	if last := len(c.nodes); last == 0 || c.nodes[last-1].atMs < atMs {
+		return last
+	}
+	i, _ := slices.BinarySearchFunc(c.nodes, atMs, func(m node, at int64) int { return cmp.Compare(m.atMs, at) })
+	return i
+}
+
 // holds notes that a slot of the changelog holds observations.
 func (c *content) holds(number int64) {
+	if last := len(c.slots) - 1; last >= 0 && c.slots[last] == number {
+		return
+	}
 	if i, found := slices.BinarySearch(c.slots, number); !found {
 		c.slots = slices.Insert(c.slots, i, number)
 	}
@@ -124,9 +192,9 @@ func (c *content) holds(number int64) {
 
 // move notes that a slot of a content has changed.
 func (b *brand) move(c *content, atMs int64) {
-	s := slot{c, slotOf(atMs)}
-	if !slices.Contains(b.moved, s) {
-		b.moved = append(b.moved, s)
+	if number := slotOf(atMs); number != c.moved {
+		c.moved = number
+		b.moved = append(b.moved, slot{c, number}) // Changes sorts them
 	}
 }
 
@@ -134,6 +202,7 @@ func (b *brand) move(c *content, atMs int64) {
 type gained struct {
 	first int64 // quarter-hour of views[0]
 	views []int64
+	hours []int64 // memory for their sums
 }
 
 func (g *gained) clear() { g.views = g.views[:0] }
@@ -158,41 +227,38 @@ func (g *gained) add(c *content, i int, sign int64) {
 // gain moves the buckets of the views, and notes which results that moves. What
 // is not forgotten is in the changelog with the observations.
 func (p *Partition) gain(b *brand, c *content, g *gained) {
-	var ser *series
-	first := int64(window.After)
-	for k := 0; k < len(g.views); {
-		hour := window.Floor(g.first+int64(k), window.QuartersPerHour)
-		var total int64
-		moved := false
-		for ; k < len(g.views) && window.Floor(g.first+int64(k), window.QuartersPerHour) == hour; k++ {
-			views, quarter := g.views[k], g.first+int64(k)
-			if views == 0 {
-				continue
-			}
-			total += views
-			if hour < b.oldestHour {
-				continue
-			}
-			if ser == nil {
-				ser = b.obtain(event.TikTokViews, [3]byte{})
-			}
-			if quarter >= b.oldestQuarter {
-				ser.quarters.Add(quarter, views)
-			}
-			moved, first = true, min(first, quarter)
+	if len(g.views) == 0 {
+		return
+	}
+	const quarters = window.QuartersPerHour
+	hour := window.Floor(g.first, quarters)
+	hours := grow(&g.hours, int(window.Floor(g.first+int64(len(g.views))-1, quarters)-hour)+1)
+	clear(hours)
+	first := int64(window.After) // that moves
+	for k, views := range g.views {
+		quarter := g.first + int64(k)
+		at := window.Floor(quarter, quarters)
+		hours[at-hour] += views
+		if views == 0 || at < b.oldestHour {
+			continue
 		}
-		c.gains.Add(hour, total)
-		if moved {
-			ser.hours.Add(hour, total)
-			if !b.derives(hour) {
-				b.hours.Add(hour, hour+1)
-			}
+		first = min(first, quarter)
+		if !b.derives(at) {
+			b.hours.Add(at, at+1)
 		}
 	}
-	if ser != nil {
-		p.moves(b, ser, first*window.QuarterMs)
-		b.begin(event.NodeTikTok, window.Floor(first, window.QuartersPerHour))
+	c.gains.AddAll(hour, hours)
+	if first == window.After {
+		return
 	}
+	ser := b.obtain(event.TikTokViews, [3]byte{})
+	fromHour := max(hour, b.oldestHour) // before the first that moves
+	ser.hours.AddAll(fromHour, hours[fromHour-hour:])
+	if from := max(g.first, fromHour*quarters, b.oldestQuarter); from < g.first+int64(len(g.views)) {
+		ser.quarters.AddAll(from, g.views[from-g.first:])
+	}
+	p.moves(b, ser, first*window.QuarterMs)
+	p.begin(b, ser, window.Floor(first, quarters))
 }
 
 // derives says whether the views of an hour follow from the observations that
@@ -256,22 +322,23 @@ func (n node) at(to node, atMs int64) int64 {
 	return n.count + step
 }
 
-// kept returns the first slot that a later observation may need: that of the
-// newest observation behind which none can be applied any more.
-func (c *content) kept() int64 {
-	cutMs := c.src.watermarkMs - event.LatenessHours*window.HourMs
-	i, _ := slices.BinarySearchFunc(c.nodes, cutMs, func(m node, at int64) int { return cmp.Compare(m.atMs, at) })
+// kept returns the first slot of a content that a later observation may need: that
+// of the newest observation behind which none can be applied any more.
+func (b *brand) kept(c *content) int64 {
+	i := c.search(b.sources[c.src].watermarkMs - event.LatenessHours*window.HourMs)
 	return slotOf(c.nodes[max(0, i-1)].atMs)
 }
 
-// forget drops from memory the observations before the kept slot. They must be
-// in the changelog.
-func (c *content) forget() {
-	first := c.kept()
-	i := slices.IndexFunc(c.nodes, func(n node) bool { return slotOf(n.atMs) >= first })
-	if i > 0 {
-		c.nodes = slices.Clone(c.nodes[i:])
-		c.pruned = true
+// forgetObservations drops from memory the observations before the kept slot. They
+// must be in the changelog.
+func (b *brand) forgetObservations() {
+	for _, c := range b.contents.list {
+		first := b.kept(c)
+		i := slices.IndexFunc(c.nodes, func(n node) bool { return slotOf(n.atMs) >= first })
+		if i > 0 {
+			c.nodes = slices.Clone(c.nodes[i:])
+			c.pruned = true
+		}
 	}
 }
 

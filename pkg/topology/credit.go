@@ -306,7 +306,7 @@ func (p *Partition) stimuli(b *brand, c claim, fromMs, endMs int64, perPost bool
 func (p *Partition) posts(b *brand, from, to int64) []post {
 	w := &p.work.credit
 	posts := w.posts[:0]
-	for _, c := range b.contents {
+	for _, c := range b.contents.list {
 		if views := c.gains.Sum(from, to); views > 0 {
 			posts = append(posts, post{c, views})
 		}

@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"cmp"
 	"slices"
 
 	"flywheel/pkg/correlate"
@@ -375,7 +376,7 @@ func (b *brand) first(node event.NodeName, from, to int64) int64 {
 // fit returns the baseline of a series by the history that ends with the start
 // of a UTC day, and begins with its node's first data.
 func (p *Partition) fit(b *brand, ser *series, day int64) *correlate.Baseline {
-	if ser.fit.day == day && ser.fit.valid {
+	if ser.fit != nil && ser.fit.day == day && ser.fit.valid {
 		return &ser.fit.base
 	}
 	key := pastFit{ser, day}
@@ -388,8 +389,8 @@ func (p *Partition) fit(b *brand, ser *series, day int64) *correlate.Baseline {
 	ser.hours.Read(counts, from)
 	bins := p.bins(b, len(counts), to*window.HourMs, window.HourMs)
 	base := correlate.Fit(correlate.History{Counts: counts, Bins: bins}, &p.work.scratch)
-	if day >= ser.fit.day {
-		ser.fit = fit{day: day, valid: true, base: base}
+	if ser.fit == nil || day >= ser.fit.day {
+		ser.fit = &fit{day: day, valid: true, base: base}
 		return &ser.fit.base
 	}
 	if p.work.fits == nil {
@@ -486,7 +487,8 @@ func (ser *series) reported(from, to int64) int64 {
 func (p *Partition) watermarks(b *brand) []event.SourceWatermark {
 	w := grow(&p.work.marks, len(b.sources))
 	for i, s := range b.sources {
-		w[i] = event.SourceWatermark{Source: s.name, WatermarkMs: s.watermarkMs}
+		w[i] = event.SourceWatermark{Source: s.name.Value(), WatermarkMs: s.watermarkMs}
 	}
+	slices.SortFunc(w, func(x, y event.SourceWatermark) int { return cmp.Compare(x.Source, y.Source) })
 	return w
 }

@@ -3,6 +3,7 @@ package topology
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"slices"
 
 	"flywheel/pkg/event"
@@ -11,78 +12,127 @@ import (
 
 // facts are the ids of the facts applied, exactly, for as long as an equal one
 // could still be applied: those further behind their source are refused as late.
+// The changelog holds them in chunks, one a transaction, source and hour: what was
+// written is never written again.
 type facts struct {
-	ids   map[event.ID]struct{}
-	hours []*factHour // by source name and hour
-	seq   uint64      // of the next chunk in the changelog
+	index  index
+	list   []factID // in the order they came
+	logged int      // list[:logged] are in the changelog,
+	chunks []chunk
+	seq    uint64 // of the next chunk
 }
 
-// factHour is the ids of one source and hour of event time, in the order they
-// came. The changelog holds them in chunks, one a transaction: what was written
-// is never written again.
-type factHour struct {
-	src    *source
-	hour   int64
-	ids    []event.ID
-	logged int      // ids[:logged] are in the changelog,
-	chunks []uint64 // in these chunks
+// factID is one id, with the source and hour of event time that it is forgotten with.
+type factID struct {
+	id   event.ID
+	hour int32
+	src  sourceNumber
 }
 
-func compareFactHours(a, b *factHour) int {
-	return cmp.Or(cmp.Compare(a.src.name, b.src.name), cmp.Compare(a.hour, b.hour))
+// chunk is ids of one source and hour in the changelog.
+type chunk struct {
+	hour int32
+	src  sourceNumber
+	seq  uint64
 }
 
-// at returns the ids of a source and hour.
-func (f *facts) at(src *source, hour int64) *factHour {
-	want := &factHour{src: src, hour: hour}
-	i, found := slices.BinarySearchFunc(f.hours, want, compareFactHours)
-	if !found {
-		f.hours = slices.Insert(f.hours, i, want)
+// hashOf takes all of an id into account: who made it may have put a number there.
+func hashOf(id []byte) uint32 {
+	const odd = 0x9e3779b97f4a7c15 // 2^64 over the golden ratio
+	halves := binary.LittleEndian.Uint64(id) ^ binary.LittleEndian.Uint64(id[8:])*odd
+	return uint32(halves * odd >> 32)
+}
+
+// find returns where in the index an id is or belongs, and whether it is there.
+func (f *facts) find(id event.ID) (entry int, found bool) {
+	entry, _, found = f.index.find(hashOf(id[:]), func(place int) bool { return f.list[place].id == id })
+	return entry, found
+}
+
+// add adds an id, and says whether it is new.
+func (f *facts) add(id event.ID, src sourceNumber, hour int64) bool {
+	if f.index.full() {
+		f.reindex()
 	}
-	return f.hours[i]
+	entry, found := f.find(id)
+	if !found {
+		f.index.put(entry, len(f.list))
+		f.list = append(f.list, factID{id, int32(hour), src})
+	}
+	return !found
 }
 
-func (f *facts) add(id event.ID, src *source, hour int64) {
-	f.ids[id] = struct{}{}
-	h := f.at(src, hour)
-	h.ids = append(h.ids, id)
+func (f *facts) reindex() {
+	f.index.reset(len(f.list))
+	for place := range f.list {
+		f.index.add(hashOf(f.list[place].id[:]), place)
+	}
 }
 
 // known says whether a fact was applied before. What could only come late now is
 // forgotten first, whenever it was looked for last.
 func (p *Partition) known(b *brand, id event.ID) bool {
-	if _, known := b.facts.ids[id]; !known {
+	if _, known := b.facts.find(id); !known {
 		return false
 	}
-	if gone := b.facts.expired(); len(gone) > 0 {
-		b.expired = append(b.expired, gone...)
+	if b.expireFacts() {
 		p.touch(b)
 	}
-	_, known := b.facts.ids[id]
+	_, known := b.facts.find(id)
 	return known
 }
 
-// expired takes out the hours that no fact can come from any more.
-func (f *facts) expired() []*factHour {
-	var gone []*factHour
-	f.hours = slices.DeleteFunc(f.hours, func(h *factHour) bool {
-		old := (h.hour+1)*window.HourMs <= h.src.watermarkMs-event.DedupHorizonHours*window.HourMs
-		if old {
-			gone = append(gone, h)
+// expireFacts takes out the hours that no fact can come from any more, and says
+// whether there were any.
+func (b *brand) expireFacts() bool {
+	f := &b.facts
+	old := func(src sourceNumber, hour int32) bool {
+		return (int64(hour)+1)*window.HourMs <= b.sources[src].watermarkMs-event.DedupHorizonHours*window.HourMs
+	}
+	f.chunks = slices.DeleteFunc(f.chunks, func(c chunk) bool {
+		if !old(c.src, c.hour) {
+			return false
 		}
-		return old
+		b.expired = append(b.expired, c)
+		return true
 	})
-	for _, h := range gone {
-		for _, id := range h.ids {
-			delete(f.ids, id)
+	return f.remove(func(x *factID) bool { return old(x.src, x.hour) })
+}
+
+// remove takes out the ids that gone wants out, and says whether there were any.
+func (f *facts) remove(gone func(*factID) bool) bool {
+	left, logged := f.list[:0], 0
+	for i := range f.list {
+		if gone(&f.list[i]) {
+			continue
+		}
+		if left = append(left, f.list[i]); i < f.logged {
+			logged++
 		}
 	}
-	return gone
+	if len(left) == len(f.list) {
+		return false
+	}
+	f.list, f.logged = left, logged
+	f.reindex()
+	return true
+}
+
+// bytes is the memory they take.
+func (f *facts) bytes() int { return f.index.bytes() + 24*cap(f.list) + 16*cap(f.chunks) }
+
+// byHour sorts facts by source and hour, for the changelog.
+func (b *brand) byHour(list []factID) {
+	slices.SortStableFunc(list, func(x, y factID) int {
+		return cmp.Or(b.compareSources(x.src, y.src), cmp.Compare(x.hour, y.hour))
+	})
 }
 
 // sorted returns ids in ascending order.
 func sorted(ids []event.ID) []event.ID {
 	ids = slices.Clone(ids)
-	slices.SortFunc(ids, func(a, b event.ID) int { return bytes.Compare(a[:], b[:]) })
+	slices.SortFunc(ids, compareIDs)
 	return ids
 }
+
+func compareIDs(a, b event.ID) int { return bytes.Compare(a[:], b[:]) }

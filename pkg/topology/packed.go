@@ -1,20 +1,14 @@
 package topology
 
-import (
-	"encoding/binary"
-
-	"flywheel/pkg/event"
-)
+import "flywheel/pkg/event"
 
 // snapshots are the snapshots of a brand by id, packed: there are thousands of
-// them, and each is looked at only when a version of it comes. Beside them lies a
-// table of their places, by open addressing: the ids are hashes already.
+// them, and each is looked at only when a version of it comes.
 type snapshots struct {
-	table []uint32 // a place in data + 1; 0 where there is none
-	data  []byte   // snapshots, one after the other
-	live  int      // snapshots
-	used  int      // entries of the table, those dropped among them
-	dead  int      // bytes of data that belong to none
+	index index  // of places in data
+	data  []byte // snapshots, one after the other
+	live  int    // snapshots
+	dead  int    // bytes of data that belong to none
 }
 
 // A snapshot in data is its id, a byte of flags, and numbers of varying length.
@@ -23,32 +17,20 @@ const (
 	flagDropped  = 0x80
 	flagPeriod   = 0x40
 	flagSources  = 0x3f // the number of the source
-	tableMin     = 8
-	snapshotData = 64 // bytes that a snapshot takes, at most about
+	snapshotData = 64   // bytes that a snapshot takes, at most about
 )
 
-func hashOf(id []byte) uint32 { return binary.LittleEndian.Uint32(id) }
-
-// find returns where in the table an id is or belongs, and its place in data.
-func (s *snapshots) find(id []byte) (slot int, place int, found bool) {
-	mask := len(s.table) - 1
-	for slot = int(hashOf(id)) & mask; ; slot = (slot + 1) & mask {
-		at := s.table[slot]
-		if at == 0 {
-			return slot, 0, false
-		}
-		if place = int(at - 1); string(s.data[place:place+idBytes]) == string(id) {
-			return slot, place, true
-		}
-	}
+// find returns where in the index an id is or belongs, and its place in data.
+func (s *snapshots) find(id []byte) (entry, place int, found bool) {
+	return s.index.find(hashOf(id), func(place int) bool { return string(s.data[place:place+idBytes]) == string(id) })
 }
 
 // get returns a snapshot. Its contributions are appended to contribs, which it
 // returns as well when there is none.
-func (s *snapshots) get(b *brand, id event.ID, contribs []contrib) (snapshot, bool) {
+func (s *snapshots) get(id event.ID, contribs []contrib) (snapshot, bool) {
 	if s.live > 0 {
 		if _, place, found := s.find(id[:]); found && s.data[place+idBytes]&flagDropped == 0 {
-			v, _ := s.read(b, place, contribs)
+			v, _ := s.read(place, contribs)
 			return v, true
 		}
 	}
@@ -56,12 +38,12 @@ func (s *snapshots) get(b *brand, id event.ID, contribs []contrib) (snapshot, bo
 }
 
 // read returns the snapshot at a place and where the next one is.
-func (s *snapshots) read(b *brand, place int, contribs []contrib) (snapshot, int) {
+func (s *snapshots) read(place int, contribs []contrib) (snapshot, int) {
 	r := reader{left: s.data[place:]}
 	var id event.ID
 	copy(id[:], r.bytes(idBytes))
 	flags := r.byte()
-	v := snapshot{src: b.sourceNumbered(flags & flagSources), version: r.int(), atMs: r.int(), lateMs: r.int(), contribs: contribs}
+	v := snapshot{src: sourceNumber(flags & flagSources), version: r.int(), atMs: r.int(), lateMs: r.int(), contribs: contribs}
 	for range r.uint() {
 		c := contrib{signal: event.Signal(r.byte())}
 		if c.signal.Info().Money {
@@ -79,18 +61,17 @@ func (s *snapshots) read(b *brand, place int, contribs []contrib) (snapshot, int
 // put adds or replaces a snapshot.
 func (s *snapshots) put(id event.ID, v *snapshot) {
 	s.room()
-	slot, _, found := s.find(id[:])
+	entry, old, found := s.find(id[:])
 	if found {
-		s.drop(id)
+		s.discard(old)
+		s.index.places[entry] = uint32(len(s.data)) + 1
 	} else {
-		s.used++
+		s.index.put(entry, len(s.data))
 	}
 	s.live++
-	place := len(s.data)
-	s.table[slot] = uint32(place) + 1
 	w := writer(s.data)
 	w.bytes(id[:])
-	flags := v.src.number
+	flags := byte(v.src)
 	if v.period != nil {
 		flags |= flagPeriod
 	}
@@ -116,24 +97,26 @@ func (s *snapshots) put(id event.ID, v *snapshot) {
 	s.data = w
 }
 
-// drop takes a snapshot out. Its entry stays in the table, for those behind it,
+// drop takes a snapshot out. Its entry stays in the index, for those behind it,
 // until it is built anew.
 func (s *snapshots) drop(id event.ID) {
-	if s.live == 0 {
-		return
+	if _, place, found := s.find(id[:]); found {
+		s.discard(place)
 	}
-	_, place, found := s.find(id[:])
-	if !found || s.data[place+idBytes]&flagDropped != 0 {
-		return
-	}
-	s.data[place+idBytes] |= flagDropped
-	s.live--
-	s.dead += s.length(place)
 }
 
-// length returns the bytes of the snapshot at a place.
-func (s *snapshots) length(place int) int {
-	r := reader{left: s.data[place+idBytes:]}
+// discard takes out the snapshot at a place, unless it was already.
+func (s *snapshots) discard(place int) {
+	if s.data[place+idBytes]&flagDropped == 0 {
+		s.data[place+idBytes] |= flagDropped
+		s.live--
+		s.dead += length(s.data[place:])
+	}
+}
+
+// length returns the bytes of the first snapshot in data.
+func length(data []byte) int {
+	r := reader{left: data[idBytes:]}
 	flags := r.byte()
 	r.int()
 	r.int()
@@ -151,13 +134,13 @@ func (s *snapshots) length(place int) int {
 		r.int()
 		r.int()
 	}
-	return len(s.data) - len(r.left) - place
+	return len(data) - len(r.left)
 }
 
-// room makes room for one more, in the table and in data. Data grows by a
+// room makes room for one more, in the index and in data. Data grows by a
 // quarter, or is built anew where that would keep more dead bytes than that.
 func (s *snapshots) room() {
-	if 4*(s.used+1) > 3*len(s.table) || cap(s.data)-len(s.data) < snapshotData && s.dead > len(s.data)/4 {
+	if s.index.full() || cap(s.data)-len(s.data) < snapshotData && s.dead > len(s.data)/4 {
 		s.rebuild()
 	}
 	if cap(s.data)-len(s.data) < snapshotData {
@@ -169,37 +152,31 @@ func (s *snapshots) room() {
 
 // rebuild leaves out what was dropped.
 func (s *snapshots) rebuild() {
-	old := *s
-	size := tableMin
-	for 4*(old.live+1) > 2*size {
-		size *= 2
-	}
-	*s = snapshots{table: make([]uint32, size), data: make([]byte, 0, len(old.data)-old.dead+snapshotData)}
-	for place := 0; place < len(old.data); {
-		next := place + old.length(place)
-		if old.data[place+idBytes]&flagDropped == 0 {
-			slot, _, _ := s.find(old.data[place : place+idBytes])
-			s.table[slot] = uint32(len(s.data)) + 1
-			s.data = append(s.data, old.data[place:next]...)
-			s.live++
-			s.used++
+	old := s.data
+	s.data = make([]byte, 0, len(old)-s.dead+snapshotData)
+	s.dead = 0
+	s.index.reset(s.live)
+	for place := 0; place < len(old); {
+		next := place + length(old[place:])
+		if old[place+idBytes]&flagDropped == 0 {
+			s.index.add(hashOf(old[place:]), len(s.data))
+			s.data = append(s.data, old[place:next]...)
 		}
 		place = next
 	}
 }
 
-// expire takes out the snapshots of which no version can be applied any more, and
+// expireSnapshots takes out the snapshots of which no version can be applied any more, and
 // returns their ids.
-func (s *snapshots) expire(b *brand) (gone []event.ID) {
+func (b *brand) expireSnapshots() (gone []event.ID) {
+	s := &b.snapshots
 	var contribs []contrib
 	for place := 0; place < len(s.data); {
-		v, next := s.read(b, place, contribs[:0])
+		v, next := s.read(place, contribs[:0])
 		contribs = v.contribs
-		if s.data[place+idBytes]&flagDropped == 0 && v.expired(b.clockMs) {
+		if s.data[place+idBytes]&flagDropped == 0 && b.ended(&v) {
 			gone = append(gone, event.ID(s.data[place:]))
-			s.data[place+idBytes] |= flagDropped
-			s.live--
-			s.dead += next - place
+			s.discard(place)
 		}
 		place = next
 	}
@@ -211,7 +188,7 @@ func (s *snapshots) expire(b *brand) (gone []event.ID) {
 
 // ids returns the ids of all snapshots, in no order.
 func (s *snapshots) ids() (ids []event.ID) {
-	for place := 0; place < len(s.data); place += s.length(place) {
+	for place := 0; place < len(s.data); place += length(s.data[place:]) {
 		if s.data[place+idBytes]&flagDropped == 0 {
 			ids = append(ids, event.ID(s.data[place:]))
 		}
@@ -220,4 +197,4 @@ func (s *snapshots) ids() (ids []event.ID) {
 }
 
 // bytes is the memory they take.
-func (s *snapshots) bytes() int { return 4*cap(s.table) + cap(s.data) }
+func (s *snapshots) bytes() int { return s.index.bytes() + cap(s.data) }

@@ -18,7 +18,7 @@ func TestPackedSnapshotsAreThoseOfAMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := newBrand("acme")
 		for i := range 5 {
-			b.addSource(fmt.Sprint("source ", i)).watermarkMs = monday
+			b.sources[b.addSource(fmt.Sprint("source ", i))].watermarkMs = monday
 		}
 		want := make(map[event.ID]snapshot)
 		id := rapid.Custom(func(t *rapid.T) (id event.ID) {
@@ -35,12 +35,12 @@ func TestPackedSnapshotsAreThoseOfAMap(t *testing.T) {
 				b.clockMs = monday
 				gone := make(map[event.ID]bool)
 				for k, s := range want {
-					if s.expired(b.clockMs) {
+					if b.ended(&s) {
 						gone[k] = true
 						delete(want, k)
 					}
 				}
-				for _, k := range b.snapshots.expire(b) {
+				for _, k := range b.expireSnapshots() {
 					if !gone[k] {
 						t.Fatalf("%v has expired, or has twice", k)
 					}
@@ -52,7 +52,7 @@ func TestPackedSnapshotsAreThoseOfAMap(t *testing.T) {
 			default:
 				k := id.Draw(t, "put")
 				s := snapshot{
-					src: b.sources[rapid.IntRange(0, 4).Draw(t, "source")], version: rapid.Int64().Draw(t, "version"),
+					src: sourceNumber(rapid.IntRange(0, 4).Draw(t, "source")), version: rapid.Int64().Draw(t, "version"),
 					atMs: monday - rapid.Int64Range(0, 200*window.HourMs).Draw(t, "before"), lateMs: 72 * window.HourMs,
 				}
 				for range rapid.IntRange(0, 3).Draw(t, "contributions") {
@@ -76,12 +76,12 @@ func TestPackedSnapshotsAreThoseOfAMap(t *testing.T) {
 			}
 		}
 		for k, s := range want {
-			got, known := b.snapshots.get(b, k, nil)
-			if diff := cmp.Diff(s, got, cmp.AllowUnexported(snapshot{}, period{}, contrib{}, source{}), cmpopts.EquateEmpty()); diff != "" || !known {
+			got, known := b.snapshots.get(k, nil)
+			if diff := cmp.Diff(s, got, cmp.AllowUnexported(snapshot{}, period{}, contrib{}), cmpopts.EquateEmpty()); diff != "" || !known {
 				t.Fatalf("%v (-map +packed):\n%s", k, diff)
 			}
 		}
-		if _, known := b.snapshots.get(b, event.ID{9}, nil); known {
+		if _, known := b.snapshots.get(event.ID{9}, nil); known {
 			t.Fatal("a snapshot is known that never was there")
 		}
 	})

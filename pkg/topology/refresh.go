@@ -238,18 +238,19 @@ func (p *Partition) sweep(b *brand, hour int64) {
 	firstDay := b.entry.zone.Day(b.oldestDayMs())
 	b.days.published.Remove(window.Before, firstDay)
 	b.days.due.Remove(window.Before, firstDay)
-	b.expired = append(b.expired, b.facts.expired()...)
-	b.changed = append(b.changed, b.snapshots.expire(b)...)
+	b.expireFacts()
+	b.changed = append(b.changed, b.expireSnapshots()...)
 	b.forgetting = true
-	for id, c := range b.contents {
+	b.contents.remove(func(c *content) bool {
 		b.prune(c, b.oldestQuarter*window.QuarterMs)
-		if c.nodes[len(c.nodes)-1].atMs < oldest*window.HourMs {
-			for _, number := range c.slots {
-				b.moved = append(b.moved, slot{c, number})
-			}
-			delete(b.contents, id) // Changes sorts the slots
+		if c.nodes[len(c.nodes)-1].atMs >= oldest*window.HourMs {
+			return false
 		}
-	}
+		for _, number := range c.slots {
+			b.moved = append(b.moved, slot{c, number}) // Changes sorts them
+		}
+		return true
+	})
 	live := b.periods[:0]
 	for _, s := range b.periods {
 		if s.toMs > oldest*window.HourMs {

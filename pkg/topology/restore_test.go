@@ -131,7 +131,7 @@ func TestObservationsAreWrittenBeforeTheyAreForgotten(t *testing.T) {
 	restored := newPartition(t)
 	changes.restore(t, restored)
 	restored.settle()
-	want, got := p.brands["acme"].contents["c"], restored.brands["acme"].contents["c"]
+	want, got := p.brands["acme"].contents.get("c"), restored.brands["acme"].contents.get("c")
 	for hour := int64(monday / window.HourMs); hour < monday/window.HourMs+10*24; hour++ {
 		if w, g := want.gains.Get(hour), got.gains.Get(hour); w != g {
 			t.Fatalf("hour %d gained %d, restored %d", hour-monday/window.HourMs, w, g)

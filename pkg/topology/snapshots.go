@@ -14,7 +14,7 @@ import (
 // of it could still be applied. The time of an entity is part of what it is: a
 // version that moves it by more than that counts as another entity.
 type snapshot struct {
-	src      *source
+	src      sourceNumber
 	version  int64
 	atMs     int64
 	lateMs   int64 // see latenessMs
@@ -30,12 +30,12 @@ type period struct {
 	fromMs, toMs int64
 }
 
-func (p *Partition) applySnapshot(b *brand, record event.Record, src *source, takenMs int64) Outcome {
+func (p *Partition) applySnapshot(b *brand, record event.Record, src sourceNumber, takenMs int64) Outcome {
 	h := record.Head()
 	key := event.NewID(record.Type().String(), "", h.Source, h.NaturalKey, 0)
-	old, known := b.snapshots.get(b, key, p.work.contribs[:0])
+	old, known := b.snapshots.get(key, p.work.contribs[:0])
 	p.work.contribs = old.contribs
-	known = known && !old.expired(b.clockMs) // whenever it was looked for last what can be forgotten
+	known = known && !b.ended(&old) // whenever it was looked for last what can be forgotten
 	if known {
 		switch {
 		case h.Version == old.version:
@@ -97,11 +97,11 @@ func (b *brand) explained(node event.NodeName, atMs int64) bool {
 	})
 }
 
-// expired says whether no version of the snapshot can be applied any more, and
-// nothing needs what it declares.
-func (s *snapshot) expired(clockMs int64) bool {
-	if s.period != nil && s.period.toMs > clockMs-hoursKept*window.HourMs {
+// ended says whether no version of a snapshot can be applied any more, and nothing
+// needs what it declares.
+func (b *brand) ended(s *snapshot) bool {
+	if s.period != nil && s.period.toMs > b.clockMs-hoursKept*window.HourMs {
 		return false
 	}
-	return s.atMs < s.src.watermarkMs-s.lateMs
+	return s.atMs < b.sources[s.src].watermarkMs-s.lateMs
 }

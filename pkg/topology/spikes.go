@@ -99,7 +99,7 @@ func (b *brand) leading(from, peak int64, evidence correlate.Choice) (id string,
 		k = evidence.Kernel
 	}
 	best := 0.0
-	for _, c := range b.contents {
+	for _, c := range b.contents.list {
 		var sum, gained float64
 		for hour, more := c.gains.First(from, peak+1); more; hour, more = c.gains.First(hour+1, peak+1) {
 			gain := max(0, float64(c.gains.Get(hour)))

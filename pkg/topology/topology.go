@@ -99,7 +99,8 @@ type plan struct {
 	forces []event.Force
 	// touches are the forces, as bits from 0, whose results a signal moves.
 	touches [event.SignalsMax]uint16
-	credits uint16 // the forces that earn credit
+	credits uint16                  // the forces that earn credit
+	nodes   [event.SignalsMax]uint8 // numbers of the signals' nodes
 	spikes  spike.Config
 }
 
@@ -128,6 +129,17 @@ func New(cfg Config) (*Partition, error) {
 		}
 	}
 	p.plan.touches[event.NoSignal] = 0
+	var nodes []event.NodeName
+	for s := range p.plan.nodes {
+		node := event.Signal(s).Info().Node
+		if !slices.Contains(nodes, node) {
+			nodes = append(nodes, node)
+		}
+		p.plan.nodes[s] = uint8(slices.Index(nodes, node))
+	}
+	if len(nodes) > nodesMax {
+		return nil, fmt.Errorf("the signals have %d nodes, want at most %d", len(nodes), nodesMax)
+	}
 	return p, nil
 }
 
@@ -168,7 +180,7 @@ func (p *Partition) Apply(record event.Record, takenMs int64) Outcome {
 	}
 	lateMs := latenessMs(record)
 	src := b.source(h.Source)
-	if src != nil && h.OccurredAtMs < src.watermarkMs-lateMs {
+	if src != noSource && h.OccurredAtMs < b.sources[src].watermarkMs-lateMs {
 		return Late
 	}
 	p.contributions = record.Contribute(p.contributions[:0])

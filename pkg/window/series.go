@@ -3,70 +3,77 @@ package window
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 )
 
-// BlockBuckets is the number of buckets of one block of a Series: a day of
-// quarter-hours.
-const BlockBuckets = 96
-
-// BlocksMax bounds the blocks a Series holds at once, and so how far apart its
-// buckets may lie.
-const BlocksMax = 1024
+// BlockBuckets is the number of buckets of one block of a Series: a day of hours.
+const BlockBuckets = 24
 
 // Series is an integer for every bucket, 0 where nothing was added. It keeps
-// blocks of 96 buckets, each as wide as its largest value needs: 1, 2, 4 or 8
-// bytes a bucket, and none for a block of zeros. The zero Series is empty.
+// blocks of 24 buckets, each as wide as its largest value needs: 1, 2, 4 or 8
+// bytes a bucket, and none for a block of zeros. All of them lie in one piece of
+// memory, four bytes a block before them. The zero Series is empty.
 type Series struct {
-	first  int64 // number of blocks[0]
-	blocks [][]byte
+	first int64  // number of the first block
+	n     int    // blocks
+	data  []byte // of each block where it ends, behind these; then the blocks
 }
+
+const endBytes = 4
 
 // Get returns the value of a bucket.
 func (s *Series) Get(bucket int64) int64 {
-	b := s.block(Floor(bucket, BlockBuckets))
-	if b == nil {
-		return 0
-	}
-	return load(b, len(b)/BlockBuckets, int(bucket-Floor(bucket, BlockBuckets)*BlockBuckets))
-}
-
-// Add adds to the value of a bucket, which must lie less than BlocksMax blocks
-// from every other that was not dropped.
-func (s *Series) Add(bucket, value int64) {
-	if value == 0 {
-		return
-	}
 	n := Floor(bucket, BlockBuckets)
 	b := s.block(n)
-	if b == nil {
-		s.Set(bucket, value)
-		return
+	return load(b, len(b)/BlockBuckets, int(bucket-n*BlockBuckets))
+}
+
+// Add adds to the value of a bucket. Memory is taken for every block between the
+// first and the last that hold anything.
+func (s *Series) Add(bucket, value int64) { s.AddAll(bucket, []int64{value}) }
+
+// AddAll adds values to the buckets from, from+1 ….
+func (s *Series) AddAll(from int64, values []int64) {
+	for len(values) > 0 {
+		n := Floor(from, BlockBuckets)
+		i := int(from - n*BlockBuckets)
+		part := values[:min(len(values), BlockBuckets-i)]
+		s.add(n, i, part)
+		values, from = values[len(part):], from+int64(len(part))
 	}
-	i, width := int(bucket-n*BlockBuckets), len(b)/BlockBuckets
-	value += load(b, width, i)
-	if need := widthOf(value); width < need {
-		b = widen(b, need)
-		s.blocks[n-s.first], width = b, need
+}
+
+// add adds values to the buckets of block n from the i-th on.
+func (s *Series) add(n int64, i int, values []int64) {
+	b := s.block(n)
+	width, need := len(b)/BlockBuckets, 0
+	for k, value := range values {
+		if value != 0 {
+			need = max(need, widthOf(load(b, width, i+k)+value))
+		}
 	}
-	store(b, width, i, value)
+	if need > width {
+		width = need
+		b = s.widen(n, width)
+	}
+	for k, value := range values {
+		if value != 0 {
+			store(b, width, i+k, load(b, width, i+k)+value)
+		}
+	}
 }
 
 // Set sets the value of a bucket; see Add.
 func (s *Series) Set(bucket, value int64) {
 	n := Floor(bucket, BlockBuckets)
 	b := s.block(n)
-	if b == nil {
-		if value == 0 {
-			return
-		}
-		s.cover(n)
+	if value == 0 && len(b) == 0 {
+		return
 	}
-	i := int(bucket - n*BlockBuckets)
-	at := &s.blocks[n-s.first]
-	if need := widthOf(value); len(*at) < need*BlockBuckets {
-		*at = widen(*at, need)
+	if need := widthOf(value); len(b) < need*BlockBuckets {
+		b = s.widen(n, need)
 	}
-	store(*at, len(*at)/BlockBuckets, i, value)
+	store(b, len(b)/BlockBuckets, int(bucket-n*BlockBuckets), value)
 }
 
 // Read sets dst to the values of the buckets from, from+1 ….
@@ -75,7 +82,7 @@ func (s *Series) Read(dst []int64, from int64) {
 		n := Floor(from, BlockBuckets)
 		i := int(from - n*BlockBuckets)
 		part := dst[:min(len(dst), BlockBuckets-i)]
-		if b := s.block(n); b == nil {
+		if b := s.block(n); len(b) == 0 {
 			clear(part)
 		} else {
 			read(part, b, i)
@@ -112,17 +119,17 @@ func (s *Series) First(from, to int64) (bucket int64, found bool) {
 // Last returns the last bucket from ≤ bucket < to that is not 0.
 func (s *Series) Last(from, to int64) (bucket int64, found bool) {
 	from = max(from, s.first*BlockBuckets)
-	to = min(to, (s.first+int64(len(s.blocks)))*BlockBuckets)
-	for at := to - 1; at >= from; at-- {
-		n := Floor(at, BlockBuckets)
-		b := s.block(n)
-		if b == nil {
-			at = n * BlockBuckets // nothing in the whole block
-			continue
+	to = min(to, (s.first+int64(s.n))*BlockBuckets)
+	for from < to {
+		n := Floor(to-1, BlockBuckets)
+		if b := s.block(n); len(b) > 0 {
+			for at := to - 1; at >= max(from, n*BlockBuckets); at-- {
+				if load(b, len(b)/BlockBuckets, int(at-n*BlockBuckets)) != 0 {
+					return at, true
+				}
+			}
 		}
-		if load(b, len(b)/BlockBuckets, int(at-n*BlockBuckets)) != 0 {
-			return at, true
-		}
+		to = n * BlockBuckets
 	}
 	return 0, false
 }
@@ -131,11 +138,11 @@ func (s *Series) Last(from, to int64) (bucket int64, found bool) {
 // until it returns false.
 func (s *Series) each(from, to int64, f func(bucket, value int64) bool) {
 	from = max(from, s.first*BlockBuckets)
-	to = min(to, (s.first+int64(len(s.blocks)))*BlockBuckets)
+	to = min(to, (s.first+int64(s.n))*BlockBuckets)
 	for from < to {
 		n := Floor(from, BlockBuckets)
 		end := min(to, (n+1)*BlockBuckets)
-		if b := s.block(n); b != nil {
+		if b := s.block(n); len(b) > 0 {
 			for at := from; at < end; at++ {
 				if v := load(b, len(b)/BlockBuckets, int(at-n*BlockBuckets)); v != 0 && !f(at, v) {
 					return
@@ -148,44 +155,66 @@ func (s *Series) each(from, to int64, f func(bucket, value int64) bool) {
 
 // Drop forgets the buckets before a bucket, as far as whole blocks of them.
 func (s *Series) Drop(before int64) {
-	n := min(Floor(before, BlockBuckets)-s.first, int64(len(s.blocks)))
-	if n <= 0 {
+	n := int(max(0, min(Floor(before, BlockBuckets)-s.first, int64(s.n))))
+	if n == 0 {
 		return
 	}
-	s.first += n
-	s.blocks = append(s.blocks[:0:0], s.blocks[n:]...)
+	cut := s.end(n - 1)
+	left := Series{first: s.first + int64(n), n: s.n - n, data: slices.Concat(s.data[endBytes*n:endBytes*s.n], s.data[endBytes*s.n+cut:])}
+	for i := range left.n {
+		binary.LittleEndian.PutUint32(left.data[endBytes*i:], uint32(left.end(i)-cut))
+	}
+	*s = left
 }
 
 // Bytes is the memory the values take.
-func (s *Series) Bytes() int {
-	n := 24 * cap(s.blocks)
-	for _, b := range s.blocks {
-		n += len(b)
-	}
-	return n
-}
+func (s *Series) Bytes() int { return cap(s.data) }
 
+// block returns the buckets of block n, none of a block of zeros.
 func (s *Series) block(n int64) []byte {
-	if n < s.first || n >= s.first+int64(len(s.blocks)) {
+	if n < s.first || n >= s.first+int64(s.n) {
 		return nil
 	}
-	return s.blocks[n-s.first]
+	i := int(n - s.first)
+	values := s.data[endBytes*s.n:]
+	return values[s.end(i-1):s.end(i)]
 }
 
-// cover makes room for block n.
-func (s *Series) cover(n int64) {
-	switch {
-	case len(s.blocks) == 0:
-		s.first = n
-		s.blocks = append(s.blocks, nil)
-	case n < s.first:
-		front := make([][]byte, s.first-n, s.first-n+int64(len(s.blocks)))
-		s.first, s.blocks = n, append(front, s.blocks...)
-	default:
-		for int64(len(s.blocks)) <= n-s.first {
-			s.blocks = append(s.blocks, nil)
-		}
+// widen makes the buckets of block n wider, and returns them.
+func (s *Series) widen(n int64, width int) []byte {
+	first, front, count := n, 0, 1
+	if s.n > 0 {
+		first = min(s.first, n)
+		front = int(s.first - first)
+		count = front + max(s.n, int(n-s.first)+1)
 	}
+	old, values := s.block(n), s.data[endBytes*s.n:]
+	more := width*BlockBuckets - len(old)
+	wide := Series{first: first, n: count, data: make([]byte, endBytes*count+len(values)+more)}
+	for i := range count {
+		end := s.end(i - front)
+		if first+int64(i) >= n {
+			end += more
+		}
+		binary.LittleEndian.PutUint32(wide.data[endBytes*i:], uint32(end))
+	}
+	b := wide.block(n)
+	before := wide.end(int(n-first)) - len(b)
+	copy(wide.data[endBytes*count:], values[:before])
+	copy(wide.data[endBytes*count+before+len(b):], values[before+len(old):])
+	for i := range BlockBuckets {
+		store(b, width, i, load(old, len(old)/BlockBuckets, i))
+	}
+	*s = wide
+	return b
+}
+
+// end returns where the i-th block ends, and the next one begins, behind the ends.
+func (s *Series) end(i int) int {
+	if i = min(i, s.n-1); i < 0 {
+		return 0
+	}
+	return int(binary.LittleEndian.Uint32(s.data[endBytes*i:]))
 }
 
 func widthOf(v int64) int {
@@ -200,18 +229,10 @@ func widthOf(v int64) int {
 	return 8
 }
 
-func widen(b []byte, width int) []byte {
-	wide := make([]byte, width*BlockBuckets)
-	if old := len(b) / BlockBuckets; old > 0 {
-		for i := range BlockBuckets {
-			store(wide, width, i, load(b, old, i))
-		}
-	}
-	return wide
-}
-
 func load(b []byte, width, i int) int64 {
 	switch width {
+	case 0:
+		return 0
 	case 1:
 		return int64(int8(b[i]))
 	case 2:

@@ -43,6 +43,15 @@ func TestSeriesIsAMap(t *testing.T) {
 					model[b] += v
 				}
 			},
+			"add all": func(t *rapid.T) {
+				b := bucket.Draw(t, "bucket")
+				if vs := rapid.SliceOfN(value, 0, 60).Draw(t, "values"); b >= dropped {
+					s.AddAll(b, vs)
+					for i, v := range vs {
+						model[b+int64(i)] += v
+					}
+				}
+			},
 			"set": func(t *rapid.T) {
 				b, v := bucket.Draw(t, "bucket"), value.Draw(t, "value")
 				if b >= dropped {
@@ -98,16 +107,16 @@ func TestSeriesTakesTheWidthItsValuesNeed(t *testing.T) {
 		value int64
 		bytes int
 	}{
-		"a byte":       {-128, 96},
-		"two bytes":    {128, 2 * 96},
-		"four bytes":   {1 << 20, 4 * 96},
-		"eight bytes":  {-1 << 40, 8 * 96},
+		"a byte":       {-128, 24},
+		"two bytes":    {128, 2 * 24},
+		"four bytes":   {1 << 20, 4 * 24},
+		"eight bytes":  {-1 << 40, 8 * 24},
 		"nothing at 0": {0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var s window.Series
 			s.Set(1000, tc.value)
-			if got := s.Bytes(); got < tc.bytes || got > tc.bytes+24 {
+			if got := s.Bytes(); got < tc.bytes || got > tc.bytes+4 {
 				t.Errorf("takes %d bytes, want %d", got, tc.bytes)
 			}
 			if s.Get(1000) != tc.value {
