@@ -37,32 +37,34 @@ func (p *prober) p(beta float64) float64 {
 }
 
 // interval returns the ends of the sizes around the estimate that are not refuted
-// at Alpha; pNull is the probability at 0.
+// at Alpha; pNull is the probability at 0. It goes outward from the estimate in
+// steps that begin small: a size much too large leaves so much to baseline and
+// autocorrelation that in the end they explain the response, and refute nothing.
 func (p *prober) interval(pNull float64) (low, high float64) {
+	const steps = 24
 	beta, most := p.f.beta, p.settled.betaMax
 	if pNull <= Alpha {
 		low = p.end(beta, 1, 0, pNull)
 	}
-	// The first step is about where a normal estimate would end.
-	step := 0.25 * beta
+	// About where a normal estimate would end.
+	step := 0.1 * beta
 	if own := p.settled.own[p.f.at]; own > 0 {
-		step = max(step, 2*math.Sqrt(p.variance/own))
+		step = 2 * math.Sqrt(p.variance/own)
 	}
-	in, pIn, out := beta, 1.0, beta
-	for {
-		if out = out + step; out >= most {
-			out = most
-		}
+	in, pIn := beta, 1.0
+	for range steps {
+		out := min(in+step, most)
 		pOut := p.p(out)
 		if pOut <= Alpha {
 			return low, p.end(in, pIn, out, pOut)
 		}
-		if out == most || step > 1e6*(beta+math.SmallestNonzeroFloat64) && math.IsInf(most, 1) && step > 1e300 {
-			return low, out
-		}
 		in, pIn = out, pOut
+		if out == most {
+			break
+		}
 		step *= 1.6
 	}
+	return low, in
 }
 
 // end returns the size between in, which is not refuted, and out, which is, where

@@ -14,7 +14,7 @@ type Relation struct {
 	// interval holds it.
 	Beta, Low, High float64
 	Level, Realised float64
-	// Placebos is how many independent placebos P rests on.
+	// Placebos is how many independent placebos P rests on, about one in two windows.
 	Placebos float64
 	// Share is the share of the response that an effect of Beta makes up. Where
 	// nothing is found, Power is the probability that an effect of RelevantShare
@@ -100,9 +100,9 @@ func (e *Estimator) Screen(p *Pair) Relation {
 	if rel.Verdict == Effective {
 		rel.Profile.near(rel.Kernel.Delay, max(merged, k.HalfLife*merged/8))
 	}
-	rel.Beta = beta
+	rel.Beta = beta * e.settled.kept(e.fit)
 	if s.sumY != 0 {
-		rel.Share = beta * s.sumX / s.sumY
+		rel.Share = rel.Beta * s.sumX / s.sumY
 	}
 	// What the baseline holds of the stimulus's own baseline is no baseline.
 	rel.Expected = make([]float64, len(p.Y))
@@ -123,6 +123,7 @@ func (e *Estimator) Bound(rel *Relation) {
 	}
 	e.prober = newProber(e.settled, e.fit)
 	rel.Low, rel.High = e.prober.interval(rel.P)
+	rel.Beta = min(max(rel.Beta, rel.Low), rel.High)
 }
 
 // Assess adds to the relation that was bounded last how the interval does on

@@ -10,7 +10,7 @@ import (
 const (
 	responseOrder  = 8    // of the autoregression that whitens
 	outlier        = 4    // robust standard deviations at which it is bounded
-	independentMin = 5    // placebos
+	independentMin = 2.9  // placebos: those of four windows of history
 	placeboParts   = 18   // placebos in a window
 	presentMin     = 0.25 // share of the steps that must be known
 )
@@ -58,7 +58,8 @@ func (s *study) load(p *Pair) Reason {
 	for shift := 0; shift < s.n; shift += stride {
 		s.mirrored = append(s.mirrored, shift)
 	}
-	s.independent = float64(len(s.shifts)*stride+s.n) / float64(s.lags)
+	// Windows overlap, and a burst that is all of the evidence lies in several.
+	s.independent = float64(len(s.shifts)*stride+s.n) / float64(2*s.lags)
 	used, seen := 0.0, 0.0
 	for t := range s.judged {
 		used += s.judged[t]
@@ -66,7 +67,7 @@ func (s *study) load(p *Pair) Reason {
 	}
 	steps := float64(s.n - s.lags)
 	switch {
-	case len(s.shifts) == 0 || s.independent < independentMin+2 || used < presentMin*steps || seen < presentMin*float64(s.n):
+	case len(s.shifts) == 0 || s.independent < independentMin || used < presentMin*steps || seen < presentMin*float64(s.n):
 		return ShortHistory
 	case steady(x, presentX):
 		return FlatStimulus

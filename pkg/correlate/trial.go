@@ -167,3 +167,24 @@ func (s *searched) distribution(independent float64, m *memory) placebos {
 	slices.Sort(d.sorted)
 	return d
 }
+
+// kept is the share of an effect that is no gain of the search. The best of many
+// kernels is too large on average: its square is what it explains, and of that the
+// best of a placebo explains some by chance. Half of the median placebo's is taken
+// off, since chance seldom chooses the kernel of an effect that is there.
+func (w *world) kept(f fit) float64 {
+	before := w.mem.at
+	defer w.mem.release(before)
+	if f.beta == 0 {
+		return 1
+	}
+	z, none := w.noise(f), w.mem.floats(len(w.atoms))
+	var s searched
+	w.search(&s, &z, none, 0)
+	gained := s.distribution(w.independent, w.mem)
+	explained := f.beta * f.beta * w.through(w.mem.floats(w.n), f.at) / z.variance
+	if !(explained > 0) {
+		return 1
+	}
+	return math.Sqrt(max(0, 1-quantile(gained.sorted, 0.5)/(2*explained)))
+}

@@ -110,11 +110,11 @@ func (r *Result) fill(e *Estimate, step, window time.Duration) {
 	if rel.Merged > 1 {
 		r.note("kernels are searched on sums of %d steps (%s), the lag profile on single ones", rel.Merged, short(step*time.Duration(rel.Merged)))
 	}
-	if rel.Placebos < 10 {
-		r.note("the history is short: only about %.0f windows' worth of placebos calibrate the probability, so that only strong effects are found", rel.Placebos)
+	if rel.Placebos < 5 {
+		r.note("the history is short: only about %.0f independent placebos calibrate the probability, so that only strong effects are found", rel.Placebos)
 	}
 	if rel.P*rel.Placebos < 1 {
-		r.note("a probability below %.2g lies beyond the %.0f windows' worth of placebos and is extrapolated by the tail of their distribution", 1/rel.Placebos, rel.Placebos)
+		r.note("a probability below %.2g lies beyond the %.0f independent placebos and is extrapolated by the tail of their distribution", 1/rel.Placebos, rel.Placebos)
 	}
 	if !r.Significant && rel.Low == 0 {
 		r.note("the interval holds 0; its upper end bounds what may be there")
