@@ -67,7 +67,11 @@ const winsorZ = 4.0
 // whitened response unexplained, so it is the likeliest under normal errors. The
 // largest r/σ would prefer short half-lives: an effect that lasts shows at lags
 // beyond the window too, as far as posts follow each other, and widens σ.
-func Choose(in *EffectInput, s *Scratch) Choice {
+func Choose(in *EffectInput, s *Scratch) Choice { return choose(in, nil, nil, s) }
+
+// choose is Choose, by a prior where there is one, and keeps the evidence for each
+// kernel where that is asked for.
+func choose(in *EffectInput, prior *Prior, evidence *Evidence, s *Scratch) Choice {
 	n, lags := len(in.X), in.Kernel.Lags
 	last := lags * kernelDelays[len(kernelDelays)-1] / kernelGrid
 	none := Choice{P: 1, Tail: 1}
@@ -95,11 +99,11 @@ func Choose(in *EffectInput, s *Scratch) Choice {
 		return none
 	}
 	kurtosis := fourth(y)
-	best := none
+	best, weighted := none, none
 	best.Z = math.Inf(-1)
 	z := grow(&s.floats[3], 2*n)
-	tests := 0
-	for _, part := range kernelHalfLives {
+	tests, weight := 0, math.Inf(-1)
+	for h, part := range kernelHalfLives {
 		k := Kernel{HalfLife: part * lags / kernelGrid, Lags: lags}
 		decayCircular(z[:n], x, k.decay())
 		whitenBy(z[:n], phi)
@@ -116,20 +120,39 @@ func Choose(in *EffectInput, s *Scratch) Choice {
 		s.floats[4] = placebo
 		sigma := math.Sqrt(sum / float64(len(placebo)))
 		most := math.Inf(-1)
-		for _, delay := range kernelDelays {
+		var all [len(kernelDelays)]float64
+		for i, delay := range kernelDelays {
 			k.Delay = delay * lags / kernelGrid
 			tests++
 			r := shifted(y, z, k.Delay)
-			if r > best.Correlation || tests == 1 {
-				best.Kernel, best.Correlation, best.Sigma = k, r, sigma
+			likely := r
+			if prior != nil { // of white noise, n·r²/2 is the gain in log-likelihood
+				likely = float64(n)*r*math.Abs(r)/2 + math.Log(prior[h*len(kernelDelays)+i])
+			}
+			if likely > weight {
+				best.Kernel, best.Correlation, best.Sigma, weight = k, r, sigma, likely
 			}
 			if sigma > 0 {
-				most = max(most, r/sigma)
+				all[i] = r / sigma
+				most = max(most, all[i])
 			}
 		}
+		if evidence != nil {
+			copy(evidence[h*len(kernelDelays):], all[:])
+		}
 		best.Z = max(best.Z, most)
+		free := 0.0
 		if most > 0 {
-			best.Tail = min(best.Tail, studentTail(most, freedom(placebo, kurtosis, fourth(z[:n]), n)))
+			free = freedom(placebo, kurtosis, fourth(z[:n]), n)
+			best.Tail = min(best.Tail, studentTail(most, free))
+		}
+		for i, v := range all {
+			if prior == nil || v <= 0 {
+				continue
+			}
+			own := prior[h*len(kernelDelays)+i]
+			weighted.P = min(weighted.P, math.Erfc(v/math.Sqrt2)/2/own)
+			weighted.Tail = min(weighted.Tail, studentTail(v, free)/own)
 		}
 	}
 	if math.IsInf(best.Z, -1) {
@@ -138,6 +161,9 @@ func Choose(in *EffectInput, s *Scratch) Choice {
 	}
 	best.P = min(1, float64(tests)*math.Erfc(best.Z/math.Sqrt2)/2)
 	best.Tail = min(1, float64(tests)*best.Tail)
+	if prior != nil {
+		best.P, best.Tail = weighted.P, weighted.Tail
+	}
 	best.Verdict = NotSignificant
 	if best.P <= Alpha {
 		best.Verdict = Significant

@@ -194,7 +194,8 @@ func TestChooseOnRealPairsFromOtherWeeks(t *testing.T) {
 	}
 	var s Scratch
 	bins := calendar(28 * 24)
-	pairs, found := 0, 0
+	const level = 1e-3
+	pairs, found, tail, far, normal := 0, 0, 0, 0, 0
 	for i, x := range all {
 		for j, y := range all {
 			if i == j {
@@ -202,15 +203,25 @@ func TestChooseOnRealPairsFromOtherWeeks(t *testing.T) {
 			}
 			for shift := week; shift+span <= min(len(x), len(y)); shift += week / 7 {
 				pairs++
-				if Choose(fitted(hourly(x[:span]), hourly(y[shift:shift+span]), bins, 72, &s), &s).Verdict == Significant {
+				c := Choose(fitted(hourly(x[:span]), hourly(y[shift:shift+span]), bins, 72, &s), &s)
+				if c.Verdict == Significant {
 					found++
+				}
+				if c.Tail <= Alpha {
+					tail++
+				}
+				if c.Tail <= level {
+					far++
+				}
+				if c.P <= level {
+					normal++
 				}
 			}
 		}
 	}
-	t.Logf("%d of %d impossible pairs significant", found, pairs)
-	if found*100 > 10*pairs {
-		t.Errorf("%d of %d impossible pairs significant", found, pairs)
+	t.Logf("%d of %d impossible pairs significant, %d by Student's tail; at %g %d by that, %d by the normal one", found, pairs, tail, level, far, normal)
+	if found*100 > 10*pairs || tail*100 > 5*pairs || far > 0 {
+		t.Errorf("%d of %d impossible pairs significant, %d by Student's tail, %d at %g", found, pairs, tail, far, level)
 	}
 }
 
