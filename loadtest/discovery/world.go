@@ -154,7 +154,7 @@ func (c *calendar) look(stimulus, response []int64, s *correlate.Scratch) (l loo
 			expected []float64
 		}{{in.X, in.ExpectedX}, {in.Y, in.ExpectedY}} {
 			base := correlate.Fit(correlate.History{Counts: side.counts, Bins: in.Bins}, s)
-			base.Fill(side.expected, in.Bins, 60, 0)
+			base.Fill(side.expected, in.Bins, nil, 60, 0)
 		}
 		found := correlate.Choose(&in, s)
 		l.tail, l.normal = append(l.tail, found.Tail), append(l.normal, found.P)

@@ -9,7 +9,11 @@ const (
 	Bins = 48
 	// SeasonalHoursMin is the history below which a baseline is its level only.
 	SeasonalHoursMin = 10 * 24
+	// weekdayHoursMin is the history below which it does not tell days of the week
+	// apart.
+	weekdayHoursMin = 21 * 24
 
+	weekdays   = 7
 	weekHours  = 168
 	levelsMax  = HistoryHoursMax/weekHours + 1
 	huberC     = 2.0
@@ -18,17 +22,19 @@ const (
 	winsorised = 0.9205 // E min(Z², c²) of a standard normal Z
 )
 
-// History is the hourly past a baseline is fitted to, oldest first. Further
-// regressors (day of week, calendar events) become further fields.
+// History is the hourly past a baseline is fitted to, oldest first.
 type History struct {
 	Counts []int64 // events, or micros, of each hour
 	Bins   []uint8 // the seasonal bin of each hour, below Bins
+	Days   []uint8 // the day of the week of each hour, below 7; nil tells none apart
 }
 
 // Baseline is what a series would be without bursts: a slow level, one value a
-// week, times a seasonal factor. The zero value expects nothing.
+// week, times a factor of the hour and one of the day of the week. The zero value
+// expects nothing.
 type Baseline struct {
 	season [Bins]float64      // factors around 1
+	days   [weekdays]float64  // factors around 1
 	levels [levelsMax]float64 // per hour, of the last week, the one before …
 	weeks  int
 	hours  int
@@ -38,14 +44,15 @@ type Baseline struct {
 
 // Fit returns the baseline of a history; of a longer one than HistoryHoursMax
 // the newest part counts. Below SeasonalHoursMin hours the seasonal factors
-// stay 1, and an empty history gives the zero Baseline.
+// stay 1, below three weeks those of the days do, and an empty history gives the zero
+// Baseline.
 //
-// The model is quasi-Poisson: E y = μ = level × season, Var y = φ μ (McCullagh
-// & Nelder, Generalized Linear Models, 2nd ed. 1989, ch. 6 and 9). Its score
-// equations have a closed form for one factor given the other, season[b] =
-// Σ w y / Σ w level over the hours in bin b, and the two are solved in turn
+// The model is quasi-Poisson: E y = μ = level × season × day, Var y = φ μ
+// (McCullagh & Nelder, Generalized Linear Models, 2nd ed. 1989, ch. 6 and 9). Its
+// score equations have a closed form for one factor given the others, season[b] =
+// Σ w y / Σ w level day over the hours in bin b, and they are solved in turn
 // (iterative proportional fitting). A gamma prior of mean and variance 1 on each
-// season adds φ to both sums: it holds bins with hardly an event near 1.
+// season and day adds φ to both sums: it holds bins with hardly an event near 1.
 //
 // Bursts are bounded by Huber's weights w = min(1, limit/|y − μ|) with limit =
 // c·σ·√μ, c = 2 (Huber, Robust Estimation of a Location Parameter, 1964; for GLMs
@@ -56,7 +63,11 @@ type Baseline struct {
 // The iterations are few and fixed: the result is a function of the integers.
 func Fit(h History, s *Scratch) Baseline {
 	if n := len(h.Counts); n > HistoryHoursMax {
-		h = History{h.Counts[n-HistoryHoursMax:], h.Bins[n-HistoryHoursMax:]}
+		from := n - HistoryHoursMax
+		h.Counts, h.Bins = h.Counts[from:], h.Bins[from:]
+		if h.Days != nil {
+			h.Days = h.Days[from:]
+		}
 	}
 	n := len(h.Counts)
 	b := Baseline{hours: n}
@@ -67,6 +78,9 @@ func Fit(h History, s *Scratch) Baseline {
 	b.weeks = max(1, (n+weekHours/2)/weekHours)
 	for i := range b.season {
 		b.season[i] = 1
+	}
+	for i := range b.days {
+		b.days[i] = 1
 	}
 	b.degree = b.weeks
 	weight := grow(&s.floats[0], n)
@@ -81,6 +95,9 @@ func Fit(h History, s *Scratch) Baseline {
 		if n >= SeasonalHoursMin {
 			b.fitSeason(h, weight)
 		}
+		if n >= weekdayHoursMin && h.Days != nil {
+			b.fitDays(h, weight)
+		}
 		b.reweigh(h, small, weight, residual, sorted)
 	}
 	return b
@@ -89,12 +106,21 @@ func Fit(h History, s *Scratch) Baseline {
 // week returns which week back the i-th of n hours belongs to.
 func (b *Baseline) week(i, n int) int { return min((n-1-i)/weekHours, b.weeks-1) }
 
+// day returns the factor of the day of the week at a place of some labels, which
+// may be nil.
+func (b *Baseline) day(days []uint8, i int) float64 {
+	if days == nil {
+		return 1
+	}
+	return b.days[days[i]]
+}
+
 func (b *Baseline) fitLevels(h History, weight []float64) {
 	var sum, norm [levelsMax]float64
 	for i, y := range h.Counts {
 		w := b.week(i, len(h.Counts))
 		sum[w] += weight[i] * float64(y)
-		norm[w] += weight[i] * b.season[h.Bins[i]]
+		norm[w] += weight[i] * b.season[h.Bins[i]] * b.day(h.Days, i)
 	}
 	for w := range b.weeks {
 		if norm[w] > 0 {
@@ -108,7 +134,7 @@ func (b *Baseline) fitSeason(h History, weight []float64) {
 	for i, y := range h.Counts {
 		bin := h.Bins[i]
 		sum[bin] += weight[i] * float64(y)
-		norm[bin] += weight[i] * b.levels[b.week(i, len(h.Counts))]
+		norm[bin] += weight[i] * b.levels[b.week(i, len(h.Counts))] * b.day(h.Days, i)
 	}
 	b.degree = b.weeks - 1
 	prior := b.scale * b.scale
@@ -122,6 +148,22 @@ func (b *Baseline) fitSeason(h History, weight []float64) {
 			b.season[bin] = max(0, (sum[other]+prior)/(norm[other]+prior))
 		default:
 			b.season[bin] = 1
+		}
+	}
+}
+
+func (b *Baseline) fitDays(h History, weight []float64) {
+	var sum, norm [weekdays]float64
+	for i, y := range h.Counts {
+		day := h.Days[i]
+		sum[day] += weight[i] * float64(y)
+		norm[day] += weight[i] * b.levels[b.week(i, len(h.Counts))] * b.season[h.Bins[i]]
+	}
+	b.degree += weekdays - 2 // the bins of a weekend tell one difference already
+	prior := b.scale * b.scale
+	for day := range b.days {
+		if norm[day]+prior > 0 {
+			b.days[day] = max(0, (sum[day]+prior)/(norm[day]+prior))
 		}
 	}
 }
@@ -149,7 +191,7 @@ const expectedMin = 0.01
 func (b *Baseline) reweigh(h History, small float64, weight, residual, sorted []float64) {
 	n := len(h.Counts)
 	for i, y := range h.Counts {
-		mu := b.levels[b.week(i, n)] * b.season[h.Bins[i]]
+		mu := b.levels[b.week(i, n)] * b.season[h.Bins[i]] * b.day(h.Days, i)
 		weight[i] = math.Sqrt(max(mu, expectedMin))
 		residual[i] = math.Abs(float64(y)-mu) / weight[i]
 	}
@@ -168,12 +210,9 @@ func (b *Baseline) reweigh(h History, small float64, weight, residual, sorted []
 	b.scale = math.Sqrt(squares / float64(n) / winsorised)
 }
 
-// Expected returns the expected count of an hour at the present level.
-func (b *Baseline) Expected(bin uint8) float64 { return b.levels[0] * b.season[bin] }
-
 // ExpectedAt returns the expected count of an hour that ended hoursAgo before
-// the end of the history. The level runs linearly between the middles of the
-// weeks and is flat beyond the first and the last.
+// the end of the history, on a day like all others. The level runs linearly
+// between the middles of the weeks and is flat beyond the first and the last.
 func (b *Baseline) ExpectedAt(bin uint8, hoursAgo float64) float64 {
 	return b.level(hoursAgo) * b.season[bin]
 }
@@ -191,13 +230,13 @@ func (b *Baseline) level(hoursAgo float64) float64 {
 }
 
 // Fill sets dst to the expected counts of consecutive buckets of stepMinutes,
-// given the seasonal bin of each; the last bucket ends endHoursAgo before the
-// end of the history (negative: after it).
-func (b *Baseline) Fill(dst []float64, bins []uint8, stepMinutes int, endHoursAgo float64) {
+// given the seasonal bin of each and its day of the week, which may be nil; the last
+// bucket ends endHoursAgo before the end of the history (negative: after it).
+func (b *Baseline) Fill(dst []float64, bins, days []uint8, stepMinutes int, endHoursAgo float64) {
 	hours := float64(stepMinutes) / 60
 	for i := range dst {
 		ago := endHoursAgo + hours*float64(len(dst)-1-i)
-		dst[i] = b.level(ago) * b.season[bins[i]] * hours
+		dst[i] = b.level(ago) * b.season[bins[i]] * b.day(days, i) * hours
 	}
 }
 

@@ -32,7 +32,7 @@ func TestBaselineRecoversSeasonAndLevel(t *testing.T) {
 					y[h] *= 8
 				}
 			}
-			b := Fit(History{y, hours}, &s)
+			b := Fit(History{Counts: y, Bins: hours}, &s)
 			var all, truth float64
 			for h, bin := range hours {
 				all += b.ExpectedAt(bin, float64(len(hours)-1-h))
@@ -42,7 +42,7 @@ func TestBaselineRecoversSeasonAndLevel(t *testing.T) {
 				t.Errorf("expects %.3f of what there was without the burst", ratio)
 			}
 			for bin := range uint8(Bins) {
-				got, want := b.Expected(bin), tt.level*season(bin)
+				got, want := b.ExpectedAt(bin, 0), tt.level*season(bin)
 				if math.Abs(got-want) > tt.within*tt.level {
 					t.Errorf("bin %d: expected %.1f, want %.1f", bin, got, want)
 				}
@@ -54,6 +54,36 @@ func TestBaselineRecoversSeasonAndLevel(t *testing.T) {
 				t.Errorf("%d degrees of freedom", got)
 			}
 		})
+	}
+}
+
+// Days of the week differ, by more than working days and weekends do; what is
+// expected of the next week says so, once there are three weeks to tell them by.
+func TestBaselineTellsDaysOfTheWeekApart(t *testing.T) {
+	var s Scratch
+	factor := [7]float64{1, 0.7, 1, 1, 1, 1.4, 1.2}
+	for _, weeks := range []int{2, 3, 8} {
+		hours := calendar((weeks + 1) * 7 * 24)
+		days := make([]uint8, len(hours))
+		y := make([]int64, len(hours))
+		r := source(5)
+		for h := range hours {
+			days[h] = uint8(h / 24 % 7)
+			y[h] = poisson(r, 200*season(hours[h])*factor[days[h]])
+		}
+		n := weeks * 7 * 24
+		b := Fit(History{Counts: y[:n], Bins: hours[:n], Days: days[:n]}, &s)
+		next := make([]float64, 7*24)
+		b.Fill(next, hours[n:], days[n:], 60, -7*24)
+		var off, size float64
+		for h, mu := range next {
+			truth := 200 * season(hours[n+h]) * factor[days[n+h]]
+			off += math.Abs(mu - truth)
+			size += truth
+		}
+		if off /= size; off > 0.05 && weeks > 2 || off < 0.05 && weeks == 2 {
+			t.Errorf("after %d weeks the next one is expected with an error of %.3f", weeks, off)
+		}
 	}
 }
 
@@ -76,9 +106,9 @@ func TestBaselineFallsBack(t *testing.T) {
 	var s Scratch
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := Fit(History{tt.counts, calendar(len(tt.counts))}, &s)
+			b := Fit(History{Counts: tt.counts, Bins: calendar(len(tt.counts))}, &s)
 			for bin := range uint8(Bins) {
-				if got := b.Expected(bin); math.Abs(got-tt.want) > 1e-9 {
+				if got := b.ExpectedAt(bin, 0); math.Abs(got-tt.want) > 1e-9 {
 					t.Fatalf("bin %d expects %v, want %v", bin, got, tt.want)
 				}
 			}
@@ -96,7 +126,7 @@ func TestBaselineFollowsASlowLevel(t *testing.T) {
 	for h := range y {
 		y[h] = int64(1000 * (1 + float64(h)/float64(len(y))) * season(hours[h]))
 	}
-	b := Fit(History{y, hours}, &s)
+	b := Fit(History{Counts: y, Bins: hours}, &s)
 	for h := 84; h < len(y)-84; h++ {
 		got := b.ExpectedAt(hours[h], float64(len(y)-1-h))
 		if want := float64(y[h]); math.Abs(got-want) > 0.04*want+1 {
@@ -110,21 +140,21 @@ func TestBaselineIsAFunctionOfItsInput(t *testing.T) {
 		y := rapid.SliceOfN(rapid.Int64Range(-5, 1e6), 1, 600).Draw(t, "counts")
 		bins := calendar(len(y))
 		var clean, used Scratch
-		Fit(History{slices.Repeat([]int64{9, 1}, 500), calendar(1000)}, &used)
-		a, b := Fit(History{y, bins}, &clean), Fit(History{y, bins}, &used)
+		Fit(History{Counts: slices.Repeat([]int64{9, 1}, 500), Bins: calendar(1000)}, &used)
+		a, b := Fit(History{Counts: y, Bins: bins}, &clean), Fit(History{Counts: y, Bins: bins}, &used)
 		if a != b {
 			t.Fatalf("differs with a used scratch")
 		}
 		for bin := range uint8(Bins) {
-			if e := a.Expected(bin); !(e >= 0) || math.IsInf(e, 0) {
+			if e := a.ExpectedAt(bin, 0); !(e >= 0) || math.IsInf(e, 0) {
 				t.Fatalf("bin %d expects %v", bin, e)
 			}
 		}
 		for i := range y {
 			y[i] *= 4 // a power of two scales every float exactly
 		}
-		scaled := Fit(History{y, bins}, &clean)
-		if got, want := scaled.Expected(0), 4*a.Expected(0); math.Abs(got-want) > 0.05*want+4 {
+		scaled := Fit(History{Counts: y, Bins: bins}, &clean)
+		if got, want := scaled.ExpectedAt(0, 0), 4*a.ExpectedAt(0, 0); math.Abs(got-want) > 0.05*want+4 {
 			t.Fatalf("four times the counts expect %v, want about %v", got, want)
 		}
 	})
@@ -147,6 +177,6 @@ func BenchmarkFit(b *testing.B) {
 	var s Scratch
 	b.ReportAllocs()
 	for b.Loop() {
-		Fit(History{y, hours}, &s)
+		Fit(History{Counts: y, Bins: hours}, &s)
 	}
 }

@@ -8,8 +8,10 @@ type EffectInput struct {
 	ExpectedX []float64
 	Y         []int64 // response of each hour
 	ExpectedY []float64
-	// Bins are the seasonal bins of the hours; nil leaves out what they are for.
+	// Bins are the seasonal bins of the hours, Days their days of the week; nil
+	// leaves out what they are for.
 	Bins   []uint8
+	Days   []uint8
 	Kernel Kernel // in hours
 }
 
@@ -98,10 +100,8 @@ func Estimate(in *EffectInput, s *Scratch) Effect {
 	for t := range weight {
 		weight[t] = 1
 	}
-	if len(in.Bins) == start+n {
-		within(z, in.Bins[start:], s)
-		within(y, in.Bins[start:], s)
-	}
+	in.within(z, start, s)
+	in.within(y, start, s)
 	fit := regress(z, y, weight)
 	if fit.szz <= 0 {
 		return Effect{Reason: FlatStimulus}
@@ -142,21 +142,27 @@ func Estimate(in *EffectInput, s *Scratch) Effect {
 	return fit.effect(z, y, weight, residual)
 }
 
-// within takes the mean of each week and each seasonal bin out of v, by turns.
-func within(v []float64, bins []uint8, s *Scratch) {
+// within takes the mean of each week, each seasonal bin and each day of the week
+// out of v, by turns; v begins with an hour of the history.
+func (in *EffectInput) within(v []float64, from int, s *Scratch) {
 	const sweeps = 4
 	n := len(v)
+	if len(in.Bins) != from+n {
+		return
+	}
 	weeks := max(1, (n+weekHours/2)/weekHours)
-	room := grow(&s.floats[5], 2*(weeks+Bins))
-	sums, counts := room[:weeks+Bins], room[weeks+Bins:]
+	room := grow(&s.floats[5], 2*(weeks+Bins+weekdays))
+	sums, counts := room[:len(room)/2], room[len(room)/2:]
+	groups := []func(t int) int{
+		func(t int) int { return min((n-1-t)/weekHours, weeks-1) },
+		func(t int) int { return weeks + int(in.Bins[from+t]) },
+		func(t int) int { return weeks + Bins + int(in.Days[from+t]) },
+	}
+	if len(in.Days) != from+n || from+n < weekdayHoursMin {
+		groups = groups[:2]
+	}
 	for range sweeps {
-		for _, byWeek := range [...]bool{true, false} {
-			group := func(t int) int {
-				if byWeek {
-					return min((n-1-t)/weekHours, weeks-1)
-				}
-				return weeks + int(bins[t])
-			}
+		for _, group := range groups {
 			clear(sums)
 			clear(counts)
 			for t, x := range v {

@@ -26,11 +26,9 @@ func (in *EffectInput) Mediation(k Kernel, outcome []int64, expected []float64, 
 	k.Convolve(m.Stimulus, excess)
 	from := min(k.Lags, n)
 	m.Stimulus, m.Mediator, m.Outcome = m.Stimulus[from:], m.Mediator[from:], m.Outcome[from:]
-	if len(in.Bins) == n {
-		within(m.Stimulus, in.Bins[from:], s)
-		within(m.Mediator, in.Bins[from:], s)
-		within(m.Outcome, in.Bins[from:], s)
-	}
+	in.within(m.Stimulus, from, s)
+	in.within(m.Mediator, from, s)
+	in.within(m.Outcome, from, s)
 	return m
 }
 

@@ -375,6 +375,9 @@ func (w *window) effective(k Kernel, angles *[len(kernelDelays)]float64) float64
 		}
 		rho[j] += acc
 	}
+	if rho[0] <= 0 { // what the baseline leaves of the stimulus does not vary
+		return 0
+	}
 	bartlett := product(rho, w.rhoY, 0)
 	last := -1
 	for d := 1; d < len(kernelDelays); d++ {

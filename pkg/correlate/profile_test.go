@@ -12,22 +12,22 @@ import (
 // baselines fitted to all of them.
 func pair72(x, y []int64, hours []uint8, stride int, s *Scratch) *Input {
 	const lags = 288
-	bx := Fit(History{hourly(x), hours}, s)
-	by := Fit(History{hourly(y), hours}, s)
+	bx := Fit(History{Counts: hourly(x), Bins: hours}, s)
+	by := Fit(History{Counts: hourly(y), Bins: hours}, s)
 	bins := steps(hours)
 	n := len(x)
 	in := &Input{
 		X: x[n-2*lags:], ExpectedX: make([]float64, 2*lags),
 		Stride: stride, StepMinutes: 15, HistoryHours: bx.Hours(), End: int64(n / stride),
 	}
-	bx.Fill(in.ExpectedX, bins[n-2*lags:], 15, 0)
+	bx.Fill(in.ExpectedX, bins[n-2*lags:], nil, 15, 0)
 	in.Y = y[n-lags:]
 	bins = bins[n-lags:]
 	if stride == 4 {
 		in.Y, bins = hourly(in.Y), hours[len(hours)-lags/4:]
 	}
 	in.ExpectedY = make([]float64, len(in.Y))
-	by.Fill(in.ExpectedY, bins, 15*stride, 0)
+	by.Fill(in.ExpectedY, bins, nil, 15*stride, 0)
 	return in
 }
 
@@ -154,6 +154,11 @@ func TestProfileSaysWhyItCannotTell(t *testing.T) {
 		{"lengths that do not agree", ShortHistory, func(in *Input) { in.Y = in.Y[1:] }},
 		{"no stimulus at all", FlatStimulus, func(in *Input) { clear(in.X) }},
 		{"no response at all", FlatResponse, func(in *Input) { clear(in.Y) }},
+		{"a stimulus that its baseline explains", FewObservations, func(in *Input) {
+			for i := range in.X {
+				in.X[i], in.ExpectedX[i] = int64(i%7), float64(i%7)
+			}
+		}},
 		{"one slow wave in both", FewObservations, func(in *Input) {
 			for i := range in.X {
 				in.X[i], in.ExpectedX[i] = 1000+int64(900*math.Sin(float64(i)/120)), 1000

@@ -340,22 +340,23 @@ func read(dst []int64, ser *series, endMs, width int64) {
 
 // expect sets dst to what the baseline expects of the buckets that end at endMs.
 func (p *Partition) expect(b *brand, base *correlate.Baseline, dst []float64, day, endMs, width int64) {
-	bins := p.bins(b, len(dst), endMs, width)
-	base.Fill(dst, bins, int(width/60_000), float64(day*window.DayMs-endMs)/window.HourMs)
+	bins, days := p.kinds(b, len(dst), endMs, width)
+	base.Fill(dst, bins, days, int(width/60_000), float64(day*window.DayMs-endMs)/window.HourMs)
 }
 
-// bins returns the kinds of hour of n buckets of a width that end at endMs.
-func (p *Partition) bins(b *brand, n int, endMs, width int64) []uint8 {
-	bins := grow(&p.work.bins, n)
-	var bin uint8
+// kinds returns the kinds of hour of n buckets of a width that end at endMs, and
+// their days of the week.
+func (p *Partition) kinds(b *brand, n int, endMs, width int64) (bins, days []uint8) {
+	bins, days = grow(&p.work.bins, n), grow(&p.work.days, n)
+	var bin, day uint8
 	for k := range bins {
 		at := endMs - int64(n-k)*width
 		if k == 0 || width >= window.HourMs || at%window.HourMs == 0 || at%window.HourMs == window.HourMs/2 {
-			bin = b.entry.zone.Bin(at)
+			bin, day = b.entry.zone.Bin(at), b.entry.zone.Weekday(at)
 		}
-		bins[k] = bin
+		bins[k], days[k] = bin, day
 	}
-	return bins
+	return bins, days
 }
 
 // first returns the first hour from ≤ hour < to in which anything of a node was
@@ -387,8 +388,8 @@ func (p *Partition) fit(b *brand, ser *series, day int64) *correlate.Baseline {
 	from := b.first(ser.signal.Info().Node, to-int64(p.cfg.HistoryHours), to)
 	counts := make([]int64, to-from)
 	ser.hours.Read(counts, from)
-	bins := p.bins(b, len(counts), to*window.HourMs, window.HourMs)
-	base := correlate.Fit(correlate.History{Counts: counts, Bins: bins}, &p.work.scratch)
+	bins, days := p.kinds(b, len(counts), to*window.HourMs, window.HourMs)
+	base := correlate.Fit(correlate.History{Counts: counts, Bins: bins, Days: days}, &p.work.scratch)
 	if ser.fit == nil || day >= ser.fit.day {
 		ser.fit = &fit{day: day, valid: true, base: base}
 		return &ser.fit.base
@@ -435,7 +436,7 @@ func (p *Partition) history(b *brand, stimulus, response *series, hour, day int6
 	response.hours.Read(in.Y, from)
 	p.expect(b, p.fit(b, stimulus, day), in.ExpectedX, day, hour*window.HourMs, window.HourMs)
 	p.expect(b, p.fit(b, response, day), in.ExpectedY, day, hour*window.HourMs, window.HourMs)
-	in.Bins = p.bins(b, n, hour*window.HourMs, window.HourMs)
+	in.Bins, in.Days = p.kinds(b, n, hour*window.HourMs, window.HourMs)
 	return in
 }
 

@@ -311,6 +311,7 @@ type workspace struct {
 	x, y     []int64
 	ex, ey   []float64
 	bins     []uint8
+	days     []uint8
 	fits     map[pastFit]correlate.Baseline // of days before the newest, until the state changes
 	choices  map[pastChoice]correlate.Choice
 	looks    map[pastLook]look

@@ -232,8 +232,8 @@ func TestZoneIsThatOfTheTimePackage(t *testing.T) {
 					if local.Weekday() == time.Saturday || local.Weekday() == time.Sunday {
 						want += 24
 					}
-					if got := z.Bin(at); got != want || z.Day(at) != n {
-						t.Fatalf("%s is hour %d of day %d, want %d of %d", local, got, z.Day(at), want, n)
+					if got := z.Bin(at); got != want || z.Day(at) != n || z.Weekday(at) != uint8(local.Weekday()) {
+						t.Fatalf("%s is hour %d of day %d and weekday %d, want %d of %d", local, got, z.Day(at), z.Weekday(at), want, n)
 					}
 				}
 			}

@@ -101,8 +101,7 @@ func (z *Zone) Bin(at int64) uint8 {
 	local := at + z.offset(at)
 	day := Floor(local, DayMs)
 	bin := uint8((local - day*DayMs) / HourMs)
-	weekday := (day%7 + 7 + 4) % 7 // 1970-01-01 was a Thursday; 0 is Sunday
-	if weekday == 0 || weekday == 6 {
+	if d := weekday(day); d == 0 || d == 6 {
 		return bin + Bins/2
 	}
 	if _, holiday := slices.BinarySearch(z.holidays, day); holiday {
@@ -110,3 +109,9 @@ func (z *Zone) Bin(at int64) uint8 {
 	}
 	return bin
 }
+
+// Weekday returns the day of the week at a moment: 0 is Sunday.
+func (z *Zone) Weekday(at int64) uint8 { return weekday(Floor(at+z.offset(at), DayMs)) }
+
+// weekday returns that of a local day.
+func weekday(day int64) uint8 { return uint8((day%7 + 7 + 4) % 7) } // 1970-01-01 was a Thursday
