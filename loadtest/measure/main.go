@@ -4,6 +4,10 @@
 //
 //	go run ./loadtest/measure                                    generated series
 //	go run ./loadtest/measure --data ../shared/data/mentions     real ones
+//
+// and the scores of pkg/spike against a copy of the Numenta Anomaly Benchmark:
+//
+//	go run ./loadtest/measure --nab FOLDER
 package main
 
 import (
@@ -35,6 +39,7 @@ func main() {
 // settings are the flags.
 type settings struct {
 	data  string
+	nab   string
 	days  string
 	parts string
 	pairs int
@@ -47,6 +52,7 @@ func measure(ctx context.Context, args []string, out io.Writer) error {
 	var s settings
 	f := flag.NewFlagSet("measure", flag.ContinueOnError)
 	f.StringVar(&s.data, "data", "", "folder of series timestamp,value from 2015-03-02 on; none for generated ones")
+	f.StringVar(&s.nab, "nab", "", "folder of a copy of the Numenta Anomaly Benchmark: score anomaly detectors on it, and nothing else")
 	f.StringVar(&s.days, "days", "21,35,49", "lengths of the history")
 	f.StringVar(&s.parts, "parts", "null,effect", "what is measured: null, effect, lag, promotion")
 	f.IntVar(&s.pairs, "pairs", 60, "generated pairs for each length")
@@ -55,6 +61,9 @@ func measure(ctx context.Context, args []string, out io.Writer) error {
 	f.IntVar(&s.nulls, "nulls", 1000, "at most so many pairs without an effect")
 	if err := f.Parse(args); err != nil {
 		return fmt.Errorf("read the flags: %w", err)
+	}
+	if s.nab != "" {
+		return benchmark(ctx, out, os.DirFS(s.nab))
 	}
 	var all [][]float64
 	if s.data != "" {

@@ -14,6 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,12 +48,14 @@ type Point struct {
 // multiples of one spacing, which is the shortest step between two lines:
 // intervals may be missing, but none is of another length.
 type Reader struct {
-	name   string
-	lines  *bufio.Reader
-	line   int
-	layout int // of the last timestamp
-	last   Point
-	points int64
+	name    string
+	lines   *bufio.Reader
+	lenient bool
+	at      [2]int // columns of the timestamp and of the value
+	line    int
+	layout  int // of the last timestamp
+	last    Point
+	points  int64
 	// The shortest step so far, and the line that ends it.
 	spacing     time.Duration
 	spacingLine int
@@ -60,13 +64,26 @@ type Reader struct {
 // NewReader returns a reader; name is what messages call the series, such as the
 // path of its file.
 func NewReader(name string, from io.Reader) *Reader {
-	return &Reader{name: name, lines: bufio.NewReaderSize(from, LineBytesMax)}
+	return &Reader{name: name, at: [2]int{0, 1}, lines: bufio.NewReaderSize(from, LineBytesMax)}
+}
+
+// NewLenientReader returns a reader of a series as it comes: the two columns may
+// stand anywhere among others, in capitals or not, lines may be empty, times
+// follow each other in any step and order, and a value that is missing, infinite
+// or too large for a number is NaN. What Text gives of a line with more columns
+// are these two. Only what cannot be told is refused: a bad header, a time that
+// is none, a value that is a word.
+func NewLenientReader(name string, from io.Reader) *Reader {
+	r := NewReader(name, from)
+	r.lenient = true
+	return r
 }
 
 // Points is how many points were read.
 func (r *Reader) Points() int64 { return r.points }
 
-// Spacing is the shortest step between two points so far, 0 before the second.
+// Spacing is the shortest step forwards between two points so far, 0 before the
+// second.
 func (r *Reader) Spacing() time.Duration { return r.spacing }
 
 // Next returns the next point, and io.EOF after the last. A series without a
@@ -118,7 +135,7 @@ func (r *Reader) read() ([]byte, error) {
 		case len(line) == 0 && empty == 0:
 			empty = r.line
 		case len(line) == 0:
-		case empty > 0:
+		case empty > 0 && !r.lenient:
 			return nil, fmt.Errorf("%s:%d: the line is empty: remove it", r.name, empty)
 		default:
 			return line, nil
@@ -139,57 +156,85 @@ func (r *Reader) header() error {
 		return fmt.Errorf("%s is written in UTF-16: save it as UTF-8", r.name)
 	}
 	text := string(bytes.TrimPrefix(line, []byte("\ufeff")))
-	stamp, value, err := columns(text)
-	if r.line != 1 || err != nil || stamp != "timestamp" || value != "value" {
+	titles, err := columns(text)
+	if r.lenient && err == nil && r.find(titles) {
+		return nil
+	}
+	if r.line != 1 || err != nil || !slices.Equal(titles, []string{"timestamp", "value"}) {
 		return fmt.Errorf("%s:%d: the first line is %s, want %s", r.name, r.line, show(text), Header)
 	}
 	return nil
 }
 
+// find looks for the two columns.
+func (r *Reader) find(titles []string) bool {
+	for k, want := range [...]string{"timestamp", "value"} {
+		r.at[k] = slices.IndexFunc(titles, func(title string) bool { return strings.EqualFold(title, want) })
+	}
+	return r.at[0] >= 0 && r.at[1] >= 0
+}
+
 func (r *Reader) parse(p *Point) error {
-	stamp, value, err := columns(string(p.Text))
+	fields, err := columns(string(p.Text))
 	if err != nil {
 		return err
 	}
+	if n := len(fields); n != 2 && !r.lenient || n <= max(r.at[0], r.at[1]) {
+		plural := "columns"
+		if n == 1 {
+			plural = "column"
+		}
+		return fmt.Errorf("%s has %d %s, want %d: %s", show(string(p.Text)), n, plural, max(2, r.at[0]+1, r.at[1]+1), Header)
+	}
+	stamp, value := fields[r.at[0]], fields[r.at[1]]
 	if p.AtMs, err = r.timestamp(stamp); err != nil {
 		return err
+	}
+	if r.lenient {
+		if len(fields) != 2 || r.at[0] != 0 {
+			p.Text = []byte(stamp + "," + value)
+		}
+		if missing(value) {
+			p.Value = math.NaN()
+			return nil
+		}
 	}
 	p.Value, err = number(value)
 	return err
 }
 
-// columns splits a line in two, without the blanks and quotes around each.
-func columns(line string) (first, second string, err error) {
-	var fields [2]string
-	rest, n := line, 0
-	for more := true; more; n++ {
+// missing tells the ways in which programs write that there is no value.
+func missing(text string) bool {
+	switch strings.ToLower(text) {
+	case "", "na", "n/a", "null", "none":
+		return true
+	}
+	value, err := strconv.ParseFloat(text, 64)
+	return math.IsInf(value, 0) || err == nil && math.IsNaN(value)
+}
+
+// columns splits a line, without the blanks and quotes around each part.
+func columns(line string) (fields []string, err error) {
+	rest := line
+	for more := true; more; {
 		var field string
 		if quoted := strings.TrimLeft(rest, " \t"); strings.HasPrefix(quoted, `"`) {
 			end := strings.IndexByte(quoted[1:], '"')
 			if end < 0 {
-				return "", "", fmt.Errorf("%s opens a quote and does not close it: close it, or leave quotes out", show(line))
+				return nil, fmt.Errorf("%s opens a quote and does not close it: close it, or leave quotes out", show(line))
 			}
 			field, rest = quoted[1:end+1], strings.TrimLeft(quoted[end+2:], " \t")
 			if more = rest != ""; more && rest[0] != ',' {
-				return "", "", fmt.Errorf("%s has more behind a closing quote: leave the quotes out", show(line))
+				return nil, fmt.Errorf("%s has more behind a closing quote: leave the quotes out", show(line))
 			}
 			rest = strings.TrimPrefix(rest, ",")
 		} else {
 			field, rest, more = strings.Cut(rest, ",")
 			field = strings.Trim(field, " \t")
 		}
-		if n < len(fields) {
-			fields[n] = field
-		}
+		fields = append(fields, field)
 	}
-	if n != len(fields) {
-		plural := "columns"
-		if n == 1 {
-			plural = "column"
-		}
-		return "", "", fmt.Errorf("%s has %d %s, want 2: %s", show(line), n, plural, Header)
-	}
-	return fields[0], fields[1], nil
+	return fields, nil
 }
 
 // timestamp reads a time in UTC, unless it names a zone.
@@ -259,6 +304,10 @@ func (r *Reader) follow(p Point) error {
 	}
 	step := time.Duration(p.AtMs-r.last.AtMs) * time.Millisecond
 	switch {
+	case r.lenient:
+		if step > 0 && (r.spacing == 0 || step < r.spacing) {
+			r.spacing = step
+		}
 	case step == 0:
 		return fmt.Errorf("timestamp %s is that of line %d: merge the two; if a clock was set back here, write all times in UTC", stamp(p.AtMs), r.last.Line)
 	case step < 0:

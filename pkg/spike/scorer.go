@@ -3,6 +3,7 @@ package spike
 import (
 	"math"
 	"slices"
+	"time"
 )
 
 // Lengths of time, in milliseconds.
@@ -107,7 +108,7 @@ const (
 type Scorer struct {
 	points    int
 	lastMs    int64
-	spacingMs int64   // the shortest step so far; of the warm-up, once that is over
+	spacingMs int64   // the median step of the warm-up, once that is over
 	waiting   []point // the warm-up
 	shape     shape
 	expected  expectation
@@ -131,11 +132,8 @@ func (s *Scorer) Next(atMs int64, value float64) float64 {
 	s.lastMs = atMs
 	s.points++
 	if s.horizons == nil {
-		if s.points > 1 && (s.spacingMs == 0 || stepMs < s.spacingMs) {
-			s.spacingMs = stepMs
-		}
 		s.waiting = append(s.waiting, point{atMs, value})
-		if s.points >= WarmUpPoints && atMs-s.waiting[0].atMs+s.spacingMs >= WarmUpMs {
+		if n := len(s.waiting); n >= WarmUpPoints && float64(atMs-s.waiting[0].atMs)*float64(n) >= float64(n-1)*WarmUpMs {
 			s.start()
 		}
 		return 0
@@ -151,12 +149,27 @@ func (s *Scorer) Next(atMs int64, value float64) float64 {
 	return s.episode.score(looks*rate*float64(monthMs(s.spacingMs))/float64(s.spacingMs), stepMs)
 }
 
+// Spacing is the usual step between two points: the median of the warm-up's, and 0
+// before its end.
+func (s *Scorer) Spacing() time.Duration {
+	if s.horizons == nil {
+		return 0
+	}
+	return time.Duration(s.spacingMs) * time.Millisecond
+}
+
 // monthMs is the time that rates are told by.
 func monthMs(spacingMs int64) int64 { return max(MonthMs, MonthPoints*spacingMs) }
 
 // start ends the warm-up: it takes the shape and a first level from all of it,
 // and goes through it once more.
 func (s *Scorer) start() {
+	steps := make([]int64, 0, len(s.waiting))
+	for i := 1; i < len(s.waiting); i++ {
+		steps = append(steps, s.waiting[i].atMs-s.waiting[i-1].atMs)
+	}
+	slices.Sort(steps)
+	s.spacingMs = steps[len(steps)/2]
 	s.shape = shapeOf(s.waiting)
 	x := make([]float64, len(s.waiting))
 	for i, p := range s.waiting {

@@ -34,14 +34,15 @@ const checkEvery = 1024
 
 // Summary is what was found in a series.
 type Summary struct {
-	Rows    int64
-	Missing int64 // rows without a value
-	Spacing time.Duration
-	First   time.Time // UTC
-	Last    time.Time
-	Alarms  int64   // rows with a score of at least Alarm
-	Highest float64 // score, and the first time it was reached
-	At      time.Time
+	Rows     int64
+	Missing  int64         // rows without a value
+	Untimely int64         // rows that are not later than all before
+	Spacing  time.Duration // the usual step
+	First    time.Time     // UTC
+	Last     time.Time
+	Alarms   int64   // rows with a score of at least Alarm
+	Highest  float64 // score, and the first time it was reached
+	At       time.Time
 }
 
 // Short says that the series ends before anything is judged.
@@ -50,10 +51,12 @@ func (s Summary) Short() bool {
 }
 
 // Score reads a series and writes each of its lines as it stands, and its score
-// behind it. It holds one line in memory. Once ctx ends it stops, with ctx's
-// error. Whatever fails, part of the series may have been written.
+// behind it; of lines with more columns, timestamp and value. Rows without a value,
+// and those that are not later than all before, score 0. It holds one line in
+// memory. Once ctx ends it stops, with ctx's error. Whatever fails, part of the
+// series may have been written.
 func Score(ctx context.Context, name string, from io.Reader, to io.Writer) (Summary, error) {
-	in, out := series.NewReader(name, from), bufio.NewWriterSize(to, 1<<16)
+	in, out := series.NewLenientReader(name, from), bufio.NewWriterSize(to, 1<<16)
 	var scorer spike.Scorer
 	var sum Summary
 	line := []byte(Header + "\n")
@@ -68,11 +71,11 @@ func Score(ctx context.Context, name string, from io.Reader, to io.Writer) (Summ
 		if sum.Rows%checkEvery == 0 && ctx.Err() != nil {
 			return sum, ctx.Err()
 		}
-		if sum.Spacing = in.Spacing(); sum.Spacing > 0 && sum.Spacing < SpacingMin {
-			return sum, fmt.Errorf("%s:%d: the line comes %s after the one before: sum the series to steps of %s or more", name, p.Line, sum.Spacing, SpacingMin)
-		}
 		score := scorer.Next(p.AtMs, p.Value)
 		sum.add(p, score)
+		if sum.Spacing = scorer.Spacing(); sum.Spacing > 0 && sum.Spacing < SpacingMin {
+			return sum, fmt.Errorf("%s: the lines are %s apart: sum the series to steps of %s or more", name, sum.Spacing, SpacingMin)
+		}
 		line = strconv.AppendFloat(append(append(line, p.Text...), ','), score, 'f', 8, 64)
 		line = append(line, '\n')
 		if _, err := out.Write(line); err != nil {
@@ -91,10 +94,14 @@ func Score(ctx context.Context, name string, from io.Reader, to io.Writer) (Summ
 
 func (s *Summary) add(p series.Point, score float64) {
 	at := time.UnixMilli(p.AtMs).UTC()
-	if s.Rows == 0 {
-		s.First = at
+	switch {
+	case s.Rows == 0:
+		s.First, s.Last = at, at
+	case !at.After(s.Last):
+		s.Untimely++
+	default:
+		s.Last = at
 	}
-	s.Last = at
 	if math.IsNaN(p.Value) {
 		s.Missing++
 	}
