@@ -67,7 +67,7 @@ func benchmark(ctx context.Context, out io.Writer, from fs.FS) error {
 		"standard", "found", "false/month", fixed, "standard", "found", "false/month")
 	for _, c := range categories {
 		b, f := at(all, ours, in[c], best.Threshold), at(all, ours, in[c], fixed)
-		fmt.Fprintf(out, "%-24s %7d              %8.2f %6d %11.2f           %8.2f %6d %11.2f\n", c, b.Windows, b.Score, b.Found, b.FalseAMonth(), f.Score, f.Found, f.FalseAMonth())
+		fmt.Fprintf(out, "%-24s %7d              %8s %6d %11.2f           %8s %6d %11.2f\n", c, b.Windows, scored(b), b.Found, b.FalseAMonth(), scored(f), f.Found, f.FalseAMonth())
 	}
 	published, err := nab.Published(from, all)
 	if err != nil || len(published) == 0 {
@@ -78,6 +78,14 @@ func benchmark(ctx context.Context, out io.Writer, from fs.FS) error {
 		fmt.Fprintf(out, "%-24s %9.2f %9.2f\n", p.Detector, p.Standard, nab.Best(all, p.Scores, standard).Score)
 	}
 	return nil
+}
+
+// scored is a score as text; without a window there is none.
+func scored(o nab.Outcome) string {
+	if o.Windows == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f", o.Score)
 }
 
 // at judges some of the series at a threshold.

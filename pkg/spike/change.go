@@ -22,7 +22,7 @@ type change struct {
 }
 
 func newChange(x float64, spacingMs int64) change {
-	c := change{level: x, gain: gain(spacingMs, noiseHalfMs, 20), horizon: newHorizon(1, spacingMs)}
+	c := change{level: x, gain: gain(spacingMs, noiseHalfMs, 20), horizon: newHorizon(1, spacingMs, residualShape)}
 	c.horizon.least = 1e-6 // steps are as small as they are
 	return c
 }

@@ -8,7 +8,7 @@ import (
 const (
 	cut         = 2.5   // deviations at which a residual is cut
 	cutVariance = 0.936 // E min(Z², cut²)
-	levelHalfMs = 3 * dayMs
+	levelHalfMs = 2 * dayMs
 	noiseHalfMs = 10 * dayMs
 )
 
@@ -18,7 +18,7 @@ const (
 //
 // Each part takes its share of every residual, after that was cut to ±cut
 // deviations (Huber's ψ): a stochastic approximation of the M-estimate. A share
-// falls like 1/n down to one that forgets: the level has a half-life of three
+// falls like 1/n down to one that forgets: the level has a half-life of two
 // days; an hour of the day has settled after a week and remembers two; what sets
 // weekends apart, and single hours of the week, are learnt more carefully, since
 // there is less to learn them from, and a wrong one is worse than none. A gap

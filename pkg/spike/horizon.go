@@ -2,7 +2,7 @@ package spike
 
 import "math"
 
-// horizon is one exponential average of the residuals, and the tails of how far
+// horizon is one exponential average of residuals or plain values, and the tails of how far
 // it went.
 type horizon struct {
 	points   float64
@@ -20,11 +20,11 @@ type horizon struct {
 // excursion.
 const excursionHalfMs = hourMs / 2
 
-func newHorizon(points int, spacingMs int64) horizon {
+func newHorizon(points int, spacingMs int64, prior float64) horizon {
 	h := horizon{
 		points: float64(points), keep: 1 - 1/float64(points), gain: gain(spacingMs, noiseHalfMs, 20),
 		hold: 1 - gain(spacingMs, excursionHalfMs, int64(max(3, points))),
-		up:   newTail(spacingMs), down: newTail(spacingMs),
+		up:   newTail(spacingMs, prior), down: newTail(spacingMs, prior),
 	}
 	h.variance = 1 / (2*h.points - 1) // of independent residuals
 	h.least = h.variance / 2

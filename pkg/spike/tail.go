@@ -3,84 +3,107 @@ package spike
 import "math"
 
 const (
-	binsPerOctave = 8
-	tailBins      = 10*binsPerOctave + 1 // up to 1024 deviations
-	tailHalfMs    = 60 * dayMs
-	// What is known of a tail beforehand: some excursions in a time, and how they
-	// lie: above priorFrom deviations like an exponential of mean priorMean. For the
-	// slope alone they count priorWeight excursions.
-	priorExcursions = 8.0
-	priorPoints     = 192.0
-	priorFrom       = 1.5
-	priorMean       = 0.7
-	priorWeight     = 12.0
-	// The exponential law holds for the highest share, of some excursions at least.
+	tailHalfMs = 60 * dayMs
+	tailTop    = 48 // excursions that are kept
+	// The law holds for the highest share of all excursions, of some at least.
 	tailShare, tailLeast = 0.4, 8.0
+	// What is known of a tail beforehand, and how many excursions that is worth: how
+	// many there are, their mean excess in deviations, and the law's shape: of
+	// residuals, and of plain values, which are not cut down to size by a logarithm.
+	priorExcursions, priorPoints = 4.0, 96.0
+	priorMean, priorMeanWeight   = 0.7, 4.0
+	priorShapeWeight             = 20.0
+	residualShape, plainShape    = 0.1, 0.5
+	shapeMin, shapeMax           = -0.5, 0.9
 	// The mean excess is no smaller a part of the threshold: the few different
 	// values of small counts look like a tail that is steeper than any is.
-	steepest = 0.25
+	steepest = 0.1
 	// An excursion that chance shows less than doubtful times a month may be an event
 	// and no chance: it counts by doubt only, and as no further out than what comes
-	// surely times more rarely than once a month. So one event does not hide the next, and what comes again and
-	// again is learnt after all.
-	doubtful, doubt, surely = 3, 1.0 / 3, 10
+	// once in surely months. So one event does not hide the next, and what comes again
+	// and again is learnt after all.
+	doubtful, doubt, surely = 10, 0.25, 100
 )
 
-// tail knows how often a horizon goes how far to one side: a histogram of the
-// maxima of its excursions, the deviations in eighths of octaves from 1 on, that
-// forgets with a half-life of sixty days. An excursion begins at a point above
-// what is left of the last one, which halves every half hour (three points, a
-// horizon's length); a higher point within a half-life belongs to the same.
+// excursion is the maximum of one, and what it counts.
+type excursion struct{ z, weight float64 }
+
+// tail knows how often a horizon goes how far to one side, by the maxima of its
+// excursions, forgotten with a half-life of sixty days. An excursion begins at a
+// point above what is left of the last one, which halves every half hour (three
+// points, a horizon's length); a higher point within a half-life belongs to the
+// same.
 type tail struct {
-	weight   [tailBins]float64 // in units of grown
-	sum      float64           // of the weights
-	points   float64           // as many as were seen, in the same units
-	grown    float64           // weight of a new excursion; the old ones keep theirs
-	growth   float64
-	monthly  float64 // once a month, per point
-	left     float64 // of the last excursion
-	top      float64 // its maximum
-	topBin   int
-	topGrown float64 // its weight
-	fit      fit
+	top    [tailTop]excursion // the highest, falling
+	kept   int
+	sum    float64   // weight of all excursions, in units of grown
+	points float64   // as many as were seen, in the same units
+	grown  float64   // weight of a new excursion; the old ones keep theirs
+	growth float64   // of grown, per point
+	doubts float64   // doubtful times a month, per point
+	prior  float64   // shape
+	left   float64   // of the last excursion
+	peak   float64   // how far that went
+	last   excursion // what was noted of it
+	fit    fit
 }
 
-// fit is the part of a tail that the exponential law holds for.
-type fit struct {
-	bin          int     // where it begins
-	above, reach float64 // its weight, and the weighted sum of its deviations
-}
+// fit is the generalised Pareto law of the excesses over a threshold.
+type fit struct{ threshold, above, scale, shape float64 }
 
-func newTail(spacingMs int64) tail {
+func newTail(spacingMs int64, prior float64) tail {
 	t := tail{
 		sum: priorExcursions, points: priorPoints, grown: 1, growth: 1 / (1 - gain(spacingMs, tailHalfMs, 500)),
-		monthly: float64(spacingMs) / float64(monthMs(spacingMs)),
-	}
-	above := 1.0
-	for i := range t.weight {
-		next := math.Exp(-max(0, edge(i+1)-priorFrom) / priorMean)
-		t.weight[i] = priorExcursions * (above - next)
-		above = next
+		doubts: doubtful / monthPoints(spacingMs), prior: prior,
 	}
 	t.refit()
 	return t
 }
 
-// refit finds the highest tailShare of the excursions.
+// refit fits the law to the highest excursions: a threshold, and by how much they
+// exceed it. With y the excesses, a₀ their mean and a₁ that of y·(1 − F(y)),
+//
+//	shape = 2 − a₀/(a₀ − 2a₁)    scale = a₀·(1 − shape)
+//
+// (probability-weighted moments, Hosking & Wallis, Parameter and Quantile
+// Estimation for the Generalized Pareto Distribution, 1987). Both are drawn
+// towards what is known beforehand. Since the parameters are estimates, the excess
+// to come has a heavier tail than the law that fits best; of an exponential one
+// with n excesses seen it is Pareto's with shape 1/n, which is added. No tail is
+// believed to have an end.
 func (t *tail) refit() {
-	t.fit = fit{bin: tailBins}
-	for least := max(tailShare*t.sum, tailLeast*t.grown); t.fit.above < least && t.fit.bin > 0; {
-		t.fit.bin--
-		w := t.weight[t.fit.bin]
-		t.fit.above += w
-		t.fit.reach += w * (edge(t.fit.bin) + edge(t.fit.bin+1)) / 2
+	f := fit{threshold: 1}
+	k, least := 0, max(tailShare*t.sum, tailLeast*t.grown)
+	for ; k < t.kept && f.above < least; k++ {
+		f.above += t.top[k].weight
 	}
+	switch {
+	case k < t.kept:
+		f.threshold = t.top[k].z
+	case k == tailTop:
+		f.threshold = t.top[k-1].z
+	}
+	var mean, weighted, higher float64
+	for _, e := range t.top[:k] {
+		part := e.weight / f.above
+		mean += part * (e.z - f.threshold)
+		weighted += part * (e.z - f.threshold) * (higher + part/2)
+		higher += part
+	}
+	n, shape := f.above/t.grown, 0.0
+	if weighted > 0 && mean > 2*weighted {
+		shape = max(-1, min(1, 2-mean/(mean-2*weighted)))
+	}
+	shape = (n*shape + priorShapeWeight*t.prior) / (n + priorShapeWeight)
+	shape = max(shapeMin, min(shapeMax, shape))
+	mean = max(steepest*f.threshold, (n*mean+priorMeanWeight*priorMean)/(n+priorMeanWeight))
+	f.scale = mean * (1 - shape)
+	f.shape = max(0, shape) + 1/(n+priorMeanWeight)
+	if k == t.kept && k < tailTop { // all that there are, from 1 on
+		f.above = t.sum
+	}
+	t.fit = f
 }
-
-// edge is the lower edge of a bin.
-func edge(bin int) float64 { return math.Exp2(float64(bin) / binsPerOctave) }
-
-func binOf(z float64) int { return max(0, min(tailBins-1, int(math.Log2(z)*binsPerOctave))) }
 
 // step takes z deviations in, when hold is left of the last excursion, and
 // returns how often, per point, an excursion went as far before.
@@ -103,58 +126,78 @@ func (t *tail) step(z, hold float64) float64 {
 
 // take notes an excursion, or that the last one goes further.
 func (t *tail) take(z float64) {
-	goesOn := t.left > t.top/2
+	goesOn := t.left > t.peak/2
 	t.left = z
-	if goesOn && z <= t.top {
+	if goesOn && z <= t.peak {
 		return
 	}
-	bin, weight := binOf(z), t.grown
-	if t.rate(z) < doubtful*t.monthly {
+	t.peak = z
+	weight := t.grown
+	if t.rate(z) < t.doubts {
 		weight *= doubt
-	}
-	for bin > 0 && t.rate(edge(bin)) < t.monthly/surely {
-		bin--
+		z = min(z, t.reach(t.doubts/doubtful/surely))
 	}
 	if goesOn {
-		t.weight[t.topBin] -= t.topGrown
-		t.sum -= t.topGrown
+		t.remove(t.last)
 	}
-	t.weight[bin] += weight
-	t.sum += weight
-	t.top, t.topBin, t.topGrown = z, bin, weight
+	t.last = excursion{z, weight}
+	t.insert(t.last)
 	t.refit()
+}
+
+func (t *tail) remove(e excursion) {
+	t.sum -= e.weight
+	for i := range t.top[:t.kept] {
+		if t.top[i] == e {
+			copy(t.top[i:], t.top[i+1:t.kept])
+			t.kept--
+			return
+		}
+	}
+}
+
+func (t *tail) insert(e excursion) {
+	t.sum += e.weight
+	i := t.kept
+	for i > 0 && t.top[i-1].z < e.z {
+		i--
+	}
+	if i == tailTop {
+		return
+	}
+	t.kept = min(t.kept+1, tailTop)
+	copy(t.top[i+1:t.kept], t.top[i:])
+	t.top[i] = e
 }
 
 // rescale keeps the weights finite.
 func (t *tail) rescale() {
-	for i := range t.weight {
-		t.weight[i] /= t.grown
+	for i := range t.top[:t.kept] {
+		t.top[i].weight /= t.grown
 	}
 	t.sum /= t.grown
 	t.points /= t.grown
-	t.topGrown /= t.grown
+	t.last.weight /= t.grown
 	t.grown = 1
 	t.refit()
 }
 
 // rate returns how often, per point, an excursion reaches z, which is above 1.
-// Beyond the threshold that tailShare of them reach, the excess is exponential;
-// with a gamma prior on its slope the chance to exceed it by d is
-//
-//	((b + excesses) / (b + excesses + d))^(a + n)
-//
-// with n excesses seen, a = priorWeight and b = a·priorMean: an exponential in
-// the long run, and a heavier tail while little is known.
+// Below the threshold it is what the threshold's is at least.
 func (t *tail) rate(z float64) float64 {
-	above, threshold := t.fit.above, edge(t.fit.bin)
-	if z < threshold {
-		for i := binOf(z); i < t.fit.bin; i++ {
-			above += t.weight[i]
-		}
-		return above / t.points
+	f := t.fit
+	if z >= f.threshold {
+		return f.above / t.points * math.Pow(1+f.shape*(z-f.threshold)/f.scale, -1/f.shape)
 	}
-	n := above/t.grown + priorWeight
-	excess := (t.fit.reach-above*threshold)/t.grown + priorWeight*priorMean
-	excess = max(excess, n*steepest*threshold)
-	return above / t.points * math.Pow(excess/(excess+z-threshold), n)
+	above := 0.0
+	for i := 0; i < t.kept && t.top[i].z >= z; i++ {
+		above += t.top[i].weight
+	}
+	return max(above, f.above) / t.points
+}
+
+// reach is how far an excursion goes that comes so often.
+func (t *tail) reach(rate float64) float64 {
+	f := t.fit
+	return f.threshold + f.scale/f.shape*max(0, math.Pow(f.above/t.points/rate, f.shape)-1)
 }

@@ -74,7 +74,7 @@ func Score(ctx context.Context, name string, from io.Reader, to io.Writer) (Summ
 		score := scorer.Next(p.AtMs, p.Value)
 		sum.add(p, score)
 		if sum.Spacing = scorer.Spacing(); sum.Spacing > 0 && sum.Spacing < SpacingMin {
-			return sum, fmt.Errorf("%s: the lines are %s apart: sum the series to steps of %s or more", name, sum.Spacing, SpacingMin)
+			break // below
 		}
 		line = strconv.AppendFloat(append(append(line, p.Text...), ','), score, 'f', 8, 64)
 		line = append(line, '\n')
@@ -82,6 +82,12 @@ func Score(ctx context.Context, name string, from io.Reader, to io.Writer) (Summ
 			return sum, fmt.Errorf("write the scores of %s: %w", name, err)
 		}
 		line = line[:0]
+	}
+	if sum.Spacing == 0 {
+		sum.Spacing = in.Spacing()
+	}
+	if sum.Spacing > 0 && sum.Spacing < SpacingMin {
+		return sum, fmt.Errorf("%s: the lines are %s apart: sum the series to steps of %s or more", name, sum.Spacing, SpacingMin)
 	}
 	if sum.Spacing > SpacingMax {
 		return sum, fmt.Errorf("%s: the lines are %s apart, which is more than a day: give a finer series", name, sum.Spacing)

@@ -85,6 +85,66 @@ func TestLinesStandAsTheyAre(t *testing.T) {
 	}
 }
 
+// A series as it comes: what cannot be judged scores 0, in its place, and nothing
+// stops the rest.
+func TestOddLinesAreScored(t *testing.T) {
+	got, sum, err := score(t, "Value,note, Timestamp\r\n104,a,2015-02-26 21:42:53\r\n,b,2015-02-26 21:47:53\r\n\r\n-inf,c,2015-02-26 21:52:53\r\n1e999,d,2015-02-26 21:57:53\r\n"+
+		"-1e308,e,2015-02-26 21:57:53\r\n7,f,2015-02-26 21:32:53\r\n1,g,2015-02-26 22:04:00\r\n")
+	want := `timestamp,value,anomaly_score
+2015-02-26 21:42:53,104,0.00000000
+2015-02-26 21:47:53,,0.00000000
+2015-02-26 21:52:53,-inf,0.00000000
+2015-02-26 21:57:53,1e999,0.00000000
+2015-02-26 21:57:53,-1e308,0.00000000
+2015-02-26 21:32:53,7,0.00000000
+2015-02-26 22:04:00,1,0.00000000
+`
+	if err != nil || got != want {
+		t.Errorf("%v\n%s", err, cmp.Diff(want, got))
+	}
+	if sum.Rows != 7 || sum.Missing != 3 || sum.Untimely != 2 || sum.Last.Minute() != 4 {
+		t.Errorf("%+v", sum)
+	}
+}
+
+// Odd values in the middle of a series do not spoil the scores behind them.
+func TestScoresGoOnBehindOddValues(t *testing.T) {
+	for name, odd := range map[string]string{"": "", "huge": "1e308", "huge and negative": "-1e308", "tiny": "5e-324", "missing": "NaN"} {
+		var text strings.Builder
+		wave(&text, 5*time.Minute, 8000, func(i int, v float64) float64 {
+			if i == 7000 {
+				return 40 * v
+			}
+			return v
+		})
+		lines := strings.SplitAfter(text.String(), "\n")
+		if odd != "" {
+			stamp, _, _ := strings.Cut(lines[3000], ",")
+			lines[3000] = stamp + "," + odd + "\n"
+		}
+		got, _, err := score(t, strings.Join(lines, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		alarmed := 0
+		for i, line := range strings.Split(strings.TrimSpace(got), "\n")[1:] {
+			s, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ',')+1:], 64)
+			if err != nil || !(s >= 0 && s <= 1) {
+				t.Fatalf("%s: line %d: %s", name, i, line)
+			}
+			if i > 3100 && s >= Alarm {
+				alarmed++
+				if i != 7000 {
+					t.Errorf("%s: an alarm at %d", name, i)
+				}
+			}
+		}
+		if alarmed != 1 {
+			t.Errorf("%s: %d alarms behind it, want that of the event", name, alarmed)
+		}
+	}
+}
+
 func TestScoresOfAShorterFileAreTheSame(t *testing.T) {
 	var text strings.Builder
 	wave(&text, 5*time.Minute, 4000, func(i int, v float64) float64 {
@@ -112,7 +172,7 @@ func TestScoresOfAShorterFileAreTheSame(t *testing.T) {
 func TestASeriesThatCannotBeScoredIsRefused(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
 		"what is no series":     {"oops\n", `s.csv:1: the first line is "oops", want timestamp,value`},
-		"steps below a minute":  {"timestamp,value\n2015-02-26 21:42:53,1\n2015-02-26 21:43:23,1\n", `s.csv:3: the line comes 30s after the one before: sum the series to steps of 1m0s or more`},
+		"steps below a minute":  {"timestamp,value\n2015-02-26 21:42:53,1\n2015-02-26 21:43:23,1\n", `s.csv: the lines are 30s apart: sum the series to steps of 1m0s or more`},
 		"steps of over a day":   {"timestamp,value\n2015-02-26,1\n2015-03-05,1\n2015-03-12,1\n", `s.csv: the lines are 168h0m0s apart, which is more than a day: give a finer series`},
 		"a mistake at the end ": {"timestamp,value\n2015-02-26,1\n2015-02-27,x\n", `s.csv:3: value "x" is no number`},
 	} {

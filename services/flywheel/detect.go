@@ -24,10 +24,11 @@ func newDetect(env *environment) *cobra.Command {
 		Short: "Score each point of a series by how surprising it is, from its past alone",
 		Long: `Score each point of a series by how surprising it is, from its past alone.
 
-The input is a CSV with the header timestamp,value, sorted, with one spacing from a minute to
-a day; whole steps may be missing. A timestamp is 2015-02-26 21:42:53 (UTC), RFC 3339, or
-seconds or milliseconds since 1970; a value is a number, or NaN where there is none. The
-output has the same lines in the same order, and a third column:
+The input is a CSV with the header timestamp,value, sorted, with steps from a minute to a day,
+of one length at best; steps may be missing. A timestamp is 2015-02-26 21:42:53 (UTC), RFC
+3339, or seconds or milliseconds since 1970; a value is a number, and empty or NaN where there
+is none. Other columns are left out. The output has the same lines in the same order, and a
+third column:
 
   timestamp,value,anomaly_score
 
@@ -38,10 +39,11 @@ this series shows in 30 days by chance, learnt from what came before:
   0.9    about one in nine months
   0.99   about one in eight years
 
-(For hourly and daily series, read 1000 points for a month.) The score of a line depends on no
-line below it. Only news scores high: one event is one alarm, at its start, and further ones
-only where it grows much beyond itself. The first day, and 24 points at least, score 0.
-There is nothing to set.`,
+(For hourly and daily series, read 1000 points for a month; in its first month a series is
+measured by what it has shown so far.) The score of a line depends on no line below it. Only
+news scores high: one event is one alarm, at its start, and further ones only where it grows
+much beyond itself. The first day, and 24 points at least, score 0, and so does a line without
+a value or that is not later than all above it. There is nothing to set.`,
 		Example: `  flywheel detect --in searches.csv --out scores.csv
   zcat searches.csv.gz | flywheel detect --in - --out - | awk -F, '$3 >= 0.5'`,
 		Args: cobra.NoArgs,
@@ -121,6 +123,9 @@ func (e *environment) sayDetected(out string, s detect.Summary, took time.Durati
 	if s.Short() {
 		fmt.Fprintf(e.stderr, "flywheel: every score is 0: the series is no longer than the first day, or 24 points, which is only learnt from\n")
 	}
+	if s.Untimely > 0 {
+		fmt.Fprintf(e.stderr, "flywheel: %s not later than all before, and scored 0: sort the series by time, and merge what comes twice\n", areLines(s.Untimely))
+	}
 	if out == standardStream {
 		return
 	}
@@ -132,6 +137,13 @@ func (e *environment) sayDetected(out string, s detect.Summary, took time.Durati
 	if s.Highest > 0 {
 		fmt.Fprintf(e.stdout, "%s of %.1f or more; the highest is %.4f at %s\n", count(int(s.Alarms), "score"), detect.Alarm, s.Highest, s.At.Format(time.DateTime))
 	}
+}
+
+func areLines(n int64) string {
+	if n == 1 {
+		return "1 line is"
+	}
+	return fmt.Sprintf("%d lines are", n)
 }
 
 // scoreFile is what the scores are written to before they are whole.
