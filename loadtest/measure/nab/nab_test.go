@@ -39,8 +39,10 @@ func TestTheCorpusIsRead(t *testing.T) {
 	if w := all[1].Windows; len(w) != 1 || w[0] != (Window{20, 24}) || all[1].Probation() != 6 {
 		t.Errorf("%+v, %d points on probation", w, all[1].Probation())
 	}
-	_, err := Read(fstest.MapFS{"labels/combined_windows.json": {Data: []byte(`{"a.csv": [["2015-03-02 20:30:00", "2015-03-03 00:00:00"]]}`)},
-		"data/a.csv": {Data: []byte("timestamp,value\n2015-03-02,1\n")}})
+	_, err := Read(fstest.MapFS{
+		"labels/combined_windows.json": {Data: []byte(`{"a.csv": [["2015-03-02 20:30:00", "2015-03-03 00:00:00"]]}`)},
+		"data/a.csv":                   {Data: []byte("timestamp,value\n2015-03-02,1\n")},
+	})
 	if err == nil || err.Error() != "read the windows of a.csv: there is no point at 2015-03-02 20:30:00" {
 		t.Errorf("a window without its points: %v", err)
 	}
