@@ -48,6 +48,8 @@ type row struct {
 }
 
 var (
+	alteration = regexp.MustCompile(`^ALTER TABLE (\w+)\n`)
+	addition   = regexp.MustCompile(`^ +ADD COLUMN IF NOT EXISTS ([a-z0-9_]+) (.+?)( DEFAULT .+)? COMMENT `)
 	tableName  = regexp.MustCompile(`^CREATE TABLE IF NOT EXISTS (\w+)`)
 	columnLine = regexp.MustCompile("^    `?([a-z_.]+)`? (.+?)( DEFAULT .+)? COMMENT ")
 	engineLine = regexp.MustCompile(`^ENGINE = ReplacingMergeTree\((\w+)\)`)
@@ -66,6 +68,20 @@ func shapes() (map[string]shape, error) {
 		text, err := fs.ReadFile(files, name)
 		if err != nil {
 			return nil, err
+		}
+		if table := alteration.FindSubmatch(text); table != nil {
+			s, known := out[string(table[1])]
+			was := len(s.columns)
+			for line := range strings.Lines(string(text)) {
+				if m := addition.FindStringSubmatch(line); m != nil {
+					s.columns = append(s.columns, clickhouse.Column{Name: m[1], Type: m[2]})
+				}
+			}
+			if !known || len(s.columns) == was {
+				return nil, fmt.Errorf("migration %s is not understood", name)
+			}
+			out[string(table[1])] = s
+			continue
 		}
 		table := tableName.FindSubmatch(text)
 		if table == nil {
