@@ -14,35 +14,36 @@ import (
 	"flywheel/pkg/series"
 )
 
-const (
-	stepSeconds = 15 * 60
-	stepsHour   = 4
-	stepsDay    = 24 * stepsHour
-	stepsWeek   = 7 * stepsDay
-	windowSteps = 72 * stepsHour
-)
-
 // monday is when every series begins.
 func monday() time.Time { return time.Date(2015, 3, 2, 0, 0, 0, 0, time.UTC) }
 
-// mentions reads whole weeks of all series of a folder, by quarters of an hour.
-func mentions(dir string) ([][]float64, error) {
+// source draws pairs that have nothing to do with each other.
+type source struct {
+	real [][]float64 // whole weeks of each; none: they are generated
+	week int         // steps of it
+}
+
+// newSource reads whole weeks of all series of a folder, if one is given.
+func newSource(dir string, step time.Duration) (*source, error) {
+	s := &source{week: int(7 * 24 * time.Hour / step)}
+	if dir == "" {
+		return s, nil
+	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.csv"))
 	if err != nil || len(files) < 2 {
 		return nil, fmt.Errorf("there are no series in %q: leave --data out for generated ones", dir)
 	}
-	var all [][]float64
 	for _, file := range files {
-		v, err := readMentions(file)
+		v, err := readSeries(file, step)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, v)
+		s.real = append(s.real, v[:len(v)/s.week*s.week])
 	}
-	return all, nil
+	return s, nil
 }
 
-func readMentions(file string) ([]float64, error) {
+func readSeries(file string, step time.Duration) ([]float64, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("read a series: %w", err)
@@ -52,15 +53,15 @@ func readMentions(file string) ([]float64, error) {
 	for r := series.NewReader(file, f); ; {
 		p, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return v[:len(v)/stepsWeek*stepsWeek], nil
+			return v, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		i := int((p.AtMs/1000 - monday().Unix()) / stepSeconds)
-		if p.AtMs/1000 < monday().Unix() || math.IsNaN(p.Value) {
+		if p.AtMs < monday().UnixMilli() || math.IsNaN(p.Value) {
 			continue
 		}
+		i := int((p.AtMs - monday().UnixMilli()) / step.Milliseconds())
 		for len(v) <= i {
 			v = append(v, 0)
 		}
@@ -68,74 +69,67 @@ func readMentions(file string) ([]float64, error) {
 	}
 }
 
-// pair is a stimulus and a response that have nothing to do with each other.
-type pair struct{ x, y []float64 }
-
-// impossible pairs each series with those of other brands in other weeks.
-func impossible(all [][]float64, weeks int) []pair {
-	var pairs []pair
-	whole := len(all[0]) / stepsWeek
-	for shift := 1; shift < whole; shift++ {
-		for i, x := range all {
-			for j, y := range all {
-				if i == j || weeks > whole {
-					continue
-				}
-				moved := make([]float64, 0, weeks*stepsWeek)
-				for w := range weeks {
-					k := (w + shift) % whole
-					moved = append(moved, y[k*stepsWeek:(k+1)*stepsWeek]...)
-				}
-				pairs = append(pairs, pair{x[:weeks*stepsWeek], moved})
-			}
-		}
+// pair returns two generated series, or one brand's with another's of other weeks.
+func (s *source) pair(r *rand.Rand, days, perDay int) (x, y []float64, err error) {
+	if s.real == nil {
+		return bursty(r, days, perDay), bursty(r, days, perDay), nil
 	}
-	return pairs
-}
-
-// unrelated generates pairs of bursty series.
-func unrelated(seed uint64, days, count int) []pair {
-	r := rand.New(rand.NewPCG(seed, 5))
-	pairs := make([]pair, count)
-	for i := range pairs {
-		pairs[i] = pair{bursty(r, days*stepsDay), bursty(r, days*stepsDay)}
+	i, j := r.IntN(len(s.real)), r.IntN(len(s.real)-1)
+	if j >= i {
+		j++
 	}
-	return pairs
+	whole, weeks := min(len(s.real[i]), len(s.real[j]))/s.week, days/7
+	if weeks > whole || whole < 2 {
+		return nil, nil, fmt.Errorf("--days: the series hold %d whole weeks: ask for at most %d days", whole, 7*whole)
+	}
+	from, shift := r.IntN(whole-weeks+1), 1+r.IntN(whole-1)
+	for w := range weeks {
+		at := (from + w) * s.week
+		x = append(x, s.real[i][at:at+s.week]...)
+		at = (from + w + shift) % whole * s.week
+		y = append(y, s.real[j][at:at+s.week]...)
+	}
+	return x, y, nil
 }
 
 // bursty draws counts as brands are mentioned: a daily and a weekly season, a
 // level that wanders, noise that lasts for hours, and bursts two days out of
 // three whose sizes have a Pareto tail of exponent 1.3 (no variance), that decay
-// within minutes to days.
-func bursty(r *rand.Rand, n int) []float64 {
-	level := math.Exp(math.Log(20) + 3*r.Float64())
+// within minutes to days. It is drawn by quarters of an hour, or finer, and summed.
+func bursty(r *rand.Rand, days, perDay int) []float64 {
+	const quarters = 96
+	fine := max(1, quarters/perDay) // drawn steps in one that is returned
+	day := perDay * fine
+	n, hour := days*day, float64(day)/24
+	part := float64(quarters) / float64(day)
+	level := math.Exp(math.Log(20)+3*r.Float64()) * part
 	season, phase := 0.3+0.5*r.Float64(), r.Float64()*24
-	var days [7]float64
-	for i := range days {
-		days[i] = math.Exp(0.15 * r.NormFloat64())
+	var week [7]float64
+	for i := range week {
+		week[i] = math.Exp(0.15 * r.NormFloat64())
 		if i >= 5 {
-			days[i] *= 0.6
+			week[i] *= 0.6
 		}
 	}
 	burst := make([]float64, n)
 	for t := range burst {
-		if r.Float64() >= 1/(1.5*stepsDay) {
+		if r.Float64() >= 1/(1.5*float64(day)) {
 			continue
 		}
 		size := min(60, 1.5*(math.Pow(r.Float64(), -1/1.3)-0.5)) * level
-		last := 4 * math.Exp(1.2*r.NormFloat64()+0.5)
+		last := math.Exp(1.2*r.NormFloat64()+0.5) * hour
 		for u := t; u < n && u < t+int(8*last)+1; u++ {
 			burst[u] += size * math.Exp(-float64(u-t)/last)
 		}
 	}
 	slow, fast := 0.0, 0.0
-	out := make([]float64, n)
-	for t := range out {
-		slow = 0.999*slow + math.Sqrt(1-0.999*0.999)*r.NormFloat64()
-		fast = 0.9*fast + math.Sqrt(1-0.9*0.9)*r.NormFloat64()
-		hour := float64(t%stepsDay) / stepsHour
-		s := math.Exp(season*math.Sin(2*math.Pi*(hour-phase)/24)) * days[t/stepsDay%7]
-		out[t] = poisson(r, level*s*math.Exp(0.15*slow+0.25*fast)+burst[t]*s)
+	slowKept, fastKept := math.Pow(0.999, part), math.Pow(0.9, part)
+	out := make([]float64, days*perDay)
+	for t := range n {
+		slow = slowKept*slow + math.Sqrt(1-slowKept*slowKept)*r.NormFloat64()
+		fast = fastKept*fast + math.Sqrt(1-fastKept*fastKept)*r.NormFloat64()
+		s := math.Exp(season*math.Sin(2*math.Pi*(float64(t%day)/hour-phase)/24)) * week[t/day%7]
+		out[t/fine] += poisson(r, level*s*math.Exp(0.15*slow+0.25*fast)+burst[t]*s)
 	}
 	return out
 }
@@ -152,30 +146,26 @@ func poisson(r *rand.Rand, mean float64) float64 {
 	return n
 }
 
-// planted adds an effect to a pair that makes up a share of the response, and
-// returns the pair and the effect's size.
-func planted(p pair, delayHours, halfLifeHours, share float64) (pair, float64) {
-	k := correlate.Kernel{Delay: int(delayHours * stepsHour), HalfLife: int(halfLifeHours * stepsHour), Lags: windowSteps}
-	z := make([]float64, len(p.x))
-	k.Convolve(z, p.x)
-	var stimulus, response float64
-	for t := range z {
-		stimulus += z[t]
-		response += p.y[t]
+// gasFurnace draws from the model that Box & Jenkins (Time Series Analysis, 1970,
+// ch. 11) fitted to their gas furnace: gas rate in, carbon dioxide out, 296 readings,
+//
+//	(1 − 0.57B)·y(t) = (0.53 + 0.37B + 0.51B²)·x(t−3) + n(t),
+//
+// with the sign turned, the input an autoregression of order 3 and the noise one of
+// order 2. The answer known is a delay of 3 and a gain of 1.41/0.43 = 3.28. A reading
+// takes the place of an hour here.
+func gasFurnace(r *rand.Rand) (correlate.Pair, float64) {
+	const readings, before, lags = 296, 100, 24
+	n := readings + before
+	x, clean, noise := make([]float64, n), make([]float64, n), make([]float64, n)
+	for t := 5; t < n; t++ {
+		x[t] = 1.97*x[t-1] - 1.37*x[t-2] + 0.34*x[t-3] + math.Sqrt(0.0353)*r.NormFloat64()
+		clean[t] = 0.57*clean[t-1] + 0.53*x[t-3] + 0.37*x[t-4] + 0.51*x[t-5]
+		noise[t] = 1.53*noise[t-1] - 0.63*noise[t-2] + math.Sqrt(0.0561)*r.NormFloat64()
 	}
-	beta := share / (1 - share) * response / stimulus
-	y := make([]float64, len(z))
-	for t := range y {
-		y[t] = p.y[t] + math.Round(beta*z[t])
+	p := correlate.Pair{X: x[before:], Y: clean[before:], StepSeconds: 3600, StartS: monday().Unix(), Lags: lags}
+	for t := range p.Y {
+		p.Y[t] += noise[before+t]
 	}
-	return pair{p.x, y}, beta
-}
-
-func (p pair) input() correlate.Pair {
-	return correlate.Pair{X: p.x, Y: p.y, StepSeconds: stepSeconds, StartS: monday().Unix(), Lags: windowSteps}
-}
-
-func (p pair) relate() correlate.Relation {
-	in := p.input()
-	return correlate.Relate(&in)
+	return p, (0.53 + 0.37 + 0.51) / (1 - 0.57)
 }

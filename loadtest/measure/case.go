@@ -1,0 +1,113 @@
+package main
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"flywheel/pkg/correlate"
+)
+
+// testCase is a pair with a known truth, drawn from its seed and number alone.
+type testCase struct {
+	Part   string        `json:"part"`
+	Source string        `json:"source"`
+	Days   int           `json:"days"`
+	Step   time.Duration `json:"step"`
+	Share  float64       `json:"share"` // of the response that the effect makes up
+	Seed   uint64        `json:"seed"`
+	Number int           `json:"number"`
+	Of     int           `json:"of"`
+}
+
+// outcome is what was said of a case.
+type outcome struct {
+	Case       testCase `json:"case"`
+	Truth      float64  `json:"truth"` // the effect's size
+	DelayS     float64  `json:"delay_s"`
+	P          float64  `json:"p"`
+	Bartlett   float64  `json:"p_autocorrelation"`
+	Naive      float64  `json:"p_naive"`
+	Beta       float64  `json:"per_unit"`
+	Low        float64  `json:"low"`
+	High       float64  `json:"high"`
+	Realised   float64  `json:"realised_coverage"`
+	BestLagS   float64  `json:"best_lag_s"`
+	Detectable float64  `json:"detectable"`
+	Verdict    string   `json:"verdict"`
+}
+
+// window is how far an effect may reach.
+const window = 72 * time.Hour
+
+// promotionDays is how long both sides are up, promotionFactor how much.
+const (
+	promotionDays   = 2
+	promotionFactor = 3
+)
+
+func (c testCase) run(e *correlate.Estimator, from *source) (outcome, error) {
+	o := outcome{Case: c}
+	perDay := int(24 * time.Hour / c.Step)
+	r := rand.New(rand.NewPCG(c.Seed, uint64(c.Number)<<16|uint64(c.Days)))
+	var in correlate.Pair
+	switch c.Part {
+	case "classic":
+		in, o.Truth = gasFurnace(r)
+		o.DelayS = 3 * float64(in.StepSeconds)
+	default:
+		x, y, err := from.pair(r, c.Days, perDay)
+		if err != nil {
+			return o, err
+		}
+		in = correlate.Pair{X: x, Y: y, StepSeconds: int64(c.Step / time.Second), StartS: monday().Unix(), Lags: int(window / c.Step)}
+		// A promotion that everybody posts about: both sides are up, without an effect.
+		if c.Part == "promotion" || c.Part == "undeclared" {
+			spans := make([]int, len(x))
+			first := (c.Days/3 + r.IntN(c.Days/3)) * perDay
+			for t := first; t < first+promotionDays*perDay; t++ {
+				x[t], y[t] = promotionFactor*x[t], promotionFactor*y[t]
+				spans[t] = 1 + (t-first)/perDay
+			}
+			if c.Part == "promotion" {
+				in.Declared = spans
+			}
+		}
+		hour := float64(time.Hour) / float64(c.Step)
+		delay := [...]float64{0, 3, 12, 30}[r.IntN(4)]
+		half := [...]float64{1, 2, 8, 24}[r.IntN(4)]
+		if c.Part == "lag" {
+			delay, half = window.Hours()*float64(c.Number)/float64(max(1, c.Of-1)), 0
+		}
+		k := correlate.Kernel{Delay: int(math.Round(delay * hour)), HalfLife: int(math.Round(half * hour)), Lags: in.Lags}
+		o.DelayS = float64(k.Delay) * c.Step.Seconds()
+		o.Truth = plant(&in, k, c.Share)
+	}
+	rel := e.Screen(&in)
+	if c.Part != "power" && c.Part != "lag" {
+		e.Bound(&rel)
+		e.Assess(&rel)
+	}
+	o.P, o.Bartlett, o.Naive = rel.P, rel.Profile.PAutocorrelation, rel.Profile.PNaive
+	o.Beta, o.Low, o.High, o.Realised = rel.Beta, rel.Low, rel.High, rel.Realised
+	o.BestLagS = float64(rel.Profile.BestLag) * float64(in.StepSeconds)
+	o.Detectable, o.Verdict = rel.Detectable, string(rel.Verdict)
+	return o, nil
+}
+
+// plant adds an effect to a pair that makes up a share of the response, and returns
+// its size.
+func plant(p *correlate.Pair, k correlate.Kernel, share float64) (beta float64) {
+	z := make([]float64, len(p.X))
+	k.Convolve(z, p.X)
+	var stimulus, response float64
+	for t := range z {
+		stimulus += z[t]
+		response += p.Y[t]
+	}
+	beta = share / (1 - share) * response / stimulus
+	for t := range z {
+		p.Y[t] += math.Round(beta * z[t])
+	}
+	return beta
+}
