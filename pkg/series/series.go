@@ -11,6 +11,7 @@ package series
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -77,6 +78,25 @@ func NewLenientReader(name string, from io.Reader) *Reader {
 	r := NewReader(name, from)
 	r.lenient = true
 	return r
+}
+
+// Order sorts the points of a whole series by time, as lenient readers give them in
+// any order, and returns its spacing. What stands there twice, with the same value,
+// is kept once; the rest has to rise by whole multiples of one spacing, as in Reader.
+func Order(name string, points []Point) ([]Point, time.Duration, error) {
+	slices.SortStableFunc(points, func(a, b Point) int { return cmp.Compare(a.AtMs, b.AtMs) })
+	points = slices.CompactFunc(points, func(a, b Point) bool {
+		return a.AtMs == b.AtMs && (a.Value == b.Value || math.IsNaN(a.Value) && math.IsNaN(b.Value))
+	})
+	var r Reader
+	for _, p := range points {
+		if err := r.follow(p); err != nil {
+			return nil, 0, fmt.Errorf("%s:%d: %w", name, p.Line, err)
+		}
+		r.points++
+		r.last = p
+	}
+	return points, r.spacing, nil
 }
 
 // Points is how many points were read.

@@ -229,3 +229,27 @@ func BenchmarkReader(b *testing.B) {
 		}
 	}
 }
+
+func TestASeriesIsPutInOrder(t *testing.T) {
+	read := func(text string) ([]Point, time.Duration, error) {
+		r := NewLenientReader("s", strings.NewReader(Header+"\n"+text))
+		var all []Point
+		for {
+			p, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				return Order("s", all)
+			}
+			if err != nil {
+				return nil, 0, err
+			}
+			all = append(all, p)
+		}
+	}
+	all, spacing, err := read("2015-03-02 03:00,3\n2015-03-02 01:00,NaN\n2015-03-02 01:00,\n2015-03-02 00:30,1\n2015-03-02 03:00,3\n")
+	if err != nil || len(all) != 3 || all[0].Value != 1 || all[0].Line != 5 || all[2].Value != 3 || spacing != 30*time.Minute {
+		t.Errorf("got %v every %s, %v", all, spacing, err)
+	}
+	if _, _, err := read("2015-03-02 03:00,3\n2015-03-02 01:00,1\n2015-03-02 03:00,4\n"); err == nil || !strings.HasPrefix(err.Error(), "s:4: timestamp 2015-03-02 03:00:00 is that of line 2: merge the two") {
+		t.Errorf("two values of one time: %v", err)
+	}
+}

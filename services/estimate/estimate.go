@@ -82,12 +82,18 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 
 	r.note("judged are %d steps of %s from %s to %s UTC, which both series cover; the stimulus may come first by one window",
 		e.grid.n, short(step), stamp(e.grid.at(0)), stamp(e.grid.at(e.grid.n)))
-	for _, gap := range [...]struct {
-		name    string
+	for _, side := range [...]struct {
+		*points
 		missing int
-	}{{stimulus.name, missingX}, {response.name, missingY}} {
-		if gap.missing > 0 {
-			r.note("%s has no value in %d of these steps; there what its baseline expects is taken for it", gap.name, gap.missing)
+	}{{stimulus, missingX}, {response, missingY}} {
+		if side.repeated > 0 {
+			r.note("%d lines of %s say again what another one says, and count once", side.repeated, side.name)
+		}
+		if e.grid.step > side.spacing {
+			r.note("%s has a point every %s, and is summed", side.name, short(time.Duration(side.spacing)*time.Millisecond))
+		}
+		if side.missing > 0 {
+			r.note("%s has no value in %d of these steps; there what its baseline expects is taken for it", side.name, side.missing)
 		}
 	}
 	if in.Calendar != nil {
@@ -97,18 +103,25 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 	return e, e.credit(revenue)
 }
 
-// common returns the grid both series are on: the coarser one's, over the time
-// they share, and up to a window before the response.
+// stepsMax is how many steps of the coarser series may make one that both have.
+const stepsMax = 4
+
+// common returns the grid both series are on: the finest that both can be summed to,
+// over the time they share, and up to a window before the response.
 func common(stimulus, response *points, window time.Duration) (grid, error) {
 	coarse, fine := stimulus, response
 	if response.spacing > stimulus.spacing {
 		coarse, fine = response, stimulus
 	}
-	if coarse.spacing%fine.spacing != 0 {
+	step := coarse.spacing
+	for step%fine.spacing != 0 && step < stepsMax*coarse.spacing {
+		step += coarse.spacing
+	}
+	if step%fine.spacing != 0 || step > SpacingMax.Milliseconds() {
 		return grid{}, fmt.Errorf("%s has a point every %s and %s every %s: sum one of them so that its steps are a multiple of the other's",
 			coarse.name, time.Duration(coarse.spacing)*time.Millisecond, fine.name, time.Duration(fine.spacing)*time.Millisecond)
 	}
-	g := grid{step: coarse.spacing}
+	g := grid{step: step}
 	phase := coarse.first()
 	from := max(stimulus.first(), response.first()-window.Milliseconds()/g.step*g.step)
 	end := min(stimulus.end(), response.end())

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,6 +208,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		"one point":                   {"timestamp,value\n2015-03-02,1\n", x, "", 0, "x.csv: there is only one point: its spacing cannot be told"},
 		"steps of seconds":            {"timestamp,value\n2015-03-02 00:00:00,1\n2015-03-02 00:00:30,1\n", x, "", 0, "x.csv: the lines are 30s apart: sum the series to steps of 1m0s or more"},
 		"steps of weeks":              {"timestamp,value\n2015-03-02,1\n2015-03-09,1\n", x, "", 0, "x.csv: the lines are 168h0m0s apart, which is more than a day: give a finer series"},
+		"a time with two values":      {"timestamp,value\n2015-03-02 02:00,1\n2015-03-02 00:00,1\n2015-03-02 02:00,3\n", x, "", 0, "x.csv:4: timestamp 2015-03-02 02:00:00 is that of line 2: merge the two; if a clock was set back here, write all times in UTC"},
+		"lines of other lengths":      {"timestamp,value\n2015-03-02 05:30,1\n2015-03-02 00:00,1\n2015-03-02 02:00,3\n", x, "", 0, "x.csv:2: the line comes 3h30m0s after the one before, where line 4 comes after 2h0m0s: give all steps one length; whole steps may be missing"},
 		"spacings that do not fit":    {"timestamp,value\n2015-03-02 00:00,1\n2015-03-02 00:07,1\n", x, "", 0, "y.csv has a point every 1h0m0s and x.csv every 7m0s: sum one of them so that its steps are a multiple of the other's"},
 		"no time in common":           {"timestamp,value\n2014-03-02 00:00,1\n2014-03-02 01:00,1\n", x, "", 0, "they have no time in common"},
 		"a window of nothing":         {x, x, "", time.Second, "--window: 1s is no time an effect may take"},
@@ -232,6 +235,84 @@ func TestMistakesAreNamed(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// However a file is written, what it says is the same.
+func TestFilesAsTheyAreExported(t *testing.T) {
+	w := play(13, 35, time.Hour, 6*time.Hour, 4*time.Hour, 0.3)
+	plain := w.run(t, nil).Result
+	lines := strings.Split(strings.TrimSpace(w.file(w.x)), "\n")[1:]
+	written := func(change func(at time.Time, value string) string) string {
+		out := []string{"timestamp,value"}
+		for _, line := range lines {
+			stamp, value, _ := strings.Cut(line, ",")
+			at, err := time.Parse(time.DateTime, stamp)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, change(at, value))
+		}
+		return strings.Join(out, "\n")
+	}
+	backwards := slices.Clone(lines)
+	slices.Reverse(backwards)
+	half := make([]float64, 2*len(w.x))
+	for i, v := range w.x {
+		half[2*i], half[2*i+1] = v, 0
+	}
+	for name, x := range map[string]string{
+		"newest first":        "timestamp,value\n" + strings.Join(backwards, "\n"),
+		"some lines twice":    strings.Join(slices.Concat([]string{"timestamp,value"}, lines[:100], lines[50:]), "\n"),
+		"with a mark and CRs": "\ufeff" + strings.ReplaceAll(w.file(w.x), "\n", "\r\n"),
+		"in another zone": written(func(at time.Time, v string) string {
+			return at.Add(5*time.Hour+30*time.Minute).Format("2006-01-02T15:04:05") + "+05:30," + v
+		}),
+		"in seconds":      written(func(at time.Time, v string) string { return fmt.Sprint(at.Unix(), ",", v) }),
+		"in milliseconds": written(func(at time.Time, v string) string { return fmt.Sprint(at.UnixMilli(), ",", v) }),
+		"in half hours":   world{spacing: 30 * time.Minute}.file(half),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := w.run(t, func(in *Input) { in.Stimulus = source("x.csv", x) }).Result
+			if *got.Effect.PerUnit != *plain.Effect.PerUnit || got.P != plain.P || *got.BestLagS != *plain.BestLagS {
+				t.Errorf("got %v, p %v, lag %v, want %v, p %v, lag %v", *got.Effect.PerUnit, got.P, *got.BestLagS,
+					*plain.Effect.PerUnit, plain.P, *plain.BestLagS)
+			}
+			if strings.Contains(name, "twice") != strings.Contains(strings.Join(got.Notes, "\n"), "50 lines of x.csv say again") {
+				t.Errorf("the notes are %q", got.Notes)
+			}
+		})
+	}
+}
+
+// Ten and fifteen minutes meet in half an hour, and files need not begin together.
+func TestFilesOfOtherSpacingsAndSpans(t *testing.T) {
+	fine := play(14, 42, 5*time.Minute, 6*time.Hour, 4*time.Hour, 0.3)
+	summed := func(v []float64, of int) []float64 {
+		out := make([]float64, len(v)/of)
+		for i := range out {
+			for _, x := range v[i*of : (i+1)*of] {
+				out[i] += x
+			}
+		}
+		return out
+	}
+	x, y := world{spacing: 10 * time.Minute}, world{spacing: 15 * time.Minute}
+	x.x, y.y = summed(fine.x, 2), summed(fine.y, 3)
+	for i := range 10 * 96 { // ten days later
+		y.y[i] = math.NaN()
+	}
+	e, err := Run(t.Context(), Input{Stimulus: source("x.csv", x.file(x.x)), Response: source("y.csv", y.file(y.y))}, DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := e.Result
+	if e.grid.step != 30*60*1000 || !r.Significant || *r.Effect.Low > 0.3 || *r.Effect.High < 0.3 || abs(int(*r.BestLagS)-6*3600) > 1800 {
+		t.Errorf("steps of %d ms: %s, %v to %v after %d s", e.grid.step, r.Verdict, *r.Effect.Low, *r.Effect.High, *r.BestLagS)
+	}
+	// The stimulus counts from one window before the response on.
+	if want := start.AddDate(0, 0, 7); !e.grid.at(0).Equal(want) {
+		t.Errorf("begins at %s, want %s", e.grid.at(0), want)
 	}
 }
 

@@ -24,6 +24,8 @@ type points struct {
 	atMs    []int64
 	value   []float64
 	spacing int64 // milliseconds
+	// repeated is how many lines said again what another one says.
+	repeated int
 }
 
 func (p *points) first() int64 { return p.atMs[0] }
@@ -35,9 +37,10 @@ const valueMax = 1e15
 // checkEvery is after how many rows it is looked whether to stop.
 const checkEvery = 1024
 
+// readPoints reads a series whose lines may stand in any order.
 func readPoints(ctx context.Context, s Source) (*points, error) {
-	p := &points{name: s.Name}
-	r := series.NewReader(s.Name, s.From)
+	r := series.NewLenientReader(s.Name, s.From)
+	var all []series.Point
 	for {
 		point, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -46,21 +49,30 @@ func readPoints(ctx context.Context, s Source) (*points, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(p.atMs)%checkEvery == 0 && ctx.Err() != nil {
+		if len(all)%checkEvery == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if math.Abs(point.Value) > valueMax {
 			return nil, fmt.Errorf("%s:%d: %v is too large to be reckoned with: give the series in larger units", s.Name, point.Line, point.Value)
 		}
-		if len(p.atMs) == pointsMax {
+		if len(all) == pointsMax {
 			return nil, fmt.Errorf("%s:%d: there are more than %d points: sum them to longer steps, or give a shorter time", s.Name, point.Line, pointsMax)
 		}
+		point.Text = nil // is not kept
+		all = append(all, point)
+	}
+	p := &points{name: s.Name, repeated: len(all)}
+	all, spacing, err := series.Order(s.Name, all)
+	if err != nil {
+		return nil, err
+	}
+	p.repeated -= len(all)
+	for _, point := range all {
 		p.atMs, p.value = append(p.atMs, point.AtMs), append(p.value, point.Value)
 	}
 	if len(p.atMs) < 2 {
 		return nil, fmt.Errorf("%s: there is only one point: its spacing cannot be told", s.Name)
 	}
-	spacing := r.Spacing()
 	p.spacing = spacing.Milliseconds()
 	switch {
 	case spacing < SpacingMin:

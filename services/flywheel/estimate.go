@@ -27,10 +27,10 @@ func newEstimate(env *environment) *cobra.Command {
 		Short: "Say whether one series follows another, how strongly, how late, and what it was worth",
 		Long: `Say whether one series follows another, how strongly, how late, and what it was worth.
 
-Each series is a CSV with the header timestamp,value, sorted, with one spacing from a minute to
-a day; whole steps may be missing. A timestamp is 2015-02-26 21:42:53 (UTC), RFC 3339, or
-seconds or milliseconds since 1970. The two may have different spacings, if one is a multiple
-of the other. Revenue has the same form, in units of its currency. A calendar has the header
+Each series is a CSV with the header timestamp,value, in any order, with one spacing from a
+minute to a day; whole steps may be missing. A timestamp is 2015-02-26 21:42:53 (UTC), RFC 3339,
+or seconds or milliseconds since 1970. Series of different spacings are summed to the finest
+steps both have. Revenue has the same form, in units of its currency. A calendar has the header
 begin,end,name and a row for each promotion or event that explains the response otherwise.
 
   p.calibrated   how often such evidence comes about without an effect, by placebos: the same
