@@ -23,6 +23,8 @@ type Choice struct {
 	Tail    float64
 	Verdict Verdict
 	Reason  Reason
+
+	sight sight
 }
 
 // placeboHoursMin is the least number of lags a placebo distribution rests on.
@@ -94,10 +96,12 @@ func choose(in *EffectInput, prior *Prior, evidence *Evidence, s *Scratch) Choic
 	}
 	phi := whiten(y)
 	winsorise(y, grow(&s.floats[2], n))
-	if norm := normalise(y); norm == 0 {
+	height := normalise(y)
+	if height == 0 {
 		none.Reason = FlatResponse
 		return none
 	}
+	odds := max(0, float64(sum(in.Y))/float64(max(1, sum(in.X)))) // an effect as large as the response
 	kurtosis := fourth(y)
 	best, weighted := none, none
 	best.Z = math.Inf(-1)
@@ -107,18 +111,22 @@ func choose(in *EffectInput, prior *Prior, evidence *Evidence, s *Scratch) Choic
 		k := Kernel{HalfLife: part * lags / kernelGrid, Lags: lags}
 		decayCircular(z[:n], x, k.decay())
 		whitenBy(z[:n], phi)
-		if normalise(z[:n]) == 0 {
+		length := normalise(z[:n])
+		if length == 0 {
 			continue
 		}
 		copy(z[n:], z[:n])
-		placebo, sum := s.floats[4][:0], 0.0
+		placebo, squares := s.floats[4][:0], 0.0
 		for l := lags + last + 1; l < n-lags; l += max(1, (n-2*lags-last)/placeboLags) {
 			r := shifted(y, z, l)
-			sum += r * r
+			squares += r * r
 			placebo = append(placebo, r)
 		}
 		s.floats[4] = placebo
-		sigma := math.Sqrt(sum / float64(len(placebo)))
+		sigma := math.Sqrt(squares / float64(len(placebo)))
+		free := freedom(placebo, kurtosis, fourth(z[:n]), n)
+		best.sight.size[h] = float32(odds * k.norm() * length / height)
+		best.sight.sigma[h], best.sight.freedom[h] = float32(sigma), float32(free)
 		most := math.Inf(-1)
 		var all [len(kernelDelays)]float64
 		for i, delay := range kernelDelays {
@@ -141,9 +149,7 @@ func choose(in *EffectInput, prior *Prior, evidence *Evidence, s *Scratch) Choic
 			copy(evidence[h*len(kernelDelays):], all[:])
 		}
 		best.Z = max(best.Z, most)
-		free := 0.0
 		if most > 0 {
-			free = freedom(placebo, kurtosis, fourth(z[:n]), n)
 			best.Tail = min(best.Tail, studentTail(most, free))
 		}
 		for i, v := range all {
@@ -171,13 +177,20 @@ func choose(in *EffectInput, prior *Prior, evidence *Evidence, s *Scratch) Choic
 	return best
 }
 
+func sum(v []int64) (total int64) {
+	for _, x := range v {
+		total += x
+	}
+	return total
+}
+
 // fourth returns the kurtosis of a normalised series.
 func fourth(v []float64) float64 {
-	sum := 0.0
+	total := 0.0
 	for _, x := range v {
-		sum += x * x * x * x
+		total += x * x * x * x
 	}
-	return sum * float64(len(v))
+	return total * float64(len(v))
 }
 
 // freedom returns the degrees of freedom of a correlation over the root of the mean

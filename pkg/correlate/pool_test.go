@@ -3,6 +3,7 @@ package correlate
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -16,22 +17,27 @@ func alike(seed uint64, brands, days int, share float64, s *Scratch) (with, with
 		r := source(seed + uint64(i))
 		x := posts(seed+uint64(i)+1e6, bins, 1.5, 4000)
 		base := counts(r, bins, 80, 0.9, 0.4)
-		total, reached, fx, z := 0.0, 0.0, make([]float64, len(x)), make([]float64, len(x))
-		for t, v := range x {
-			fx[t] = float64(v)
-			total += float64(base[t])
-		}
-		Kernel{2 + r.IntN(3), 5 + r.IntN(7), 72}.Convolve(z, fx)
-		for _, v := range z {
-			reached += v
-		}
-		y := make([]int64, len(x))
-		for t := range y {
-			y[t] = base[t] + poisson(r, share/(1-share)*total/reached*z[t])
-		}
+		y := slices.Clone(base)
+		plant(r, y, x, Kernel{2 + r.IntN(3), 5 + r.IntN(7), 72}, share)
 		with, without = append(with, fitted(x, y, bins, 72, s)), append(without, fitted(x, base, bins, 72, s))
 	}
 	return with, without
+}
+
+// plant adds an effect that makes up a share of the response.
+func plant(r *rand.Rand, y, x []int64, k Kernel, share float64) {
+	total, reached, fx, z := 0.0, 0.0, make([]float64, len(x)), make([]float64, len(x))
+	for t, v := range x {
+		fx[t] = float64(v)
+		total += float64(y[t])
+	}
+	k.Convolve(z, fx)
+	for _, v := range z {
+		reached += v
+	}
+	for t := range y {
+		y[t] += poisson(r, share/(1-share)*total/reached*z[t])
+	}
 }
 
 // evidence weighs every brand.

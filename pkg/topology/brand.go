@@ -418,7 +418,7 @@ func stepMs(f event.Force) int64 { return int64(f.StepMinutes()) * 60_000 }
 
 // measure returns roughly the memory the brand takes.
 func (b *brand) measure() int64 {
-	const header, perForce, perSeries, perFit, perContent = 2460, 620, 110, 560, 180
+	const header, perForce, perSeries, perFit, perContent = 2460, 960, 110, 560, 180
 	n := header + len(b.id) + b.snapshots.bytes() + b.facts.bytes() + b.contents.index.bytes()
 	for i := range b.forces {
 		if b.forces[i].cache != nil {

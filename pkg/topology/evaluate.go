@@ -196,6 +196,7 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 	}
 	if test.from == stimulus && test.to == response {
 		out.TestPValue, out.TestLevel, out.Discovery = test.p, test.level, test.discovery
+		out.Power, out.DetectableShare = test.power, test.detectable
 	}
 	out.Verdict, out.Reason = conclude(&out, &evidence)
 	if out.Verdict != event.VerdictInsufficient {

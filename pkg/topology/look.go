@@ -32,6 +32,10 @@ type look struct {
 	from, to  *series // stimulus and response; nil where nothing could be tested
 	p, level  float64
 	discovery bool
+	// power is the probability that an effect of correlate.RelevantShare of the response
+	// would be a discovery, detectable the least share that would be one with 80 %; 0
+	// where that is not known.
+	power, detectable float64
 }
 
 // look returns the test of a force at the start of a UTC day, and first finds out
@@ -61,8 +65,27 @@ func (p *Partition) look(b *brand, i int, day int64, live bool) look {
 		return look{}
 	}
 	t := p.test(b, i, day, live)
-	t.level, t.discovery = l.before(day).Level(), l.found.Has(day)
+	if level := l.before(day).Level(); t.level != level { // it was not held to one before
+		t.level, t.discovery = level, l.found.Has(day)
+		if f := &p.plan.forces[i]; f.WindowHours <= event.ShortWindowHours {
+			c := p.choose(b, &b.forces[i].state().evidence, t.from, t.to, day, live)
+			t.power, t.detectable = c.Power(correlate.RelevantShare, level), c.Detectable(level)
+		}
+		p.keep(b, i, day, live, t)
+	}
 	return t
+}
+
+// keep remembers a test until something changes.
+func (p *Partition) keep(b *brand, i int, day int64, live bool, t look) {
+	if live {
+		b.forces[i].state().look = lastLook{day, true, t}
+		return
+	}
+	if p.work.looks == nil {
+		p.work.looks = make(map[pastLook]look)
+	}
+	p.work.looks[pastLook{&b.forces[i], day}] = t
 }
 
 // closeLooks makes the outcomes before a day final: no window is restated that
@@ -89,8 +112,7 @@ func (p *Partition) test(b *brand, i int, day int64, live bool) look {
 	if state.look.valid && state.look.day == day {
 		return state.look.look
 	}
-	key := pastLook{&b.forces[i], day}
-	if t, ok := p.work.looks[key]; ok {
+	if t, ok := p.work.looks[pastLook{&b.forces[i], day}]; ok {
 		return t
 	}
 	f := &p.plan.forces[i]
@@ -110,14 +132,7 @@ func (p *Partition) test(b *brand, i int, day int64, live bool) look {
 	if verdict == correlate.Insufficient {
 		t = look{}
 	}
-	if live {
-		state.look = lastLook{day, true, t}
-		return t
-	}
-	if p.work.looks == nil {
-		p.work.looks = make(map[pastLook]look)
-	}
-	p.work.looks[key] = t
+	p.keep(b, i, day, live, t)
 	return t
 }
 

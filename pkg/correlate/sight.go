@@ -1,0 +1,77 @@
+package correlate
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/mathext"
+)
+
+// sight says what effects a history could show, by half-life of the kernel: the size
+// of an effect as large as all of the response against that of the response, both
+// whitened; the placebo's standard deviation; and its degrees of freedom.
+type sight struct {
+	size, sigma, freedom [len(kernelHalfLives)]float32
+}
+
+// Power returns the probability that an effect which makes up a share of the response
+// would be found in such a history at a level: that Tail is at most that. It is the
+// mean over the kernels searched, since nobody knows which it would be.
+//
+// Through one kernel the effect has the size u = share/(1 − share)·size of the
+// response, and so the correlation u/√(1 + u²) with it: Z is about normal around
+// that over σ with variance 1, and is found beyond the quantile of Student's t at
+// level over the number of tests. Outliers are bounded, and a baseline takes its part,
+// so at levels far below Alpha up to a tenth fewer are found than it says
+// (TestPowerIsWhatIsFound).
+func (c *Choice) Power(share, level float64) float64 {
+	limits := c.sight.limits(level)
+	return c.sight.power(share, &limits)
+}
+
+// Detectable returns the smallest share of the response that would be found with a
+// probability of 80 %, to a thousandth; 1 when there is none.
+func (c *Choice) Detectable(level float64) float64 {
+	const parts = 1000
+	limits := c.sight.limits(level)
+	from, to := 0, parts
+	for from < to {
+		if mid := (from + to) / 2; c.sight.power(float64(mid)/parts, &limits) >= powerMin {
+			to = mid
+		} else {
+			from = mid + 1
+		}
+	}
+	return float64(from) / parts
+}
+
+// limits returns the least Z that is found, by half-life.
+func (s *sight) limits(level float64) (limits [len(kernelHalfLives)]float64) {
+	p := min(level/float64(Kernels), 0.5)
+	for h, freedom := range s.freedom {
+		limits[h] = math.Inf(1)
+		if freedom > 0 && p > 0 { // P(T > t) is half of I_x(ν/2, 1/2) at x = ν/(ν + t²)
+			nu := float64(freedom)
+			x := mathext.InvRegIncBeta(nu/2, 0.5, 2*p)
+			limits[h] = math.Sqrt(nu * (1 - x) / x)
+		}
+	}
+	return limits
+}
+
+func (s *sight) power(share float64, limits *[len(kernelHalfLives)]float64) float64 {
+	sum := 0.0
+	for h, limit := range limits {
+		u := math.Inf(1)
+		if share < 1 {
+			u = share / (1 - share) * float64(s.size[h])
+		}
+		r := 1.0
+		if !math.IsInf(u, 1) {
+			r = u / math.Sqrt(1+u*u)
+		}
+		if s.sigma[h] > 0 && s.size[h] > 0 {
+			sum += math.Erfc((limit-r/float64(s.sigma[h]))/math.Sqrt2) / 2
+		}
+	}
+	return sum / float64(len(limits))
+}
