@@ -146,15 +146,15 @@ func (c *calendar) look(stimulus, response []int64, s *correlate.Scratch) (l loo
 	for day := firstLook; 24*day <= len(c.bins); day++ {
 		from, to := 24*max(0, day-historyDays), 24*day
 		in := correlate.EffectInput{
-			X: stimulus[from:to], Y: response[from:to], Bins: c.bins[from:to], Kernel: correlate.Kernel{Lags: 72},
+			X: stimulus[from:to], Y: response[from:to], Calendar: correlate.Calendar{Bins: c.bins[from:to]}, Kernel: correlate.Kernel{Lags: 72},
 			ExpectedX: make([]float64, to-from), ExpectedY: make([]float64, to-from),
 		}
 		for _, side := range []struct {
 			counts   []int64
 			expected []float64
 		}{{in.X, in.ExpectedX}, {in.Y, in.ExpectedY}} {
-			base := correlate.Fit(correlate.History{Counts: side.counts, Bins: in.Bins}, s)
-			base.Fill(side.expected, in.Bins, nil, 60, 0)
+			base := correlate.Fit(correlate.History{Counts: side.counts, Calendar: in.Calendar}, s)
+			base.Fill(side.expected, in.Calendar, 60, 0)
 		}
 		found := correlate.Choose(&in, s)
 		l.tail, l.normal = append(l.tail, found.Tail), append(l.normal, found.P)

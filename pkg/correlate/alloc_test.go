@@ -20,7 +20,7 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 	var c Cross
 	c.Load(in, &s)
 	for name, run := range map[string]func(){
-		"Fit":       func() { Fit(History{Counts: y, Bins: hours}, &s) },
+		"Fit":       func() { Fit(History{y, Calendar{Bins: hours}}, &s) },
 		"Profile":   func() { Profile(in, &s) },
 		"Refresh":   func() { in.Y[9] ^= 1; c.Refresh(in, &s) },
 		"Estimate":  func() { Estimate(effect, &s) },

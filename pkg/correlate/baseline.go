@@ -13,7 +13,10 @@ const (
 	// apart.
 	weekdayHoursMin = 21 * 24
 
-	weekdays   = 7
+	weekdays = 7
+	// Declarations bounds the kinds of what is declared: promotions, stock-outs …
+	Declarations = 8
+
 	weekHours  = 168
 	levelsMax  = HistoryHoursMax/weekHours + 1
 	huberC     = 2.0
@@ -22,24 +25,38 @@ const (
 	winsorised = 0.9205 // E min(Z², c²) of a standard normal Z
 )
 
+// Calendar says what kind of time each bucket is, on the clock that people live by.
+type Calendar struct {
+	Bins     []uint8 // the seasonal bin, below Bins
+	Days     []uint8 // the day of the week, below 7; nil tells none apart
+	Declared []uint8 // the kind of what was declared, below Declarations, 0 for nothing; nil for nothing at all
+}
+
+// from returns the calendar without the first buckets.
+func (c Calendar) from(first int) Calendar {
+	cut := func(kinds []uint8) []uint8 { return kinds[min(first, len(kinds)):] }
+	return Calendar{cut(c.Bins), cut(c.Days), cut(c.Declared)}
+}
+
 // History is the hourly past a baseline is fitted to, oldest first.
 type History struct {
 	Counts []int64 // events, or micros, of each hour
-	Bins   []uint8 // the seasonal bin of each hour, below Bins
-	Days   []uint8 // the day of the week of each hour, below 7; nil tells none apart
+	Calendar
 }
 
 // Baseline is what a series would be without bursts: a slow level, one value a
-// week, times a factor of the hour and one of the day of the week. The zero value
-// expects nothing.
+// week, times a factor of the hour, one of the day of the week and one of what is
+// declared. The zero value expects nothing.
 type Baseline struct {
-	season [Bins]float64      // factors around 1
-	days   [weekdays]float64  // factors around 1
-	levels [levelsMax]float64 // per hour, of the last week, the one before …
-	weeks  int
-	hours  int
-	degree int
-	scale  float64
+	season [Bins]float64     // factors around 1
+	days   [weekdays]float64 // factors around 1
+	// declared is what each kind of declared time lifts the others by.
+	declared [Declarations]float64
+	levels   [levelsMax]float64 // per hour, of the last week, the one before …
+	weeks    int
+	hours    int
+	degree   int
+	scale    float64
 }
 
 // Fit returns the baseline of a history; of a longer one than HistoryHoursMax
@@ -47,10 +64,10 @@ type Baseline struct {
 // stay 1, below three weeks those of the days do, and an empty history gives the zero
 // Baseline.
 //
-// The model is quasi-Poisson: E y = μ = level × season × day, Var y = φ μ
+// The model is quasi-Poisson: E y = μ = level × season × day × declared, Var y = φ μ
 // (McCullagh & Nelder, Generalized Linear Models, 2nd ed. 1989, ch. 6 and 9). Its
 // score equations have a closed form for one factor given the others, season[b] =
-// Σ w y / Σ w level day over the hours in bin b, and they are solved in turn
+// Σ w y / Σ w level day declared over the hours in bin b, and they are solved in turn
 // (iterative proportional fitting). A gamma prior of mean and variance 1 on each
 // season and day adds φ to both sums: it holds bins with hardly an event near 1.
 //
@@ -63,11 +80,7 @@ type Baseline struct {
 // The iterations are few and fixed: the result is a function of the integers.
 func Fit(h History, s *Scratch) Baseline {
 	if n := len(h.Counts); n > HistoryHoursMax {
-		from := n - HistoryHoursMax
-		h.Counts, h.Bins = h.Counts[from:], h.Bins[from:]
-		if h.Days != nil {
-			h.Days = h.Days[from:]
-		}
+		h = History{h.Counts[n-HistoryHoursMax:], h.from(n - HistoryHoursMax)}
 	}
 	n := len(h.Counts)
 	b := Baseline{hours: n}
@@ -82,6 +95,9 @@ func Fit(h History, s *Scratch) Baseline {
 	for i := range b.days {
 		b.days[i] = 1
 	}
+	for i := range b.declared {
+		b.declared[i] = 1
+	}
 	b.degree = b.weeks
 	weight := grow(&s.floats[0], n)
 	residual := grow(&s.floats[1], n)
@@ -95,8 +111,11 @@ func Fit(h History, s *Scratch) Baseline {
 		if n >= SeasonalHoursMin {
 			b.fitSeason(h, weight)
 		}
-		if n >= weekdayHoursMin && h.Days != nil {
+		if n >= weekdayHoursMin && len(h.Days) > 0 {
 			b.fitDays(h, weight)
+		}
+		if len(h.Declared) > 0 {
+			b.fitDeclared(h, weight)
 		}
 		b.reweigh(h, small, weight, residual, sorted)
 	}
@@ -106,21 +125,12 @@ func Fit(h History, s *Scratch) Baseline {
 // week returns which week back the i-th of n hours belongs to.
 func (b *Baseline) week(i, n int) int { return min((n-1-i)/weekHours, b.weeks-1) }
 
-// day returns the factor of the day of the week at a place of some labels, which
-// may be nil.
-func (b *Baseline) day(days []uint8, i int) float64 {
-	if days == nil {
-		return 1
-	}
-	return b.days[days[i]]
-}
-
 func (b *Baseline) fitLevels(h History, weight []float64) {
 	var sum, norm [levelsMax]float64
 	for i, y := range h.Counts {
 		w := b.week(i, len(h.Counts))
 		sum[w] += weight[i] * float64(y)
-		norm[w] += weight[i] * b.season[h.Bins[i]] * b.day(h.Days, i)
+		norm[w] += weight[i] * b.season[h.Bins[i]] * b.weekday(&h.Calendar, i) * b.lift(&h.Calendar, i)
 	}
 	for w := range b.weeks {
 		if norm[w] > 0 {
@@ -134,7 +144,7 @@ func (b *Baseline) fitSeason(h History, weight []float64) {
 	for i, y := range h.Counts {
 		bin := h.Bins[i]
 		sum[bin] += weight[i] * float64(y)
-		norm[bin] += weight[i] * b.levels[b.week(i, len(h.Counts))] * b.day(h.Days, i)
+		norm[bin] += weight[i] * b.levels[b.week(i, len(h.Counts))] * b.weekday(&h.Calendar, i) * b.lift(&h.Calendar, i)
 	}
 	b.degree = b.weeks - 1
 	prior := b.scale * b.scale
@@ -157,13 +167,47 @@ func (b *Baseline) fitDays(h History, weight []float64) {
 	for i, y := range h.Counts {
 		day := h.Days[i]
 		sum[day] += weight[i] * float64(y)
-		norm[day] += weight[i] * b.levels[b.week(i, len(h.Counts))] * b.season[h.Bins[i]]
+		norm[day] += weight[i] * b.levels[b.week(i, len(h.Counts))] * b.season[h.Bins[i]] * b.lift(&h.Calendar, i)
 	}
 	b.degree += weekdays - 2 // the bins of a weekend tell one difference already
 	prior := b.scale * b.scale
 	for day := range b.days {
 		if norm[day]+prior > 0 {
 			b.days[day] = max(0, (sum[day]+prior)/(norm[day]+prior))
+		}
+	}
+}
+
+// weekday returns the factor of the day of the week of a bucket.
+func (b *Baseline) weekday(c *Calendar, i int) float64 {
+	if len(c.Days) == 0 {
+		return 1
+	}
+	return b.days[c.Days[i]]
+}
+
+// lift returns the factor of what is declared of a bucket.
+func (b *Baseline) lift(c *Calendar, i int) float64 {
+	if len(c.Declared) == 0 {
+		return 1
+	}
+	return b.declared[c.Declared[i]]
+}
+
+// fitDeclared fits what each kind of declared time lifts the others by: so it is
+// taken out of the past, and expected where the same is declared again.
+func (b *Baseline) fitDeclared(h History, weight []float64) {
+	var sum, norm [Declarations]float64
+	for i, y := range h.Counts {
+		kind := h.Declared[i]
+		sum[kind] += weight[i] * float64(y)
+		norm[kind] += weight[i] * b.levels[b.week(i, len(h.Counts))] * b.season[h.Bins[i]] * b.weekday(&h.Calendar, i)
+	}
+	prior := b.scale * b.scale
+	for kind := 1; kind < Declarations; kind++ {
+		if norm[kind] > 0 {
+			b.degree++
+			b.declared[kind] = max(0, (sum[kind]+prior)/(norm[kind]+prior))
 		}
 	}
 }
@@ -191,7 +235,7 @@ const expectedMin = 0.01
 func (b *Baseline) reweigh(h History, small float64, weight, residual, sorted []float64) {
 	n := len(h.Counts)
 	for i, y := range h.Counts {
-		mu := b.levels[b.week(i, n)] * b.season[h.Bins[i]] * b.day(h.Days, i)
+		mu := b.levels[b.week(i, n)] * b.season[h.Bins[i]] * b.weekday(&h.Calendar, i) * b.lift(&h.Calendar, i)
 		weight[i] = math.Sqrt(max(mu, expectedMin))
 		residual[i] = math.Abs(float64(y)-mu) / weight[i]
 	}
@@ -230,13 +274,13 @@ func (b *Baseline) level(hoursAgo float64) float64 {
 }
 
 // Fill sets dst to the expected counts of consecutive buckets of stepMinutes,
-// given the seasonal bin of each and its day of the week, which may be nil; the last
-// bucket ends endHoursAgo before the end of the history (negative: after it).
-func (b *Baseline) Fill(dst []float64, bins, days []uint8, stepMinutes int, endHoursAgo float64) {
+// given what kind of time each is; the last bucket ends endHoursAgo before the end of
+// the history (negative: after it).
+func (b *Baseline) Fill(dst []float64, c Calendar, stepMinutes int, endHoursAgo float64) {
 	hours := float64(stepMinutes) / 60
 	for i := range dst {
 		ago := endHoursAgo + hours*float64(len(dst)-1-i)
-		dst[i] = b.level(ago) * b.season[bins[i]] * b.day(days, i) * hours
+		dst[i] = b.level(ago) * b.season[c.Bins[i]] * b.weekday(&c, i) * b.lift(&c, i) * hours
 	}
 }
 

@@ -32,7 +32,7 @@ func TestBaselineRecoversSeasonAndLevel(t *testing.T) {
 					y[h] *= 8
 				}
 			}
-			b := Fit(History{Counts: y, Bins: hours}, &s)
+			b := Fit(History{y, Calendar{Bins: hours}}, &s)
 			var all, truth float64
 			for h, bin := range hours {
 				all += b.ExpectedAt(bin, float64(len(hours)-1-h))
@@ -72,9 +72,9 @@ func TestBaselineTellsDaysOfTheWeekApart(t *testing.T) {
 			y[h] = poisson(r, 200*season(hours[h])*factor[days[h]])
 		}
 		n := weeks * 7 * 24
-		b := Fit(History{Counts: y[:n], Bins: hours[:n], Days: days[:n]}, &s)
+		b := Fit(History{y[:n], Calendar{Bins: hours[:n], Days: days[:n]}}, &s)
 		next := make([]float64, 7*24)
-		b.Fill(next, hours[n:], days[n:], 60, -7*24)
+		b.Fill(next, Calendar{Bins: hours[n:], Days: days[n:]}, 60, -7*24)
 		var off, size float64
 		for h, mu := range next {
 			truth := 200 * season(hours[n+h]) * factor[days[n+h]]
@@ -106,7 +106,7 @@ func TestBaselineFallsBack(t *testing.T) {
 	var s Scratch
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := Fit(History{Counts: tt.counts, Bins: calendar(len(tt.counts))}, &s)
+			b := Fit(History{tt.counts, Calendar{Bins: calendar(len(tt.counts))}}, &s)
 			for bin := range uint8(Bins) {
 				if got := b.ExpectedAt(bin, 0); math.Abs(got-tt.want) > 1e-9 {
 					t.Fatalf("bin %d expects %v, want %v", bin, got, tt.want)
@@ -126,7 +126,7 @@ func TestBaselineFollowsASlowLevel(t *testing.T) {
 	for h := range y {
 		y[h] = int64(1000 * (1 + float64(h)/float64(len(y))) * season(hours[h]))
 	}
-	b := Fit(History{Counts: y, Bins: hours}, &s)
+	b := Fit(History{y, Calendar{Bins: hours}}, &s)
 	for h := 84; h < len(y)-84; h++ {
 		got := b.ExpectedAt(hours[h], float64(len(y)-1-h))
 		if want := float64(y[h]); math.Abs(got-want) > 0.04*want+1 {
@@ -140,8 +140,8 @@ func TestBaselineIsAFunctionOfItsInput(t *testing.T) {
 		y := rapid.SliceOfN(rapid.Int64Range(-5, 1e6), 1, 600).Draw(t, "counts")
 		bins := calendar(len(y))
 		var clean, used Scratch
-		Fit(History{Counts: slices.Repeat([]int64{9, 1}, 500), Bins: calendar(1000)}, &used)
-		a, b := Fit(History{Counts: y, Bins: bins}, &clean), Fit(History{Counts: y, Bins: bins}, &used)
+		Fit(History{slices.Repeat([]int64{9, 1}, 500), Calendar{Bins: calendar(1000)}}, &used)
+		a, b := Fit(History{y, Calendar{Bins: bins}}, &clean), Fit(History{y, Calendar{Bins: bins}}, &used)
 		if a != b {
 			t.Fatalf("differs with a used scratch")
 		}
@@ -153,7 +153,7 @@ func TestBaselineIsAFunctionOfItsInput(t *testing.T) {
 		for i := range y {
 			y[i] *= 4 // a power of two scales every float exactly
 		}
-		scaled := Fit(History{Counts: y, Bins: bins}, &clean)
+		scaled := Fit(History{y, Calendar{Bins: bins}}, &clean)
 		if got, want := scaled.ExpectedAt(0, 0), 4*a.ExpectedAt(0, 0); math.Abs(got-want) > 0.05*want+4 {
 			t.Fatalf("four times the counts expect %v, want about %v", got, want)
 		}
@@ -177,6 +177,50 @@ func BenchmarkFit(b *testing.B) {
 	var s Scratch
 	b.ReportAllocs()
 	for b.Loop() {
-		Fit(History{Counts: y, Bins: hours}, &s)
+		Fit(History{y, Calendar{Bins: hours}}, &s)
+	}
+}
+
+// What is declared lifts the hours by as much as it has before, and is taken out of
+// what the others are expected to be.
+func TestBaselineTakesOutWhatIsDeclared(t *testing.T) {
+	var s Scratch
+	hours := calendar(36 * 24)
+	declared := make([]uint8, len(hours))
+	y := make([]int64, len(hours))
+	r := source(9)
+	for h := range hours {
+		lift := 1.0
+		switch h / 24 {
+		case 10, 11, 20, 35:
+			declared[h], lift = 1, 1.8
+		case 25:
+			declared[h], lift = 3, 0.3
+		}
+		y[h] = poisson(r, 100*season(hours[h])*lift)
+	}
+	n := 35 * 24
+	past := History{y[:n], Calendar{Bins: hours[:n], Declared: declared[:n]}}
+	expected := make([]float64, 24)
+	for name, tt := range map[string]struct {
+		past     History
+		calendar Calendar
+		lift     float64
+	}{
+		"a day with another promotion is lifted as they were": {past, Calendar{Bins: hours[n:], Declared: declared[n:]}, 1.8},
+		"a day like others is not":                            {past, Calendar{Bins: hours[n:]}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := Fit(tt.past, &s)
+			b.Fill(expected, tt.calendar, 60, -24)
+			var sum, want float64
+			for h, mu := range expected {
+				sum += mu
+				want += 100 * season(hours[n+h]) * tt.lift
+			}
+			if math.Abs(sum/want-1) > 0.06 {
+				t.Errorf("expected %.0f, want %.0f", sum, want)
+			}
+		})
 	}
 }

@@ -11,10 +11,10 @@ func fitted(x, y []int64, bins []uint8, lags int, s *Scratch) *EffectInput {
 		X: x, Y: y, ExpectedX: make([]float64, len(x)), ExpectedY: make([]float64, len(y)),
 		Kernel: Kernel{Lags: lags},
 	}
-	bx := Fit(History{Counts: x, Bins: bins}, s)
-	by := Fit(History{Counts: y, Bins: bins}, s)
-	bx.Fill(in.ExpectedX, bins, nil, 60, 0)
-	by.Fill(in.ExpectedY, bins, nil, 60, 0)
+	bx := Fit(History{x, Calendar{Bins: bins}}, s)
+	by := Fit(History{y, Calendar{Bins: bins}}, s)
+	bx.Fill(in.ExpectedX, Calendar{Bins: bins}, 60, 0)
+	by.Fill(in.ExpectedY, Calendar{Bins: bins}, 60, 0)
 	return in
 }
 

@@ -8,10 +8,8 @@ type EffectInput struct {
 	ExpectedX []float64
 	Y         []int64 // response of each hour
 	ExpectedY []float64
-	// Bins are the seasonal bins of the hours, Days their days of the week; nil
-	// leaves out what they are for.
-	Bins   []uint8
-	Days   []uint8
+	// Calendar is that of the response; an empty one takes no means out.
+	Calendar
 	Kernel Kernel // in hours
 }
 
@@ -142,8 +140,8 @@ func Estimate(in *EffectInput, s *Scratch) Effect {
 	return fit.effect(z, y, weight, residual)
 }
 
-// within takes the mean of each week, each seasonal bin and each day of the week
-// out of v, by turns; v begins with an hour of the history.
+// within takes the mean of each week, each seasonal bin, each day of the week and
+// each kind of declared time out of v, by turns; v begins with an hour of the history.
 func (in *EffectInput) within(v []float64, from int, s *Scratch) {
 	const sweeps = 4
 	n := len(v)
@@ -151,15 +149,17 @@ func (in *EffectInput) within(v []float64, from int, s *Scratch) {
 		return
 	}
 	weeks := max(1, (n+weekHours/2)/weekHours)
-	room := grow(&s.floats[5], 2*(weeks+Bins+weekdays))
+	room := grow(&s.floats[5], 2*(weeks+Bins+weekdays+Declarations))
 	sums, counts := room[:len(room)/2], room[len(room)/2:]
 	groups := []func(t int) int{
 		func(t int) int { return min((n-1-t)/weekHours, weeks-1) },
 		func(t int) int { return weeks + int(in.Bins[from+t]) },
-		func(t int) int { return weeks + Bins + int(in.Days[from+t]) },
 	}
-	if len(in.Days) != from+n || from+n < weekdayHoursMin {
-		groups = groups[:2]
+	if len(in.Days) == from+n && from+n >= weekdayHoursMin {
+		groups = append(groups, func(t int) int { return weeks + Bins + int(in.Days[from+t]) })
+	}
+	if len(in.Declared) == from+n {
+		groups = append(groups, func(t int) int { return weeks + Bins + weekdays + int(in.Declared[from+t]) })
 	}
 	for range sweeps {
 		for _, group := range groups {

@@ -30,9 +30,9 @@ func planted(seed uint64, n int, k Kernel, beta, sigma float64, s *Scratch) *Eff
 		in.Y[h] = poisson(r, 300*season(hours[h])*math.Exp(sigma*wave[h])+beta*z[h])
 	}
 	in.ExpectedX, in.ExpectedY = make([]float64, n), make([]float64, n)
-	bx, by := Fit(History{Counts: in.X, Bins: hours}, s), Fit(History{Counts: in.Y, Bins: hours}, s)
-	bx.Fill(in.ExpectedX, hours, nil, 60, 0)
-	by.Fill(in.ExpectedY, hours, nil, 60, 0)
+	bx, by := Fit(History{in.X, Calendar{Bins: hours}}, s), Fit(History{in.Y, Calendar{Bins: hours}}, s)
+	bx.Fill(in.ExpectedX, Calendar{Bins: hours}, 60, 0)
+	by.Fill(in.ExpectedY, Calendar{Bins: hours}, 60, 0)
 	return in
 }
 

@@ -12,22 +12,22 @@ import (
 // baselines fitted to all of them.
 func pair72(x, y []int64, hours []uint8, stride int, s *Scratch) *Input {
 	const lags = 288
-	bx := Fit(History{Counts: hourly(x), Bins: hours}, s)
-	by := Fit(History{Counts: hourly(y), Bins: hours}, s)
+	bx := Fit(History{hourly(x), Calendar{Bins: hours}}, s)
+	by := Fit(History{hourly(y), Calendar{Bins: hours}}, s)
 	bins := steps(hours)
 	n := len(x)
 	in := &Input{
 		X: x[n-2*lags:], ExpectedX: make([]float64, 2*lags),
 		Stride: stride, StepMinutes: 15, HistoryHours: bx.Hours(), End: int64(n / stride),
 	}
-	bx.Fill(in.ExpectedX, bins[n-2*lags:], nil, 15, 0)
+	bx.Fill(in.ExpectedX, Calendar{Bins: bins[n-2*lags:]}, 15, 0)
 	in.Y = y[n-lags:]
 	bins = bins[n-lags:]
 	if stride == 4 {
 		in.Y, bins = hourly(in.Y), hours[len(hours)-lags/4:]
 	}
 	in.ExpectedY = make([]float64, len(in.Y))
-	by.Fill(in.ExpectedY, bins, nil, 15*stride, 0)
+	by.Fill(in.ExpectedY, Calendar{Bins: bins}, 15*stride, 0)
 	return in
 }
 

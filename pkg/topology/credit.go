@@ -240,7 +240,7 @@ func (p *Partition) attribute(b *brand, ser *series, fromMs, toMs int64, claims 
 	w.pulses, w.labels, w.stimuli = w.pulses[:0], w.labels[:0], w.stimuli[:0]
 	if len(claims) > 0 {
 		day := window.Floor(b.clockMs, window.DayMs)
-		p.expect(b, p.fit(b, ser, day), base, day, endMs, window.HourMs)
+		p.expect(b, ser, day, base, endMs, window.HourMs)
 		for _, c := range claims {
 			p.subtract(b, c, beta(c), base, day, endMs)
 			p.stimuli(b, c, fromMs, endMs, perPost)
@@ -266,7 +266,7 @@ func (p *Partition) subtract(b *brand, c claim, beta float64, base []float64, da
 	w := &p.work.credit
 	n := len(base) + c.kernel.Lags
 	expected, convolved := grow(&w.expected, n), grow(&w.convolved, n)
-	p.expect(b, p.fit(b, c.stimulus, day), expected, day, endMs, window.HourMs)
+	p.expect(b, c.stimulus, day, expected, endMs, window.HourMs)
 	c.kernel.Convolve(convolved, expected)
 	for t := range base {
 		base[t] -= beta * convolved[c.kernel.Lags+t]

@@ -254,10 +254,9 @@ func (p *Partition) profile(b *brand, f *event.Force, end int64, stimulus, respo
 	in.End = window.Floor(endMs, int64(in.Stride)*step)
 	read(in.X, stimulus, endMs, step)
 	read(in.Y, response, endMs, step*int64(in.Stride))
-	baseX, baseY := p.fit(b, stimulus, day), p.fit(b, response, day)
-	p.expect(b, baseX, in.ExpectedX, day, endMs, step)
-	p.expect(b, baseY, in.ExpectedY, day, endMs, step*int64(in.Stride))
-	in.HistoryHours = min(baseX.Hours(), baseY.Hours())
+	p.expect(b, stimulus, day, in.ExpectedX, endMs, step)
+	p.expect(b, response, day, in.ExpectedY, endMs, step*int64(in.Stride))
+	in.HistoryHours = min(p.fit(b, stimulus, day).Hours(), p.fit(b, response, day).Hours())
 	return in, correlate.Profile(&in, &w.scratch)
 }
 
@@ -339,25 +338,60 @@ func read(dst []int64, ser *series, endMs, width int64) {
 	}
 }
 
-// expect sets dst to what the baseline expects of the buckets that end at endMs.
-func (p *Partition) expect(b *brand, base *correlate.Baseline, dst []float64, day, endMs, width int64) {
-	bins, days := p.kinds(b, len(dst), endMs, width)
-	base.Fill(dst, bins, days, int(width/60_000), float64(day*window.DayMs-endMs)/window.HourMs)
+// expect sets dst to what the baseline of a series expects of the buckets that end
+// at endMs.
+func (p *Partition) expect(b *brand, ser *series, day int64, dst []float64, endMs, width int64) {
+	base := p.fit(b, ser, day) // before the calendar, which shares its memory
+	c := p.calendar(b, ser.signal.Info().Node, len(dst), endMs, width)
+	base.Fill(dst, c, int(width/60_000), float64(day*window.DayMs-endMs)/window.HourMs)
 }
 
-// kinds returns the kinds of hour of n buckets of a width that end at endMs, and
-// their days of the week.
-func (p *Partition) kinds(b *brand, n int, endMs, width int64) (bins, days []uint8) {
-	bins, days = grow(&p.work.bins, n), grow(&p.work.days, n)
+// calendar says what kind of time n buckets of a width are that end at endMs, for a
+// node: what is declared is declared for one.
+func (p *Partition) calendar(b *brand, node event.NodeName, n int, endMs, width int64) correlate.Calendar {
+	w := &p.work
+	c := correlate.Calendar{Bins: grow(&w.bins, n), Days: grow(&w.days, n)}
 	var bin, day uint8
-	for k := range bins {
+	for k := range n {
 		at := endMs - int64(n-k)*width
 		if k == 0 || width >= window.HourMs || at%window.HourMs == 0 || at%window.HourMs == window.HourMs/2 {
 			bin, day = b.entry.zone.Bin(at), b.entry.zone.Weekday(at)
 		}
-		bins[k], days[k] = bin, day
+		c.Bins[k], c.Days[k] = bin, day
 	}
-	return bins, days
+	firstMs := endMs - int64(n)*width
+	for _, d := range b.periods {
+		kind := declaration(d.kind)
+		if d.node != node || kind == 0 || d.toMs <= firstMs || d.fromMs >= endMs {
+			continue
+		}
+		if c.Declared == nil {
+			c.Declared = grow(&w.declared, n)
+			clear(c.Declared)
+		}
+		from, to := window.Floor(d.fromMs-firstMs, width), window.Ceil(d.toMs-firstMs, width)
+		for k := max(0, from); k < min(int64(n), to); k++ {
+			if c.Declared[k] == 0 { // of several the one that begins first
+				c.Declared[k] = kind
+			}
+		}
+	}
+	return c
+}
+
+// declaration numbers the kinds of what is declared, as a calendar does. A holiday
+// is a day off, as those of the brand's entry are: it is left to the bins.
+func declaration(kind event.CalendarKind) uint8 {
+	switch kind {
+	case event.CalendarKindPromotion:
+		return 1
+	case event.CalendarKindPriceChange:
+		return 2
+	case event.CalendarKindStockOut:
+		return 3
+	default:
+		return 0
+	}
 }
 
 // first returns the first hour from ≤ hour < to in which anything of a node was
@@ -389,8 +423,8 @@ func (p *Partition) fit(b *brand, ser *series, day int64) *correlate.Baseline {
 	from := b.first(ser.signal.Info().Node, to-int64(p.cfg.HistoryHours), to)
 	counts := make([]int64, to-from)
 	ser.hours.Read(counts, from)
-	bins, days := p.kinds(b, len(counts), to*window.HourMs, window.HourMs)
-	base := correlate.Fit(correlate.History{Counts: counts, Bins: bins, Days: days}, &p.work.scratch)
+	c := p.calendar(b, ser.signal.Info().Node, len(counts), to*window.HourMs, window.HourMs)
+	base := correlate.Fit(correlate.History{Counts: counts, Calendar: c}, &p.work.scratch)
 	if ser.fit == nil || day >= ser.fit.day {
 		ser.fit = &fit{day: day, valid: true, base: base}
 		return &ser.fit.base
@@ -435,9 +469,9 @@ func (p *Partition) history(b *brand, stimulus, response *series, hour, day int6
 	in := correlate.EffectInput{X: grow(&w.x, n), ExpectedX: grow(&w.ex, n), Y: grow(&w.y, n), ExpectedY: grow(&w.ey, n)}
 	stimulus.hours.Read(in.X, from)
 	response.hours.Read(in.Y, from)
-	p.expect(b, p.fit(b, stimulus, day), in.ExpectedX, day, hour*window.HourMs, window.HourMs)
-	p.expect(b, p.fit(b, response, day), in.ExpectedY, day, hour*window.HourMs, window.HourMs)
-	in.Bins, in.Days = p.kinds(b, n, hour*window.HourMs, window.HourMs)
+	p.expect(b, stimulus, day, in.ExpectedX, hour*window.HourMs, window.HourMs)
+	p.expect(b, response, day, in.ExpectedY, hour*window.HourMs, window.HourMs)
+	in.Calendar = p.calendar(b, response.signal.Info().Node, n, hour*window.HourMs, window.HourMs)
 	return in
 }
 

@@ -312,6 +312,7 @@ type workspace struct {
 	ex, ey   []float64
 	bins     []uint8
 	days     []uint8
+	declared []uint8
 	fits     map[pastFit]correlate.Baseline // of days before the newest, until the state changes
 	choices  map[pastChoice]correlate.Choice
 	looks    map[pastLook]look

@@ -63,6 +63,9 @@ func (p *Partition) applySnapshot(b *brand, record event.Record, src sourceNumbe
 		}
 	}
 	if c, ok := record.(*event.CalendarEvent); ok {
+		if old.period != nil && known {
+			p.declared(b, old.period)
+		}
 		b.undeclare(key)
 		if !c.Cancelled {
 			s.period = &period{
@@ -70,11 +73,22 @@ func (p *Partition) applySnapshot(b *brand, record event.Record, src sourceNumbe
 				fromMs: c.OccurredAtMs, toMs: c.EndsAtMs,
 			}
 			b.addPeriod(s.period)
+			p.declared(b, s.period)
 		}
 	}
 	b.snapshots.put(key, &s)
 	b.changed = append(b.changed, key)
 	return Applied
+}
+
+// declared notes which results change with what is declared: the baselines of its
+// node's signals rest on it.
+func (p *Partition) declared(b *brand, d *period) {
+	for _, ser := range b.series {
+		if ser.signal.Info().Node == d.node {
+			p.moves(b, ser, d.fromMs)
+		}
+	}
 }
 
 // undeclare forgets what a calendar event says.

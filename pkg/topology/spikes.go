@@ -57,13 +57,12 @@ func (p *Partition) refreshSpikes(b *brand, emit func(any)) {
 		Exposure: float64(b.clockMs-(endMs-width)) / float64(width),
 	}
 	read(s.Counts, response, endMs, width)
-	p.expect(b, base, s.Expected, day, endMs, width)
+	p.expect(b, response, day, s.Expected, endMs, width)
 	if stimulus != nil {
 		s.Stimulus, s.StimulusExpected = grow(&w.x, n), grow(&w.ex, n)
 		read(s.Stimulus, stimulus, endMs, width)
-		base := p.fit(b, stimulus, day)
-		p.expect(b, base, s.StimulusExpected, day, endMs, width)
-		s.StimulusScale = base.Scale()
+		p.expect(b, stimulus, day, s.StimulusExpected, endMs, width)
+		s.StimulusScale = p.fit(b, stimulus, day).Scale()
 	}
 	episodes, from := spike.Detect(w.episodes[:0], s, &cfg)
 	w.episodes = slices.DeleteFunc(episodes, func(e spike.Episode) bool {
