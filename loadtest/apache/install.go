@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"flywheel/pkg/cache"
 	"flywheel/pkg/embedded"
 	"flywheel/pkg/progress"
 )
@@ -75,9 +76,9 @@ func (i Installation) install(ctx context.Context, m *progress.Meter) (err error
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return fmt.Errorf("create the cache folder: %w", err)
 	}
-	unlock, err := lock(ctx, i.dir+".lock", m)
+	unlock, err := cache.Lock(ctx, i.dir+".lock", func() { m.Say("waiting for another process that is installing the servers") })
 	if err != nil {
-		return err
+		return fmt.Errorf("install into %q: %w", parent, err)
 	}
 	defer unlock()
 	problem := i.verify()
@@ -97,8 +98,8 @@ func (i Installation) install(ctx context.Context, m *progress.Meter) (err error
 		return fmt.Errorf("create a folder for the install: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(partial)) }()
-	if err := checkFree(partial); err != nil {
-		return err
+	if err := cache.CheckFree(partial, freeBytesNeeds); err != nil {
+		return fmt.Errorf("install into %q: %w", parent, err)
 	}
 
 	begin := time.Now()
@@ -221,39 +222,4 @@ func extract(root *os.Root, name string, in io.Reader) error {
 	}
 	_, err = io.Copy(out, in)
 	return errors.Join(err, out.Close())
-}
-
-// lock takes a lock that the system releases if this process dies.
-func lock(ctx context.Context, name string, m *progress.Meter) (unlock func(), err error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("open the lock of the cache folder: %w", err)
-	}
-	for waiting := false; ; waiting = true {
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
-			return func() { _ = f.Close() }, nil
-		} else if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.Join(fmt.Errorf("lock the cache folder: %w", err), f.Close())
-		}
-		if !waiting {
-			m.Say("waiting for another process that is installing the servers")
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("wait for the lock %q: %w", name, ctx.Err()), f.Close())
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-}
-
-// checkFree refuses to begin what the disk cannot hold.
-func checkFree(dir string) error {
-	var stat syscall.Statfs_t
-	if err := syscall.Statfs(dir, &stat); err != nil {
-		return fmt.Errorf("look at the free space of %q: %w", dir, err)
-	}
-	if free := stat.Bavail * uint64(stat.Bsize); free < freeBytesNeeds {
-		return fmt.Errorf("%d MB are free, %d MB are needed: %w", free>>20, freeBytesNeeds>>20, syscall.ENOSPC)
-	}
-	return nil
 }

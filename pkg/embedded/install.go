@@ -22,6 +22,7 @@ import (
 	"syscall"
 	"time"
 
+	"flywheel/pkg/cache"
 	"flywheel/pkg/progress"
 )
 
@@ -98,9 +99,9 @@ func (p libraryPackage) install(ctx context.Context, cacheDir string, m *progres
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return "", fmt.Errorf("create the cache folder (set FLYWHEEL_EMBEDDED_CACHE_DIR to a folder you may write): %w", err)
 	}
-	unlock, err := lockFile(ctx, target+".lock", m)
+	unlock, err := cache.Lock(ctx, target+".lock", func() { m.Say("waiting for another process that is fetching the ClickHouse library") })
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("fetch into %q (set FLYWHEEL_EMBEDDED_CACHE_DIR to a folder you may write): %w", parent, err)
 	}
 	defer unlock()
 	if library, err := findLibrary(target); err == nil {
@@ -120,8 +121,8 @@ func (p libraryPackage) install(ctx context.Context, cacheDir string, m *progres
 	if err := os.Mkdir(unpacked, 0o755); err != nil {
 		return "", fmt.Errorf("create a folder for the fetch: %w", err)
 	}
-	if err := checkFree(partial); err != nil {
-		return "", err
+	if err := cache.CheckFree(partial, freeBytesNeeds); err != nil {
+		return "", fmt.Errorf("fetch into %q: %w", parent, err)
 	}
 	want, err := p.checksum(ctx)
 	if err != nil {
@@ -152,41 +153,6 @@ func findLibrary(dir string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("the folder %q holds no libchdb: delete it to fetch it again", dir)
-}
-
-// lockFile takes a lock that the system releases if this process dies.
-func lockFile(ctx context.Context, name string, m *progress.Meter) (unlock func(), err error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o644)
-	if err != nil {
-		return nil, fmt.Errorf("open the lock of the cache folder (set FLYWHEEL_EMBEDDED_CACHE_DIR to a folder you may write): %w", err)
-	}
-	for waiting := false; ; waiting = true {
-		if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err == nil {
-			return func() { _ = f.Close() }, nil
-		} else if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.Join(fmt.Errorf("lock the cache folder: %w", err), f.Close())
-		}
-		if !waiting {
-			m.Say("waiting for another process that is fetching the ClickHouse library")
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("wait for the lock %q: %w", name, ctx.Err()), f.Close())
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
-}
-
-// checkFree refuses to begin what the disk cannot hold.
-func checkFree(dir string) error {
-	var stat syscall.Statfs_t
-	if err := syscall.Statfs(dir, &stat); err != nil {
-		return fmt.Errorf("look at the free space of %q: %w", dir, err)
-	}
-	if free := stat.Bavail * uint64(stat.Bsize); free < freeBytesNeeds {
-		return fmt.Errorf("%d MB are free, %d MB are needed: %w", free>>20, freeBytesNeeds>>20, syscall.ENOSPC)
-	}
-	return nil
 }
 
 // checksum is the pinned one. Where none is pinned, it is what the registry publishes beside the
