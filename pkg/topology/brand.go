@@ -61,7 +61,7 @@ type brand struct {
 
 	touched, queued, restating, restored bool
 	forgetting                           bool // observations, once their slots are written
-	dirtySinceMs, refreshedMs            int64
+	refreshedMs                          int64
 	bytes                                int64
 }
 

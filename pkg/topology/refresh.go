@@ -34,11 +34,12 @@ func (p *Partition) Refresh(nowMs int64, budget Budget, emit func(result any)) (
 	}
 
 	p.staleMs = 0
-	for _, b := range p.queue {
-		if b.dirtySinceMs == unknownMs {
-			b.dirtySinceMs = nowMs
+	for i := range p.queue {
+		w := &p.queue[i]
+		if w.sinceMs == unknownMs {
+			w.sinceMs = nowMs
 		}
-		p.staleMs = max(p.staleMs, nowMs-b.dirtySinceMs)
+		p.staleMs = max(p.staleMs, nowMs-w.sinceMs)
 	}
 	return spent
 }
@@ -49,10 +50,11 @@ const pastTurn = 4
 // refreshNewest derives the newest results of brands with new input.
 func (p *Partition) refreshNewest(nowMs int64, budget Budget, emit func(any)) (spent Budget) {
 	intervalMs := p.cfg.RefreshInterval.Milliseconds()
-	waiting := p.queue[:0]
-	for _, b := range p.queue {
+	left := p.queue[:0]
+	for _, w := range p.queue {
+		b := w.brand
 		if spent >= budget || nowMs < b.refreshedMs+intervalMs && b.refreshedMs <= nowMs {
-			waiting = append(waiting, b)
+			left = append(left, w)
 			continue
 		}
 		b.queued, b.refreshedMs = false, nowMs
@@ -68,8 +70,8 @@ func (p *Partition) refreshNewest(nowMs int64, budget Budget, emit func(any)) (s
 			p.tidy(b)
 		}
 	}
-	clear(p.queue[len(waiting):])
-	p.queue = waiting
+	clear(p.queue[len(left):])
+	p.queue = left
 	return spent
 }
 

@@ -80,9 +80,9 @@ type Partition struct {
 	plan   plan
 	brands map[string]*brand
 
-	touched []*brand // changed since Changes, in the order of their first change
-	queue   []*brand // with input that no result shows yet
-	past    []*brand // with restated windows
+	touched []*brand  // changed since Changes, in the order of their first change
+	queue   []waiting // brands with input that no result shows yet
+	past    []*brand  // with restated windows
 	// restored were read from the changelog and are not settled yet.
 	restored  []*brand
 	bytes     int64
@@ -266,9 +266,15 @@ const unknownMs = -1
 // enqueue notes that the brand has input since sinceMs that no result shows.
 func (p *Partition) enqueue(b *brand, sinceMs int64) {
 	if !b.queued {
-		b.queued, b.dirtySinceMs = true, sinceMs
-		p.queue = append(p.queue, b)
+		b.queued = true
+		p.queue = append(p.queue, waiting{b, sinceMs})
 	}
+}
+
+// waiting is a brand with the moment since when it waits for a refresh.
+type waiting struct {
+	brand   *brand
+	sinceMs int64
 }
 
 // Stats is what is to be known of a partition.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -103,25 +104,40 @@ func (s *session) align(ctx context.Context, partitions []int32, offsets map[str
 	return nil
 }
 
-// merge applies the records that are held, the oldest first, until a topic may yet
-// yield older ones.
+// merge applies the records that are held, but for those of which a topic may yet
+// yield older ones: in the order of Kafka's time, and then brand by brand. Brands do
+// not know of each other, and the state of one that is at hand need not be fetched
+// from memory for each of its records.
 func (w *worker) merge(t *transaction, now time.Time) error {
 	w.touched = true
-	w.applied = 0
+	w.order(now)
+	w.applied = len(w.batch.records)
 	var counts tally
 	defer func() { t.metrics.count(t.ctx, counts) }()
+	return w.batch.byBrand(func(r *kgo.Record) error {
+		reason, err := w.apply(t, r)
+		if err == nil {
+			counts.add(r.Topic, reason)
+		}
+		return err
+	})
+}
+
+// order moves the records that are held to the batch, the oldest first, until a
+// topic may yet yield older ones.
+func (w *worker) order(now time.Time) {
 	for {
 		oldest, second, lags := w.oldest()
 		if oldest == nil {
 			w.waiting = time.Time{}
-			return nil
+			return
 		}
 		if lags {
 			if w.waiting.IsZero() {
 				w.waiting = now
 			}
 			if now.Sub(w.waiting) < alignWait {
-				return nil
+				return
 			}
 			for i := range w.queues {
 				q := &w.queues[i]
@@ -130,18 +146,45 @@ func (w *worker) merge(t *transaction, now time.Time) error {
 		}
 		w.waiting = time.Time{}
 		for oldest.held() > 0 && (second == nil || !oldest.records[oldest.head].Timestamp.After(second.records[second.head].Timestamp)) {
-			r := oldest.pop()
-			if r.Attrs.IsControl() {
-				continue
+			if r := oldest.pop(); !r.Attrs.IsControl() {
+				w.batch.records = append(w.batch.records, r)
 			}
-			w.applied++
-			reason, err := w.apply(t, r)
-			if err != nil {
-				return err
-			}
-			counts.add(r.Topic, reason)
 		}
 	}
+}
+
+// batch is records that are applied together.
+type batch struct {
+	records []*kgo.Record
+	first   [batchLists]int32 // of each list, a place in records + 1; 0 where it is empty
+	next    []int32           // of each record, likewise
+}
+
+// batchLists is into how many lists keys are hashed. Two brands that share one
+// are applied in turn, which only costs time.
+const batchLists = 4096
+
+// byBrand calls f for each record, those of one key in their order and together,
+// and empties the batch.
+func (b *batch) byBrand(f func(*kgo.Record) error) error {
+	b.next = append(b.next[:0], make([]int32, len(b.records))...)
+	for i, r := range slices.Backward(b.records) {
+		list := &b.first[xxhash.Sum64(r.Key)%batchLists]
+		b.next[i], *list = *list, int32(i)+1
+	}
+	defer func() {
+		clear(b.first[:])
+		clear(b.records)
+		b.records = b.records[:0]
+	}()
+	for _, at := range b.first {
+		for ; at > 0; at = b.next[at-1] {
+			if err := f(b.records[at-1]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // oldest returns the queue that holds the oldest record and the one that holds the

@@ -13,12 +13,12 @@ import (
 type Config struct {
 	Group              string          `yaml:"group" doc:"Consumer group; processors of one group share the partitions."`
 	InstanceID         string          `yaml:"instance_id" doc:"Name of this processor within the group, the same after a restart and different from every other; empty takes the host's name."`
-	CommitInterval     time.Duration   `yaml:"commit_interval" doc:"Time between two commits; what is computed becomes visible with them. While catching up it may be ten times that."`
-	CommitRecords      int             `yaml:"commit_records" doc:"Records after which a commit comes early; a processor that is further behind than that catches up."`
+	CommitInterval     time.Duration   `yaml:"commit_interval" doc:"Time between two commits; what is computed becomes visible with them. While catching up it may be thirty times that."`
+	CommitRecords      int             `yaml:"commit_records" doc:"Records after which a commit comes early; a processor that is further behind than that catches up, with four times as many."`
 	TransactionTimeout time.Duration   `yaml:"transaction_timeout" doc:"The broker aborts a transaction that is open for longer."`
 	SessionTimeout     time.Duration   `yaml:"session_timeout" doc:"A processor that is silent for longer loses its partitions to the others."`
 	RebalanceTimeout   time.Duration   `yaml:"rebalance_timeout" doc:"Longest time a processor may take to hand over its partitions."`
-	RefreshCPUShare    float64         `yaml:"refresh_cpu_share" doc:"Part of the time that refreshing results may take, above 0 to 1, so that reading events never starves; while catching up a third of that, of the time that applying events takes."`
+	RefreshCPUShare    float64         `yaml:"refresh_cpu_share" doc:"Part of the time that refreshing results may take, above 0 to 1, so that reading events never starves; while catching up a sixth of that, of the time that applying events takes."`
 	QueueRecords       int             `yaml:"queue_records" doc:"Records of one topic's partition that wait for older ones of other topics, beyond which no more of it is read; those of one poll come on top."`
 	Workers            int             `yaml:"workers" doc:"Partitions worked on at the same time; 0 takes the number of processors."`
 	Topology           topology.Config `yaml:"topology" doc:"The statistics and their bounds."`

@@ -86,7 +86,7 @@ func (s *session) run(ctx context.Context) error {
 		kgo.WithHooks(excluded{s}),
 		kgo.TransactionalID(s.cfg.Group+"-"+s.cfg.InstanceID),
 		kgo.TransactionTimeout(s.cfg.TransactionTimeout),
-		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
+		kgo.ProducerBatchCompression(kgo.SnappyCompression(), kgo.NoCompression()),
 	)
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -246,7 +246,13 @@ func (s *session) current() []*worker {
 	return s.owned
 }
 
-// pollRecordsMax bounds what one poll returns, and so how far a cycle overruns.
+// interrupted says whether a rebalance, a failure or the end wants attention.
+func (s *session) interrupted(ctx context.Context) bool {
+	return ctx.Err() != nil || s.settledAt != s.revocations.Load() || s.failure.Load() != nil
+}
+
+// pollRecordsMax bounds what one poll returns, and so how far a cycle overruns. A
+// processor that catches up takes what there is.
 const pollRecordsMax = 20_000
 
 // poll returns records, or none once the time is over, ctx has ended, or a
@@ -255,10 +261,13 @@ func (s *session) poll(ctx context.Context, until time.Time, recordsMax int) (kg
 	wait, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	s.wake.Store(&cancel)
-	if s.settledAt != s.revocations.Load() || s.failure.Load() != nil {
+	if s.interrupted(ctx) {
 		cancel() // it came before there was a poll to end
 	}
-	fetches := s.txn.PollRecords(wait, min(recordsMax, pollRecordsMax))
+	if !s.behind() {
+		recordsMax = min(recordsMax, pollRecordsMax)
+	}
+	fetches := s.txn.PollRecords(wait, recordsMax)
 	if err := s.failed(); err != nil {
 		return nil, err
 	}
@@ -275,8 +284,9 @@ func (s *session) poll(ctx context.Context, until time.Time, recordsMax int) (kg
 // and refreshing gets less time: in proportion to what applying the events takes,
 // so that an event costs the same however many brands there are.
 const (
-	catchUpIntervals = 10 // commit intervals of a transaction, at most
-	catchUpShare     = 3  // refresh_cpu_share is divided by it
+	catchUpIntervals = 30 // commit intervals of a transaction, at most
+	catchUpRecords   = 4  // commit_records is multiplied by it
+	catchUpShare     = 6  // refresh_cpu_share is divided by it
 )
 
 // behind says whether the processor catches up, as of the last poll.
@@ -331,14 +341,15 @@ func (s *session) cycle(ctx context.Context) error {
 		if err := t.process(fetches); err != nil {
 			return t.abort(err)
 		}
-		if records == 0 || t.records >= s.cfg.CommitRecords {
+		until, most := t.started.Add(s.cfg.CommitInterval), s.cfg.CommitRecords
+		if s.behind() {
+			until, most = t.started.Add(min(catchUpIntervals*s.cfg.CommitInterval, s.cfg.TransactionTimeout/4)), catchUpRecords*most
+		}
+		// A poll is empty as well when what came belongs to topics that are paused.
+		if t.records >= most || records == 0 && (s.interrupted(ctx) || !time.Now().Before(until)) {
 			break
 		}
-		until := t.started.Add(s.cfg.CommitInterval)
-		if s.behind() {
-			until = t.started.Add(min(catchUpIntervals*s.cfg.CommitInterval, s.cfg.TransactionTimeout/4))
-		}
-		if fetches, err = s.poll(ctx, until, s.cfg.CommitRecords-t.records); err != nil {
+		if fetches, err = s.poll(ctx, until, most-t.records); err != nil {
 			return t.abort(err)
 		}
 		records = fetches.NumRecords()

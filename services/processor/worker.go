@@ -30,6 +30,7 @@ type worker struct {
 
 	queues  []queue   // by input topic
 	waiting time.Time // since when the queues wait for a topic; zero when they do not
+	batch   batch     // what a merge applies
 	applied int       // records, by the last merge
 	made    produced  // in the transaction under way
 }
