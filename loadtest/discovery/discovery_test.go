@@ -41,7 +41,7 @@ func table(t *testing.T, args ...string) (row func(share, control string) []floa
 func TestFalseDiscoveriesStayBelowFivePercent(t *testing.T) {
 	const discoveries, all, stream, ever, power30 = 0, 2, 3, 4, 7
 	row := table(t, "--brands", "54", "--days", "40", "--seed", "3")
-	for _, control := range []string{"online", "Benjamini–Yekutieli, each day", "online and Benjamini–Yekutieli"} {
+	for _, control := range []string{"online", "online, pooled", "Benjamini–Yekutieli, each day", "online and Benjamini–Yekutieli"} {
 		for _, share := range []string{"20 %", "50 %"} { // of few discoveries one brand decides
 			if got := row(share, control); got[all] > 0.1 || got[stream] > 0.05 {
 				t.Errorf("%s of the brands, %s: %.3f of all discoveries are false, %.3f of a brand's", share, control, got[all], got[stream])
@@ -54,7 +54,7 @@ func TestFalseDiscoveriesStayBelowFivePercent(t *testing.T) {
 	if got := row("0 %", "uncorrected, p ≤ 5 %"); got[ever] < 0.15 {
 		t.Errorf("uncorrected only %.3f of the brands without an effect are called: the worlds are too easy to tell", got[ever])
 	}
-	if got := row("50 %", "online"); got[discoveries] < 50 || got[power30] < 0.2 {
+	if got := row("50 %", "online"); got[discoveries] < 50 || got[power30] < 0.2 || row("50 %", "online, pooled")[discoveries] < got[discoveries] {
 		t.Errorf("online there are %.0f discoveries, and effects of 30 %% are found in %.2f", got[discoveries], got[power30])
 	}
 }

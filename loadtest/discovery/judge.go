@@ -24,6 +24,9 @@ func rules() []rule {
 			return each(all, func(l looks) []bool { return online(l.normal) })
 		}},
 		{"online", func(all []looks) [][]bool { return each(all, func(l looks) []bool { return online(l.tail) }) }},
+		{"online, pooled", func(all []looks) [][]bool {
+			return each(all, func(l looks) []bool { return online(l.pooled) })
+		}},
 		{"Benjamini–Yekutieli, each day", yekutieli},
 		{"online and Benjamini–Yekutieli", func(all []looks) [][]bool {
 			both := yekutieli(all)
@@ -54,6 +57,32 @@ func online(p []float64) []bool {
 		tally = tally.Next(calls[d])
 	}
 	return calls
+}
+
+// pool fills in the probabilities with a prior: each day by what the brands have shown
+// the day before, a brand's own part taken out.
+func pool(all []looks) {
+	for d := range all[0].tail {
+		var learned correlate.Pool
+		if d == 0 {
+			learned = correlate.NewPool(nil)
+		} else {
+			var seen []correlate.Evidence
+			for i := range all {
+				seen = append(seen, all[i].evidence[d-1])
+			}
+			learned = correlate.NewPool(seen)
+		}
+		for i := range all {
+			var own *correlate.Evidence
+			if d > 0 {
+				own = &all[i].evidence[d-1]
+			}
+			prior := learned.Prior(own)
+			_, tail := all[i].evidence[d].By(&prior)
+			all[i].pooled = append(all[i].pooled, tail)
+		}
+	}
 }
 
 // yekutieli takes the looks of one day at all brands for a batch.

@@ -77,6 +77,7 @@ func discover(ctx context.Context, args []string, out, progress io.Writer) error
 				acts[i] = max(0, brands[i].from+1-firstLook)
 			}
 		}
+		pool(all)
 		for _, rule := range rules() {
 			s := judge(rule.calls(all), brands, acts)
 			fmt.Fprintf(table, "%.0f %%\t%s\t%d\t%d\t%.4f\t%.4f\t%.4f\t", 100*share, rule.name, s.discoveries, s.wrong, float64(s.wrong)/float64(max(1, s.discoveries)), s.rate, s.ever)

@@ -137,9 +137,13 @@ func poisson(r *rand.Rand, mean float64) int {
 	return n
 }
 
-// looks are the probabilities of the daily tests: by the tail that the control uses,
-// and by the normal one.
-type looks struct{ tail, normal []float64 }
+// looks are the probabilities of the daily tests: by the tail that the control uses, by
+// the normal one, and by the first with a prior from the other brands; and what that is
+// learned from.
+type looks struct {
+	tail, normal, pooled []float64
+	evidence             []correlate.Evidence
+}
 
 // look tests a response at every midnight from firstLook on, as the processor does.
 func (c *calendar) look(stimulus, response []int64, s *correlate.Scratch) (l looks) {
@@ -156,8 +160,8 @@ func (c *calendar) look(stimulus, response []int64, s *correlate.Scratch) (l loo
 			base := correlate.Fit(correlate.History{Counts: side.counts, Calendar: in.Calendar}, s)
 			base.Fill(side.expected, in.Calendar, 60, 0)
 		}
-		found := correlate.Choose(&in, s)
-		l.tail, l.normal = append(l.tail, found.Tail), append(l.normal, found.P)
+		found, evidence := correlate.Weigh(&in, s)
+		l.tail, l.normal, l.evidence = append(l.tail, found.Tail), append(l.normal, found.P), append(l.evidence, evidence)
 	}
 	return l
 }

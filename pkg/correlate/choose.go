@@ -71,8 +71,8 @@ const winsorZ = 4.0
 // beyond the window too, as far as posts follow each other, and widens σ.
 func Choose(in *EffectInput, s *Scratch) Choice { return choose(in, nil, nil, s) }
 
-// choose is Choose, by a prior where there is one, and keeps the evidence for each
-// kernel where that is asked for.
+// choose is Choose, and keeps the evidence for each kernel where that is asked for: by
+// a prior it has to be.
 func choose(in *EffectInput, prior *Prior, evidence *Evidence, s *Scratch) Choice {
 	n, lags := len(in.X), in.Kernel.Lags
 	last := lags * kernelDelays[len(kernelDelays)-1] / kernelGrid
@@ -103,7 +103,7 @@ func choose(in *EffectInput, prior *Prior, evidence *Evidence, s *Scratch) Choic
 	}
 	odds := max(0, float64(sum(in.Y))/float64(max(1, sum(in.X)))) // an effect as large as the response
 	kurtosis := fourth(y)
-	best, weighted := none, none
+	best := none
 	best.Z = math.Inf(-1)
 	z := grow(&s.floats[3], 2*n)
 	tests, weight := 0, math.Inf(-1)
@@ -146,19 +146,12 @@ func choose(in *EffectInput, prior *Prior, evidence *Evidence, s *Scratch) Choic
 			}
 		}
 		if evidence != nil {
-			copy(evidence[h*len(kernelDelays):], all[:])
+			copy(evidence.Z[h*len(kernelDelays):], all[:])
+			evidence.Freedom[h] = free
 		}
 		best.Z = max(best.Z, most)
 		if most > 0 {
 			best.Tail = min(best.Tail, studentTail(most, free))
-		}
-		for i, v := range all {
-			if prior == nil || v <= 0 {
-				continue
-			}
-			own := prior[h*len(kernelDelays)+i]
-			weighted.P = min(weighted.P, math.Erfc(v/math.Sqrt2)/2/own)
-			weighted.Tail = min(weighted.Tail, studentTail(v, free)/own)
 		}
 	}
 	if math.IsInf(best.Z, -1) {
@@ -168,7 +161,7 @@ func choose(in *EffectInput, prior *Prior, evidence *Evidence, s *Scratch) Choic
 	best.P = min(1, float64(tests)*math.Erfc(best.Z/math.Sqrt2)/2)
 	best.Tail = min(1, float64(tests)*best.Tail)
 	if prior != nil {
-		best.P, best.Tail = weighted.P, weighted.Tail
+		best.P, best.Tail = evidence.By(prior)
 	}
 	best.Verdict = NotSignificant
 	if best.P <= Alpha {

@@ -7,9 +7,12 @@ import "math"
 const Kernels = len(kernelHalfLives) * len(kernelDelays)
 
 // Evidence is what one history says of every kernel searched: the correlation with it
-// in standard deviations of its placebo. It is the part of a brand that others learn
-// from.
-type Evidence [Kernels]float64
+// in standard deviations of its placebo, and the degrees of freedom of that, by
+// half-life. It is the part of a brand that others learn from.
+type Evidence struct {
+	Z       [Kernels]float64
+	Freedom [len(kernelHalfLives)]float64
+}
 
 // Prior is the weight of every kernel searched before a history is looked at. The
 // weights sum to 1.
@@ -24,11 +27,10 @@ func Uniform() Prior {
 	return p
 }
 
-// Weigh returns what a history says of every kernel, and why it says nothing.
-func Weigh(in *EffectInput, s *Scratch) (Evidence, Reason) {
+// Weigh is Choose, and returns what the history says of every kernel as well.
+func Weigh(in *EffectInput, s *Scratch) (Choice, Evidence) {
 	var e Evidence
-	c := choose(in, nil, &e, s)
-	return e, c.Reason
+	return choose(in, nil, &e, s), e
 }
 
 // ChooseBy is Choose with a prior on the kernels. Each kernel's probability is held
@@ -45,7 +47,20 @@ func Weigh(in *EffectInput, s *Scratch) (Evidence, Reason) {
 //
 // The kernel is the one with the largest weight after the history is seen.
 func ChooseBy(in *EffectInput, prior *Prior, s *Scratch) Choice {
-	return choose(in, prior, nil, s)
+	var e Evidence
+	return choose(in, prior, &e, s)
+}
+
+// By returns P and Tail by a prior, see ChooseBy; 1 without evidence.
+func (e *Evidence) By(prior *Prior) (p, tail float64) {
+	p, tail = 1, 1
+	for k, z := range e.Z {
+		if z > 0 {
+			p = min(p, math.Erfc(z/math.Sqrt2)/2/prior[k])
+			tail = min(tail, studentTail(z, e.Freedom[k/len(kernelDelays)])/prior[k])
+		}
+	}
+	return p, tail
 }
 
 // Pool is what many brands say of the kernels of one force: of how many brands, in
@@ -76,7 +91,8 @@ const (
 	poolRounds = 60
 )
 
-// NewPool learns from the evidence of brands, in any order but for rounding.
+// NewPool learns from the evidence of brands that could be tested, in any order but
+// for rounding.
 func NewPool(all []Evidence) Pool {
 	p := Pool{none: 0.5, counts: Uniform()}
 	factors := make([]Prior, len(all))
@@ -127,7 +143,7 @@ func (p *Pool) Prior(own *Evidence) Prior {
 // factors returns B(z) of every kernel.
 func (e *Evidence) factors() (b Prior) {
 	const shrink = poolEffect * poolEffect / (1 + poolEffect*poolEffect)
-	for k, z := range e {
+	for k, z := range e.Z {
 		z = max(-30, min(z, 30)) // enough for any evidence, and finite
 		b[k] = 2 * math.Sqrt(1-shrink) * math.Exp(z*z*shrink/2) * math.Erfc(-z*math.Sqrt(shrink)/math.Sqrt2) / 2
 	}

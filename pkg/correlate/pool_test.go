@@ -45,9 +45,9 @@ func evidence(t *testing.T, all []*EffectInput, s *Scratch) []Evidence {
 	t.Helper()
 	var out []Evidence
 	for _, in := range all {
-		e, reason := Weigh(in, s)
-		if reason != NoReason {
-			t.Fatal(reason)
+		c, e := Weigh(in, s)
+		if c.Verdict == Insufficient {
+			t.Fatal(c.Reason)
 		}
 		out = append(out, e)
 	}
@@ -111,8 +111,8 @@ func TestPoolLearnsThePlantedKernels(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 4))
 	planted := map[int]float64{20: 0.75, 45: 0.25}
 	draw := func() (e Evidence) {
-		for k := range e {
-			e[k] = r.NormFloat64()
+		for k := range e.Z {
+			e.Z[k] = r.NormFloat64()
 		}
 		return e
 	}
@@ -124,7 +124,7 @@ func TestPoolLearnsThePlantedKernels(t *testing.T) {
 			if r.Float64() > planted[20] {
 				k = 45
 			}
-			e[k] += math.Abs(poolEffect * r.NormFloat64())
+			e.Z[k] += math.Abs(poolEffect * r.NormFloat64())
 		}
 		all = append(all, e)
 	}
@@ -152,8 +152,8 @@ func TestPoolLearnsThePlantedKernels(t *testing.T) {
 func TestPoolsAreInvariant(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		brand := rapid.Custom(func(t *rapid.T) (e Evidence) {
-			for k := range e {
-				e[k] = rapid.Float64Range(-50, 50).Draw(t, "z")
+			for k := range e.Z {
+				e.Z[k] = rapid.Float64Range(-50, 50).Draw(t, "z")
 			}
 			return e
 		})
@@ -185,7 +185,7 @@ func TestPoolsAreInvariant(t *testing.T) {
 		}
 		// What a brand has added it takes out again, for the most part.
 		var strong Evidence
-		strong[7] = 25
+		strong.Z[7] = 25
 		own := NewPool(append(all[1:len(all):len(all)], strong))
 		with, without := own.Prior(nil), own.Prior(&strong)
 		if len(all) == 1 && math.Abs(without[7]-1/float64(Kernels)) > 0.1/float64(Kernels) || without[7] > with[7] {
@@ -201,6 +201,9 @@ func TestAnEvenPriorIsNone(t *testing.T) {
 	with, without := alike(7, 10, 28, 0.2, &s)
 	for _, in := range append(with, without...) {
 		a, b := Choose(in, &s), ChooseBy(in, &even, &s)
+		if c, e := Weigh(in, &s); c != a || e.Z == [Kernels]float64{} {
+			t.Errorf("alone %+v, weighed %+v", a, c)
+		}
 		if math.Abs(a.P-b.P) > 1e-12 || math.Abs(a.Tail-b.Tail) > 1e-12 || a.Kernel != b.Kernel || a.Z != b.Z {
 			t.Errorf("alone %+v, by an even prior %+v", a, b)
 		}
