@@ -69,6 +69,30 @@ func every(labels []uint8, first, per int) []uint8 {
 	return some
 }
 
+// declaredMax is the share of the steps up to which what is declared is left out.
+const declaredMax = 0.25
+
+// excuse takes what is declared from the steps that are judged: on both sides such a
+// time has a shape of its own, which no level tells. Where it is most of the history,
+// its levels have to do.
+func (p *Pair) excuse(judged []float64) {
+	if len(p.Declared) != len(judged) {
+		return
+	}
+	declared := 0
+	for _, d := range p.Declared {
+		declared += min(d, 1)
+	}
+	if float64(declared) > declaredMax*float64(len(judged)) {
+		return
+	}
+	for t, d := range p.Declared {
+		if d > 0 {
+			judged[t] = 0
+		}
+	}
+}
+
 func total(v []float64) float64 {
 	sum, n := 0.0, 0
 	for _, x := range v {

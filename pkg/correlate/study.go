@@ -19,7 +19,8 @@ const (
 type study struct {
 	n, lags    int
 	y          []float64   // the response, 0 where it is missing
-	judged     []float64   // 1 for the steps of the response that are judged
+	present    []float64   // 1 for the steps of the response that its baseline is fitted to
+	judged     []float64   // and 1 for those that are judged as well
 	x          []float64   // the stimulus less its baseline
 	decayed    [][]float64 // the same by half-life, less the means a baseline takes
 	expectedX  []float64
@@ -46,10 +47,12 @@ func (s *study) load(p *Pair) Reason {
 		return ShortHistory
 	}
 	x, presentX := s.mem.floats(s.n), s.mem.floats(s.n)
-	s.y, s.judged = s.mem.floats(s.n), s.mem.floats(s.n)
-	s.sumX, s.sumY = known(x, presentX, p.X), known(s.y, s.judged, p.Y)
+	s.y, s.present, s.judged = s.mem.floats(s.n), s.mem.floats(s.n), s.mem.floats(s.n)
+	s.sumX, s.sumY = known(x, presentX, p.X), known(s.y, s.present, p.Y)
 	// Before one window has passed, not all that may have acted is known.
-	clear(s.judged[:s.lags])
+	clear(s.present[:s.lags])
+	copy(s.judged, s.present)
+	p.excuse(s.judged)
 	stride := max(1, s.lags/placeboParts)
 	s.shifts, s.mirrored = s.shifts[:0], s.mirrored[:0]
 	for shift := s.lags + s.lags/12 + 1; shift < s.n-s.lags; shift += stride {
@@ -76,7 +79,11 @@ func (s *study) load(p *Pair) Reason {
 	}
 	s.groups = p.groupings()
 	s.expectedX = s.mem.floats(s.n)
-	factors(s.expectedX, x, presentX, s.groups, s.mem)
+	// What a promotion made of the stimulus acts as any other: only the response has
+	// levels of its own for what is declared.
+	usual := *p
+	usual.Declared = nil
+	factors(s.expectedX, x, presentX, usual.groupings(), s.mem)
 	s.betaMax = math.Inf(1)
 	if s.sumX > 0 && s.sumY > 0 && slices.Min(x) >= 0 && slices.Min(s.y) >= 0 {
 		s.betaMax = s.sumY / s.sumX // an effect makes up no more than there is
@@ -163,10 +170,10 @@ func (w *world) assume(f fit) {
 	}
 	rest := w.residual
 	for t := range effect {
-		effect[t] *= f.beta * w.judged[t]
-		rest[t] = w.judged[t] * (w.study.y[t] - effect[t])
+		effect[t] *= f.beta
+		rest[t] = w.present[t] * (w.study.y[t] - effect[t])
 	}
-	factors(w.expected, rest, w.judged, w.groups, w.mem)
+	factors(w.expected, rest, w.present, w.groups, w.mem)
 	for t := range rest {
 		rest[t] = w.judged[t] * (rest[t] - w.expected[t])
 	}
@@ -174,6 +181,9 @@ func (w *world) assume(f fit) {
 	bound(bounded, rest, w.judged, outlier, w.mem)
 	yuleWalker(w.phi, bounded)
 	// The effect comes back as a baseline leaves it.
+	for t, j := range w.judged {
+		effect[t] *= j
+	}
 	w.centring.apply(effect)
 	for t, v := range effect {
 		rest[t] += v

@@ -97,7 +97,7 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 		}
 	}
 	if in.Calendar != nil {
-		r.note("%d of %d declared spans lie in this time; each of their days has a level of its own in both baselines", used, len(e.spans))
+		r.note("%d of %d declared spans lie in this time; each of their days has a level of its own, and unless they are more than a quarter of it, the response of these days is no evidence", used, len(e.spans))
 	}
 	r.fill(e, step, cfg.Window)
 	return e, e.credit(revenue)
