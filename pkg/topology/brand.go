@@ -107,7 +107,7 @@ type force struct {
 	published, due window.Set // window ends, in steps
 	dirty          bool       // a signal of it has moved
 	lastDue        bool       // the newest published end is due
-	looks          looks      // the daily tests
+	looks          *looks     // the daily tests; nil before the first
 	*cache                    // nil until it was evaluated
 }
 
@@ -406,7 +406,9 @@ func (b *brand) forget() {
 	for i := range b.forces {
 		f := &b.forces[i]
 		f.cache = nil
-		f.looks.stale = f.looks.from
+		if f.looks != nil {
+			f.looks.stale = f.looks.from
+		}
 		f.dirty = true
 		f.moved(window.Before)
 	}
@@ -418,11 +420,14 @@ func stepMs(f event.Force) int64 { return int64(f.StepMinutes()) * 60_000 }
 
 // measure returns roughly the memory the brand takes.
 func (b *brand) measure() int64 {
-	const header, perForce, perSeries, perFit, perContent = 2460, 960, 110, 560, 180
+	const header, perForce, perLooks, perSeries, perFit, perContent = 1900, 960, 80, 128, 640, 180
 	n := header + len(b.id) + b.snapshots.bytes() + b.facts.bytes() + b.contents.index.bytes()
 	for i := range b.forces {
 		if b.forces[i].cache != nil {
 			n += perForce
+		}
+		if b.forces[i].looks != nil {
+			n += perLooks
 		}
 	}
 	for _, ser := range b.series {

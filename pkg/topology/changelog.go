@@ -498,7 +498,7 @@ func (l *changelog) meta(b *brand) {
 		w.bool(e.Evidence.Attributed)
 	}
 	for i := range b.forces {
-		if o := &b.forces[i].looks; o.stale > 0 {
+		if o := b.forces[i].looks; o != nil && o.stale > 0 {
 			w.uint(uint64(i) + 1)
 			w.int(o.final.Tests)
 			w.int(o.final.Discoveries)
@@ -547,7 +547,7 @@ func (b *brand) restoreMeta(r *reader) {
 		b.episodes = append(b.episodes, e)
 	}
 	for i := range b.forces {
-		b.forces[i].looks = looks{}
+		b.forces[i].looks = nil
 	}
 	for len(r.left) > 0 { // a program before them wrote none
 		i := r.uint()
@@ -555,7 +555,7 @@ func (b *brand) restoreMeta(r *reader) {
 			r.refuse(fmt.Errorf("force %d has no tests", i))
 			return
 		}
-		b.forces[i-1].looks = looks{
+		b.forces[i-1].looks = &looks{
 			final: correlate.Tally{Tests: r.within(0, testsMax), Discoveries: r.within(0, testsMax)},
 			from:  r.within(0, momentMs/window.DayMs), stale: r.within(0, momentMs/window.DayMs),
 			tested: r.set(window.DayMs), found: r.set(window.DayMs),

@@ -17,8 +17,19 @@ type looks struct {
 	tested, found window.Set      // days from there on with a test, and with a discovery
 }
 
+// looked returns what is remembered of a force's tests.
+func (f *force) looked() *looks {
+	if f.looks == nil {
+		f.looks = new(looks)
+	}
+	return f.looks
+}
+
 // moved notes that an hour has changed: every later midnight looks back on it.
 func (l *looks) moved(hour int64) {
+	if l == nil {
+		return // there was no test
+	}
 	l.stale = max(l.from, min(l.stale, window.Floor(hour, 24)+1))
 }
 
@@ -41,7 +52,7 @@ type look struct {
 // look returns the test of a force at the start of a UTC day, and first finds out
 // about every day before it that is not known.
 func (p *Partition) look(b *brand, i int, day int64, live bool) look {
-	l := &b.forces[i].looks
+	l := b.forces[i].looked()
 	if l.stale <= day {
 		l.tested.Remove(l.stale, window.After)
 		l.found.Remove(l.stale, window.After)
@@ -91,8 +102,11 @@ func (p *Partition) keep(b *brand, i int, day int64, live bool, t look) {
 // closeLooks makes the outcomes before a day final: no window is restated that
 // rests on one of them.
 func (p *Partition) closeLooks(b *brand, i int, day int64) {
-	l := &b.forces[i].looks
-	if day <= l.from || b.forces[i].published.Empty() && l.tested.Empty() {
+	l := b.forces[i].looks
+	if b.forces[i].published.Empty() && (l == nil || l.tested.Empty()) {
+		return
+	}
+	if l = b.forces[i].looked(); day <= l.from {
 		return
 	}
 	p.look(b, i, day-1, false)

@@ -85,7 +85,7 @@ func TestTheDailyTestsAreOneSequence(t *testing.T) {
 			}
 			b := stream.brands["acme"]
 			stream.look(b, force-1, monday/window.DayMs+int64(tr.days), false)
-			looks := &b.forces[force-1].looks
+			looks := b.forces[force-1].looked()
 			if now := looks.before(window.After); now != tally {
 				t.Errorf("seed %d, force %d: the stream remembers %+v, the batch %+v", seed, force, now, tally)
 			}
