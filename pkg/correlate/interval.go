@@ -8,11 +8,13 @@ type prober struct {
 	f        fit
 	scores   []float64 // of the response in the settled world
 	variance float64
-	world    *world // of the size tried
+	left     float64 // to chance by the estimate, times the steps
+	most     float64 // that a size may leave more
+	world    *world  // of the size tried
 }
 
-func newProber(settled *world, f fit) *prober {
-	p := &prober{settled: settled, f: f, scores: settled.mem.floats(len(settled.atoms)), world: settled.world()}
+func newProber(settled *world, f fit, largest float64) *prober {
+	p := &prober{settled: settled, f: f, most: 2 * largest, scores: settled.mem.floats(len(settled.atoms)), world: settled.world()}
 	before := settled.mem.at
 	v, variance := settled.rest(f)
 	column := settled.mem.floats(len(settled.atoms))
@@ -22,24 +24,34 @@ func newProber(settled *world, f fit) *prober {
 		p.scores[i] += c
 	}
 	p.variance = variance
+	p.left = settled.steps() * settled.left(f)
 	settled.mem.release(before)
 	return p
 }
 
 // p returns the probability of what was seen, or less likely things, if the effect
 // has the size beta. The kernel is the one that fits best at that size (the
-// profile), the world the one that this effect leaves.
+// profile), the world the one that this effect leaves. A size much too large leaves
+// so much to baseline and autocorrelation that in the end they explain the response
+// and refute nothing: if it leaves more to chance than the estimate does, by twice
+// what any placebo shows without an effect, it is out of the question.
 func (p *prober) p(beta float64) float64 {
 	at, _ := p.settled.bestAt(p.scores, beta, p.variance)
 	f := fit{at, beta}
 	p.world.assume(f)
-	return p.world.try(f).p
+	t := p.world.try(f)
+	if p.world.steps()*p.world.left(f)-p.left > p.most {
+		return min(t.p, outOfTheQuestion)
+	}
+	return t.p
 }
+
+// outOfTheQuestion stands for a probability that is not told.
+const outOfTheQuestion = 1e-6
 
 // interval returns the ends of the sizes around the estimate that are not refuted
 // at Alpha; pNull is the probability at 0. It goes outward from the estimate in
-// steps that begin small: a size much too large leaves so much to baseline and
-// autocorrelation that in the end they explain the response, and refute nothing.
+// steps that begin small, and ends at the first size that is.
 func (p *prober) interval(pNull float64) (low, high float64) {
 	const steps = 24
 	beta, most := p.f.beta, p.settled.betaMax

@@ -60,12 +60,14 @@ func Relate(p *Pair) Relation {
 // more, complete the relation last screened. The zero value is ready; one per
 // goroutine.
 type Estimator struct {
-	mem     memory
-	study   study
-	null    *world
-	settled *world
-	fit     fit
-	prober  *prober
+	mem   memory
+	study study
+	// Of the relation screened last:
+	null     *world
+	evidence trial
+	settled  *world
+	fit      fit
+	prober   *prober
 }
 
 // Screen judges whether there is an effect, finds the best and its kernel, the lag
@@ -88,7 +90,8 @@ func (e *Estimator) Screen(p *Pair) Relation {
 	// The null hypothesis is judged in a world without the effect.
 	e.null = s.world()
 	e.null.assume(fit{})
-	rel.P = e.null.try(fit{}).p
+	e.evidence = e.null.try(fit{})
+	rel.P = e.evidence.p
 	if rel.P <= Alpha {
 		rel.Verdict = Effective
 	}
@@ -121,7 +124,7 @@ func (e *Estimator) Bound(rel *Relation) {
 	if e.settled == nil {
 		return
 	}
-	e.prober = newProber(e.settled, e.fit)
+	e.prober = newProber(e.settled, e.fit, e.evidence.largest)
 	rel.Low, rel.High = e.prober.interval(rel.P)
 	rel.Beta = min(max(rel.Beta, rel.Low), rel.High)
 }

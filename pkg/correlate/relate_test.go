@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // posted makes an hourly pair in which a share of the response follows posts.
@@ -95,6 +97,41 @@ func TestRelateDoesNotAllowForGapsAndUnits(t *testing.T) {
 	}
 	if r := Relate(&twice); math.Abs(r.Beta/whole.Beta-0.5) > 0.05 || math.Abs(math.Log(r.P/whole.P)) > 0.5 {
 		t.Errorf("twice the stimulus: %v p %v, once %v p %v", r.Beta, r.P, whole.Beta, whole.P)
+	}
+}
+
+// An estimator's memory holds nothing of the pairs before, and its stages make up
+// the whole.
+func TestEstimatorKeepsNothing(t *testing.T) {
+	var e Estimator
+	for _, tc := range []struct {
+		days  int
+		share float64
+	}{{35, 0.3}, {21, 0}, {10, 0.3}, {35, 0.3}, {28, 0.6}} {
+		p, _ := posted(5, tc.days, Kernel{3, 4, 72}, tc.share)
+		want := Relate(p)
+		got := e.Screen(p)
+		if got.Low != 0 || got.High != 0 || got.Realised != 0 {
+			t.Errorf("%d days: a screen gives an interval: %v to %v", tc.days, got.Low, got.High)
+		}
+		e.Bound(&got)
+		e.Assess(&got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d days: (-fresh +again):\n%s", tc.days, diff)
+		}
+	}
+}
+
+// Where the response may be negative, an effect is not bounded by it; its interval is
+// all the same, and no wider.
+func TestIntervalsOfWhatMayBeNegative(t *testing.T) {
+	p, _ := posted(6, 35, Kernel{3, 4, 72}, 0.3)
+	whole := Relate(p)
+	for i := range p.Y {
+		p.Y[i] -= 100
+	}
+	if r := Relate(p); r.Verdict != Effective || r.High-r.Low > 1.5*(whole.High-whole.Low) || math.Abs(r.Beta/whole.Beta-1) > 0.05 {
+		t.Errorf("%v, %v to %v; before %v, %v to %v", r.Beta, r.Low, r.High, whole.Beta, whole.Low, whole.High)
 	}
 }
 

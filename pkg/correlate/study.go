@@ -196,10 +196,7 @@ func (w *world) whiten() {
 	w.filter(w.y, w.residual)
 	before := w.mem.at
 	white, work := w.mem.floats(w.n), w.mem.floats(w.n+1)
-	share := 0.0
-	for _, j := range w.judged {
-		share += j / float64(w.n-w.lags)
-	}
+	share := w.steps() / float64(w.n-w.lags)
 	for i, r := range w.decayed {
 		filter(white, r, w.phi)
 		w.energies(w.own, i, white, work)
@@ -398,13 +395,18 @@ func (w *world) settle(in *world) fit {
 	return f
 }
 
+// steps is how many are judged.
+func (s *study) steps() float64 {
+	n := 0.0
+	for _, j := range s.judged {
+		n += j
+	}
+	return n
+}
+
 // left is the logarithm of the size of what a fit leaves, a step, less its prior.
 func (w *world) left(f fit) float64 {
-	steps := 0.0
-	for _, j := range w.judged {
-		steps += j
-	}
-	before := w.mem.at
+	steps, before := w.steps(), w.mem.at
 	_, variance := w.rest(f)
 	w.mem.release(before)
 	return math.Log(variance*float64(w.n)/steps) - w.prior[f.at]/steps

@@ -109,6 +109,7 @@ func searchOne(terms []term, products []float64, step int, twice float64) (most,
 type trial struct {
 	statistic float64 // how much better the best effect of any size does
 	p         float64 // the probability of one as large, if the hypothesis is true
+	largest   float64 // the statistic of the placebo that has most
 }
 
 // try tests a hypothesis. The world has to be the one with that effect. What it
@@ -124,7 +125,7 @@ func (w *world) try(f fit) trial {
 	var s searched
 	w.search(&s, &z, column, f.beta)
 	d := s.distribution(w.independent, w.mem)
-	t.p = d.p(t.statistic)
+	t.p, t.largest = d.p(t.statistic), d.sorted[len(d.sorted)-1]
 	return t
 }
 
