@@ -6,8 +6,9 @@
 // and a stream gives what a batch gives. Diff compares the list with what was
 // published and says what to raise, update, resolve or retract.
 //
-// Detect is given the expectation, which the pipeline fits to all history that is
-// kept and restates with it. A Scorer needs nothing but the points of a series in
+// Detect is given the expectation, which the pipeline fits to the history before
+// each day and restates with it: as in a Scorer, no event teaches what to expect
+// while it goes on. A Scorer needs nothing but the points of a series in
 // their order: it learns what to expect as it goes, cannot be restated, and says
 // how rare each point is. It is what 'flywheel detect' runs.
 package spike
@@ -46,16 +47,19 @@ type Series struct {
 	First    int64     // number of the first bucket, from any fixed origin
 	Counts   []int64   // the response
 	Expected []float64 // its baseline, per whole bucket
-	// Scale is the residual scale √φ of the baseline.
-	Scale float64
+	// Scale is the residual scale √φ of the baseline; Scales that of each bucket,
+	// where they differ.
+	Scale  float64
+	Scales []float64
 	// Exposure is the part of the last bucket that has passed, in (0, 1]. A part
 	// of a bucket may raise, but is never quiet. Anything else means 1.
 	Exposure float64
-	// Stimulus, StimulusExpected and StimulusScale are the same of the stimulus;
-	// empty when there is none.
+	// Stimulus, StimulusExpected, StimulusScale and StimulusScales are the same of the
+	// stimulus; empty when there is none.
 	Stimulus         []int64
 	StimulusExpected []float64
 	StimulusScale    float64
+	StimulusScales   []float64
 }
 
 // Status is the state of an episode.
@@ -171,7 +175,7 @@ func (d *detector) step(series *Series, i int, cfg *Config) (Episode, bool) {
 	exposure := series.exposure(i)
 	bucket := series.First + int64(i)
 	expected := series.Expected[i] * exposure
-	z := excess(series.Counts[i], expected, series.Scale, cfg.Clear)
+	z := excess(series.Counts[i], expected, of(series.Scales, i, series.Scale), cfg.Clear)
 	whole := exposure == 1
 
 	if z >= cfg.Clear {
@@ -233,6 +237,14 @@ func (s *Series) exposure(i int) float64 {
 	return 1
 }
 
+// of returns the i-th of some values, and one for all where there are none.
+func of(each []float64, i int, all float64) float64 {
+	if len(each) == 0 {
+		return all
+	}
+	return each[i]
+}
+
 // evidence looks for a stimulus in the buckets up to the i-th. The last bucket
 // of a series counts by its exposure.
 func (s *Series) evidence(i int, cfg *Config) Evidence {
@@ -245,7 +257,7 @@ func (s *Series) evidence(i int, cfg *Config) Evidence {
 	for k := from; k <= i; k++ {
 		expected := s.StimulusExpected[k] * s.exposure(k)
 		excess += float64(s.Stimulus[k]) - expected
-		if z := Score(s.Stimulus[k], expected, s.StimulusScale); z > ev.PeakZ {
+		if z := Score(s.Stimulus[k], expected, of(s.StimulusScales, k, s.StimulusScale)); z > ev.PeakZ {
 			ev.Peak, ev.PeakZ = s.First+int64(k), z
 		}
 	}

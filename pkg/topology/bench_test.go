@@ -133,3 +133,30 @@ func BenchmarkBrandMemory(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSpikes looks for spikes anew, as each refresh of a brand does, over 30
+// days of a history of 63 with a viral post: "same day" when nothing before the
+// day has changed, "restated" when an hour of three days ago has.
+func BenchmarkSpikes(b *testing.B) {
+	tr := truth{days: 30, delay: 4, life: 16, effect: 0.02, perSearch: 400_000, posts: 2, views: 1500, viral: 28, viralHour: 12}
+	p := newPartition(b)
+	last := int64(0)
+	for _, r := range tr.play(3).events {
+		p.Apply(r, taken)
+		last = max(last, r.Head().OccurredAtMs)
+	}
+	p.Refresh(taken, all, func(any) {})
+	acme := p.brands["acme"]
+	for name, restated := range map[string]bool{"same day": false, "restated": true} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if restated {
+					p.moves(acme, acme.find(event.BrandedSearches, [3]byte{}), last-3*window.DayMs)
+				}
+				p.work.forget()
+				p.refreshSpikes(acme, func(any) {})
+			}
+		})
+	}
+}

@@ -93,6 +93,7 @@ type series struct {
 	// left of it.
 	published bool
 	fit       *fit // nil until it was needed
+	ahead     []dayAhead
 }
 
 // fit is the baseline of a series by the history that ends with a UTC day.
@@ -345,6 +346,7 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 	if fit := ser.fit; fit != nil && hour < fit.day*24 {
 		fit.valid = false
 	}
+	ser.ahead = slices.DeleteFunc(ser.ahead, func(a dayAhead) bool { return hour < a.by*24 })
 	touches := p.plan.touches[ser.signal]
 	for mask, i := touches, 0; mask != 0; mask, i = mask>>1, i+1 {
 		if mask&1 == 0 {
@@ -402,6 +404,7 @@ func (b *brand) forget() {
 		if ser.fit != nil {
 			ser.fit.valid = false
 		}
+		ser.ahead = nil
 	}
 	for i := range b.forces {
 		f := &b.forces[i]
@@ -420,7 +423,7 @@ func stepMs(f event.Force) int64 { return int64(f.StepMinutes()) * 60_000 }
 
 // measure returns roughly the memory the brand takes.
 func (b *brand) measure() int64 {
-	const header, perForce, perLooks, perSeries, perFit, perContent = 1900, 960, 80, 128, 640, 180
+	const header, perForce, perLooks, perSeries, perFit, perDay, perContent = 1900, 960, 80, 152, 640, 216, 180
 	n := header + len(b.id) + b.snapshots.bytes() + b.facts.bytes() + b.contents.index.bytes()
 	for i := range b.forces {
 		if b.forces[i].cache != nil {
@@ -431,7 +434,7 @@ func (b *brand) measure() int64 {
 		}
 	}
 	for _, ser := range b.series {
-		n += perSeries + ser.quarters.Bytes() + ser.hours.Bytes()
+		n += perSeries + ser.quarters.Bytes() + ser.hours.Bytes() + perDay*cap(ser.ahead)
 		if ser.fit != nil {
 			n += perFit
 		}

@@ -312,6 +312,8 @@ type workspace struct {
 	scratch  correlate.Scratch
 	x, y     []int64
 	ex, ey   []float64
+	sx, sy   []float64 // scales
+	halves   []float64
 	bins     []uint8
 	days     []uint8
 	declared []uint8

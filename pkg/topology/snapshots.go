@@ -87,6 +87,7 @@ func (p *Partition) declared(b *brand, d *period) {
 	for _, ser := range b.series {
 		if ser.signal.Info().Node == d.node {
 			p.moves(b, ser, d.fromMs)
+			ser.ahead = slices.DeleteFunc(ser.ahead, func(a dayAhead) bool { return d.fromMs < (a.day+1)*window.DayMs })
 		}
 	}
 }

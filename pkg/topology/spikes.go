@@ -16,6 +16,23 @@ const spikeForce = 0
 // spikeHours is the series an episode is looked for in.
 const spikeHours = 6 * 24
 
+// halfMs is the width of what is expected of a day: a local hour may begin at half
+// past one of UTC's.
+const halfMs = window.HourMs / 2
+
+// settledDays is how long late events and corrections keep changing a day.
+const settledDays = 3
+
+// dayAhead is what a series is expected to bring in each half-hour of a UTC day by
+// the history up to the start of another: settledDays before it, once there is
+// enough. So an event does not teach what to expect of it, and late data of other
+// days rarely move its start: an episode stays the one it was.
+type dayAhead struct {
+	day, by int64
+	scale   float64
+	halves  [window.DayMs / halfMs]float32
+}
+
 // defaultHalfLifeHours decays the views a spike is laid to, where the force's
 // kernel is not known.
 const defaultHalfLifeHours = 3
@@ -40,12 +57,12 @@ func (p *Partition) refreshSpikes(b *brand, emit func(any)) {
 		cfg.ClearBuckets, cfg.EpisodeBucketsMax, cfg.Lead = 2, cfg.EpisodeBucketsMax/4, cfg.Lead/4
 	}
 	endMs := end * stepMs(*f)
-	day := window.Floor(endMs, window.DayMs)
-	base := p.fit(b, response, day)
-	if base.Hours() < correlate.SeasonalHoursMin {
+	today := window.Floor(endMs-1, window.DayMs)
+	begin, enough := p.judged(b, response, today)
+	if enough > today {
 		return
 	}
-	firstMs := max((day*24-int64(base.Hours()))*window.HourMs, endMs-spikeHours*window.HourMs)
+	firstMs := max(begin*window.HourMs, endMs-spikeHours*window.HourMs)
 	if width < window.HourMs {
 		firstMs = max(firstMs, b.oldestQuarter*width)
 	}
@@ -53,26 +70,78 @@ func (p *Partition) refreshSpikes(b *brand, emit func(any)) {
 	w := &p.work
 	s := &w.series
 	*s = spike.Series{
-		First: endMs/width - int64(n), Counts: grow(&w.y, n), Expected: grow(&w.ey, n), Scale: base.Scale(),
+		First: endMs/width - int64(n), Counts: grow(&w.y, n), Expected: grow(&w.ey, n), Scales: grow(&w.sy, n),
 		Exposure: float64(b.clockMs-(endMs-width)) / float64(width),
 	}
 	read(s.Counts, response, endMs, width)
-	p.expect(b, response, day, s.Expected, endMs, width)
+	p.foresee(b, response, s.Expected, s.Scales, enough, endMs, width)
 	if stimulus != nil {
-		s.Stimulus, s.StimulusExpected = grow(&w.x, n), grow(&w.ex, n)
+		s.Stimulus, s.StimulusExpected, s.StimulusScales = grow(&w.x, n), grow(&w.ex, n), grow(&w.sx, n)
 		read(s.Stimulus, stimulus, endMs, width)
-		p.expect(b, stimulus, day, s.StimulusExpected, endMs, width)
-		s.StimulusScale = p.fit(b, stimulus, day).Scale()
+		_, enough := p.judged(b, stimulus, today)
+		p.foresee(b, stimulus, s.StimulusExpected, s.StimulusScales, min(enough, today), endMs, width)
 	}
 	episodes, from := spike.Detect(w.episodes[:0], s, &cfg)
+	if firstMs > begin*window.HourMs { // whose stimulus is not all there any more is out of sight
+		from = max(from, s.First+int64(cfg.Lead))
+	}
 	w.episodes = slices.DeleteFunc(episodes, func(e spike.Episode) bool {
-		return !e.Evidence.Attributed || b.explained(f.To, e.Start*width)
+		return e.Start < from || !e.Evidence.Attributed || b.explained(f.To, e.Start*width)
 	})
 	w.steps = spike.Diff(w.steps[:0], b.episodes, w.episodes, from)
 	for _, t := range w.steps {
 		p.publishSpike(b, f, &t.Episode, response, width, emit)
 	}
 	b.episodes = spike.Apply(b.episodes, w.steps, s.First)
+}
+
+// judged returns the hour in which the history of a series begins, and the first
+// UTC day before which there is enough of it to know the seasons.
+func (p *Partition) judged(b *brand, ser *series, today int64) (begin, enough int64) {
+	begin = b.first(ser.signal.Info().Node, today*24-int64(p.cfg.HistoryHours), today*24)
+	return begin, window.Ceil(begin+correlate.SeasonalHoursMin, 24)
+}
+
+// foresee fills in what is expected of the buckets of a width that end at endMs, and
+// at what scale, each by the history that had settled before its day, or before the
+// first day that has enough.
+func (p *Partition) foresee(b *brand, ser *series, expected, scales []float64, enough, endMs, width int64) {
+	atMs := endMs - int64(len(expected))*width
+	for i := 0; i < len(expected); {
+		day := window.Floor(atMs, window.DayMs)
+		ahead := p.ahead(b, ser, day, max(day-settledDays, enough))
+		for ; i < len(expected) && atMs < (day+1)*window.DayMs; i++ {
+			half := (atMs - day*window.DayMs) / halfMs
+			if expected[i] = float64(ahead.halves[half]); width == window.HourMs {
+				expected[i] += float64(ahead.halves[half+1])
+			} else {
+				expected[i] *= float64(width) / halfMs
+			}
+			scales[i] = ahead.scale
+			atMs += width
+		}
+	}
+}
+
+// ahead returns what is expected of a day by the history up to another, valid until
+// the next call.
+func (p *Partition) ahead(b *brand, ser *series, day, by int64) *dayAhead {
+	ser.ahead = slices.DeleteFunc(ser.ahead, func(a dayAhead) bool {
+		return a.day < day-spikeHours/24-1 || a.day == day && a.by != by
+	})
+	for i := range ser.ahead {
+		if ser.ahead[i].day == day {
+			return &ser.ahead[i]
+		}
+	}
+	a := dayAhead{day: day, by: by, scale: p.fit(b, ser, by).Scale()}
+	halves := grow(&p.work.halves, len(a.halves))
+	p.expect(b, ser, by, halves, (day+1)*window.DayMs, halfMs)
+	for i, v := range halves {
+		a.halves[i] = float32(v)
+	}
+	ser.ahead = append(ser.ahead, a)
+	return &ser.ahead[len(ser.ahead)-1]
 }
 
 func (p *Partition) publishSpike(b *brand, f *event.Force, e *spike.Episode, response *series, width int64, emit func(any)) {
