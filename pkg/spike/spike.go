@@ -27,9 +27,11 @@ type Config struct {
 	// EpisodeBucketsMax ends an episode: what lasts longer is a new level.
 	EpisodeBucketsMax int
 	// Lead is how many buckets up to the first of an episode are searched for a
-	// stimulus, LeadRaise the score that makes one.
-	Lead      int
-	LeadRaise float64
+	// stimulus, LeadRaise the score that makes one, and LeadChance the probability from
+	// which on it is no more than on other days (Chance); the caller sees to that.
+	Lead       int
+	LeadRaise  float64
+	LeadChance float64
 }
 
 // DefaultConfig is for buckets of 15 minutes: quiet for an hour resolves, and
@@ -38,7 +40,7 @@ func DefaultConfig() Config {
 	return Config{
 		Raise: 5, Sustain: 3.5, Clear: 2,
 		ClearBuckets: 4, EpisodeBucketsMax: 192,
-		Lead: 96, LeadRaise: 3.5,
+		Lead: 96, LeadRaise: 3.5, LeadChance: 0.5,
 	}
 }
 

@@ -13,8 +13,9 @@ import (
 // spikeForce is the force whose response is watched: tiktok → amazon.
 const spikeForce = 0
 
-// spikeHours is the series an episode is looked for in.
-const spikeHours = 6 * 24
+// spikeHours is the series an episode is looked for in: six days, and one for the
+// stimulus before them.
+const spikeHours = 7 * 24
 
 // halfMs is the width of what is expected of a day: a local hour may begin at half
 // past one of UTC's.
@@ -86,13 +87,24 @@ func (p *Partition) refreshSpikes(b *brand, emit func(any)) {
 		from = max(from, s.First+int64(cfg.Lead))
 	}
 	w.episodes = slices.DeleteFunc(episodes, func(e spike.Episode) bool {
-		return e.Start < from || !e.Evidence.Attributed || b.explained(f.To, e.Start*width)
+		return e.Start < from || !e.Evidence.Attributed || b.explained(f.To, e.Start*width) ||
+			p.chance(b, stimulus, e.Start*width, int(int64(cfg.Lead)*width/window.HourMs)) > cfg.LeadChance
 	})
 	w.steps = spike.Diff(w.steps[:0], b.episodes, w.episodes, from)
 	for _, t := range w.steps {
 		p.publishSpike(b, f, &t.Episode, response, width, emit)
 	}
 	b.episodes = spike.Apply(b.episodes, w.steps, s.First)
+}
+
+// chance returns the probability that the stimulus in the hours up to a moment is
+// there by chance (spike.Chance).
+func (p *Partition) chance(b *brand, stimulus *series, startMs int64, leadHours int) float64 {
+	to := window.Floor(startMs, window.HourMs) + 1
+	from := b.first(stimulus.signal.Info().Node, to-int64(p.cfg.HistoryHours), to)
+	hours := grow(&p.work.x, int(to-from)) // the episodes' stimulus is not needed any more
+	stimulus.hours.Read(hours, from)
+	return spike.Chance(hours, leadHours)
 }
 
 // judged returns the hour in which the history of a series begins, and the first
