@@ -116,8 +116,9 @@ func decayedProducts(a, b, x, y []float64, decay float64) {
 }
 
 // energies sets own to Σ z² over the steps from lags on, of the kernels of one
-// half-life, given the series decayed by it, and work for one value more.
-func (d *dictionary) energies(own []float64, half int, r, work []float64) {
+// half-life, given the series decayed by it, and work for one value more; and whole
+// to the same, own being without the steps in gaps.
+func (d *dictionary) energies(own, whole []float64, half int, r, work []float64, gaps []int) {
 	// Below this the part that is cut is left out of the cross term.
 	const negligible = 1e-3
 	n, h := len(r), &d.halves[half]
@@ -132,6 +133,14 @@ func (d *dictionary) energies(own []float64, half int, r, work []float64) {
 		sum := sums[n-delay] - sums[d.lags-delay]
 		if tail > negligible {
 			sum += tail * (tail*cut - 2*floats.Dot(r[d.lags+1-delay:n-delay], r[:n-d.lags-1]))
+		}
+		whole[at] = max(0, gain*gain*sum)
+		for _, t := range gaps {
+			z := r[t-delay]
+			if t > d.lags {
+				z -= tail * r[t-d.lags-1]
+			}
+			sum -= z * z
 		}
 		own[at] = max(0, gain*gain*sum)
 	}

@@ -25,6 +25,7 @@ type study struct {
 	decayed    [][]float64 // the same by half-life, less the means a baseline takes
 	expectedX  []float64
 	sumX, sumY float64
+	gaps       []int       // steps of it that are declared, and not judged
 	groups     []*grouping // of the response
 	shifts     []int       // of the placebos
 	mirrored   []int       // of those with the stimulus run backwards
@@ -52,7 +53,7 @@ func (s *study) load(p *Pair) Reason {
 	// Before one window has passed, not all that may have acted is known.
 	clear(s.present[:s.lags])
 	copy(s.judged, s.present)
-	p.excuse(s.judged)
+	s.gaps = p.excuse(s.judged, s.gaps[:0])
 	stride := max(1, s.lags/placeboParts)
 	s.shifts, s.mirrored = s.shifts[:0], s.mirrored[:0]
 	for shift := s.lags + s.lags/12 + 1; shift < s.n-s.lags; shift += stride {
@@ -149,13 +150,16 @@ type world struct {
 	residual []float64 // the response less its baseline, the effect in it
 	y        []float64 // the same, whitened
 	own      []float64 // about Σ z² of each kernel
+	// whole is about what it is on average over the shifts: what is declared, and left
+	// out, moves with the response.
+	whole []float64
 }
 
 // world returns one that is yet to be fitted.
 func (s *study) world() *world {
 	return &world{
 		study: s, expected: s.mem.floats(s.n), residual: s.mem.floats(s.n), phi: s.mem.floats(responseOrder),
-		y: s.mem.floats(s.n), own: s.mem.floats(len(s.atoms)),
+		y: s.mem.floats(s.n), own: s.mem.floats(len(s.atoms)), whole: s.mem.floats(len(s.atoms)),
 	}
 }
 
@@ -196,13 +200,14 @@ func (w *world) whiten() {
 	w.filter(w.y, w.residual)
 	before := w.mem.at
 	white, work := w.mem.floats(w.n), w.mem.floats(w.n+1)
-	share := w.steps() / float64(w.n-w.lags)
 	for i, r := range w.decayed {
 		filter(white, r, w.phi)
-		w.energies(w.own, i, white, work)
+		w.energies(w.own, w.whole, i, white, work, w.gaps)
 	}
+	steps, share := float64(w.n-w.lags), w.steps()
 	for i := range w.own {
-		w.own[i] *= share
+		w.whole[i] *= share / steps
+		w.own[i] *= share / (steps - float64(len(w.gaps)))
 	}
 	w.mem.release(before)
 }

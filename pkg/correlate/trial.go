@@ -60,11 +60,12 @@ func (w *world) search(s *searched, z *noise, column []float64, beta float64) {
 		decayedProducts(a, b, z.forward, z.backward, h.decay)
 		terms := w.terms[:0]
 		for j := h.from; j < h.to; j++ {
-			inverse := 0.0
+			inverse, gain := 0.0, w.gain[j]
 			if w.own[j] > 0 {
 				inverse = 1 / (w.own[j] * z.variance)
+				gain *= math.Sqrt(w.own[j] / w.whole[j]) // the noise of a shift as that of the pair
 			}
-			terms = append(terms, term{w.gain[j], w.gain[j] * w.tail[j], w.prior[j], column[j], inverse, beta * beta * w.own[j] / z.variance})
+			terms = append(terms, term{gain, gain * w.tail[j], w.prior[j], column[j], inverse, beta * beta * w.own[j] / z.variance})
 		}
 		w.terms = terms
 		one := func(placebo int, products []float64) {
