@@ -23,7 +23,7 @@ func newDemo(env *environment) *cobra.Command {
 		Use:   "demo",
 		Short: "Play simulated brands through the whole pipeline in one process, and check the sums",
 		Long: "Play simulated brands through the whole pipeline in one process, and check the sums: Kafka,\n" +
-			"schema registry, ClickHouse, processor, sink and simulator. It fills in two weeks, plays on in\n" +
+			"schema registry, ClickHouse, processor, sink and simulator. It fills in four weeks, plays on in\n" +
 			"accelerated event time that ends at the present, and shows for each brand what is found beside\n" +
 			"what was planted. In the end it holds ClickHouse against the ledger of what was sent: the exit\n" +
 			"status is 0 only if nothing was lost or doubled and every sum is right. Each demo starts from\n" +

@@ -28,12 +28,12 @@ type Config struct {
 	InFlight    int           `yaml:"in_flight" doc:"Records sent and not yet acknowledged, at most; then sending waits, and catches up with the schedule afterwards."`
 }
 
-// DefaultConfig plays twenty brands: two weeks, then two minutes at 600 times
+// DefaultConfig plays twenty brands: four weeks, then two minutes at 600 times
 // real time.
 func DefaultConfig() Config {
 	return Config{
 		Seed: 1, Brands: 20, Rate: 20_000, Speed: 600,
-		Backfill: 14 * 24 * time.Hour, For: 2 * time.Minute,
+		Backfill: 28 * 24 * time.Hour, For: 2 * time.Minute,
 		Events: 1_000, NullShare: 0.2, WeeklyShare: 0.25, Spikes: 1.5,
 		Late: 0.01, Duplicates: 0.01, Corrected: 0.01, Poison: 0.01,
 		InFlight: 10_000,

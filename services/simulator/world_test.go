@@ -17,7 +17,7 @@ import (
 func testWorld(t testing.TB, change func(*Config)) *world {
 	t.Helper()
 	cfg := DefaultConfig()
-	cfg.Brands, cfg.For, cfg.Run = 4, 0, "test"
+	cfg.Brands, cfg.Backfill, cfg.For, cfg.Run = 4, 14*24*time.Hour, 0, "test"
 	if change != nil {
 		change(&cfg)
 	}
