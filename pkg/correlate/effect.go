@@ -212,21 +212,7 @@ func (l line) effect(z, y, weight, score []float64) Effect {
 			bread += d * d
 		}
 	}
-	bandwidth := min(n/2, int(math.Ceil(1.3*math.Sqrt(float64(n)))))
-	var variance, white float64
-	for k := range bandwidth {
-		sum := 0.0
-		for t := k; t < n; t++ {
-			sum += score[t] * score[t-k]
-		}
-		if k == 0 {
-			white = sum
-			variance = sum
-			continue
-		}
-		variance += 2 * (1 - float64(k)/float64(bandwidth)) * sum
-	}
-	variance = max(variance, white) // negative autocorrelation of scores is not relied on
+	variance, white, bandwidth := longRun(score)
 	if bread <= 0 || variance <= 0 {
 		return Effect{Reason: FewObservations}
 	}
@@ -244,4 +230,24 @@ func (l line) effect(z, y, weight, score []float64) Effect {
 		e.Verdict = Significant
 	}
 	return e
+}
+
+// longRun returns the variance of the sum of a score, with Bartlett's weights (Newey
+// & West 1987) and the bandwidth 1.3·√n, and that of independent hours, white, which
+// it is not below: negative autocorrelation is not relied on.
+func longRun(score []float64) (variance, white float64, bandwidth int) {
+	n := len(score)
+	bandwidth = min(n/2, int(math.Ceil(1.3*math.Sqrt(float64(n)))))
+	for k := range bandwidth {
+		sum := 0.0
+		for t := k; t < n; t++ {
+			sum += score[t] * score[t-k]
+		}
+		if k == 0 {
+			white, variance = sum, sum
+			continue
+		}
+		variance += 2 * (1 - float64(k)/float64(bandwidth)) * sum
+	}
+	return max(variance, white), white, bandwidth
 }

@@ -105,13 +105,16 @@ func Mediate(in *MediationInput) (Mediation, bool) {
 		first[t] = weight[t] * (dm - a*dz) * dz
 		second[t] = weight[t] * plane.residual[t] * (dm - a*dz)
 	}
-	varA, varB := hac(first)/(plane.zz*plane.zz), hac(second)/(own*own)
+	varA, _, _ := longRun(first)
+	varB, _, _ := longRun(second)
+	varA, varB = varA/(plane.zz*plane.zz), varB/(own*own)
 	for t := range first { // c' rests on what of z the mediator does not tell
 		dz, dm := z[t]-plane.meanZ, m[t]-plane.meanM
 		first[t] = weight[t] * plane.residual[t] * (dz - plane.zm/plane.mm*dm)
 	}
 	left := plane.zz - plane.zm*plane.zm/plane.mm
-	half := normal95 * math.Sqrt(hac(first)) / left
+	varD, _, _ := longRun(first)
+	half := normal95 * math.Sqrt(varD) / left
 	sobel := normal95 * math.Sqrt(a*a*varB+plane.b*plane.b*varA)
 	mediated := a * plane.b
 	return Mediation{
@@ -183,25 +186,4 @@ func difference(v []float64, phi float64) []float64 {
 		out[t] = v[t+1] - phi*v[t]
 	}
 	return out
-}
-
-// hac is the long-run variance of the sum of a score, with Bartlett's weights
-// (Newey & West 1987) and the bandwidth 1.3·√n, and no less than that of
-// independent hours.
-func hac(score []float64) float64 {
-	n := len(score)
-	bandwidth := min(n/2, int(math.Ceil(1.3*math.Sqrt(float64(n)))))
-	var variance, white float64
-	for k := range bandwidth {
-		sum := 0.0
-		for t := k; t < n; t++ {
-			sum += score[t] * score[t-k]
-		}
-		if k == 0 {
-			white, variance = sum, sum
-			continue
-		}
-		variance += 2 * (1 - float64(k)/float64(bandwidth)) * sum
-	}
-	return max(variance, white)
 }
