@@ -45,6 +45,7 @@ type session struct {
 	member     string    // of the group, when owned was assigned
 	generation int32     // likewise
 	settledAt  int64     // value of revocations when franz-go was settled; the loop's own
+	catchingUp bool      // as of the last records; the loop's own
 	holding    bool      // records are read that wait for those of other topics; the loop's own
 	restoredAt time.Time // when owned was
 
@@ -264,7 +265,7 @@ func (s *session) poll(ctx context.Context, until time.Time, recordsMax int) (kg
 	if s.interrupted(ctx) {
 		cancel() // it came before there was a poll to end
 	}
-	if !s.behind() {
+	if !s.catchingUp {
 		recordsMax = min(recordsMax, pollRecordsMax)
 	}
 	fetches := s.txn.PollRecords(wait, recordsMax)
@@ -342,7 +343,7 @@ func (s *session) cycle(ctx context.Context) error {
 			return t.abort(err)
 		}
 		until, most := t.started.Add(s.cfg.CommitInterval), s.cfg.CommitRecords
-		if s.behind() {
+		if s.catchingUp = s.behind(); s.catchingUp {
 			until, most = t.started.Add(min(catchUpIntervals*s.cfg.CommitInterval, s.cfg.TransactionTimeout/4)), catchUpRecords*most
 		}
 		// A poll is empty as well when what came belongs to topics that are paused.
