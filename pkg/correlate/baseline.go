@@ -98,7 +98,6 @@ func Fit(h History, s *Scratch) Baseline {
 	for i := range b.declared {
 		b.declared[i] = 1
 	}
-	b.degree = b.weeks
 	weight := grow(&s.floats[0], n)
 	residual := grow(&s.floats[1], n)
 	sorted := grow(&s.floats[2], n)
@@ -107,6 +106,7 @@ func Fit(h History, s *Scratch) Baseline {
 		weight[i] = 1
 	}
 	for range iterations {
+		b.degree = b.weeks
 		b.fitLevels(h, weight)
 		if n >= SeasonalHoursMin {
 			b.fitSeason(h, weight)

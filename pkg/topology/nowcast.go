@@ -26,28 +26,25 @@ func proxyOf(s event.Signal) int {
 // proxies.
 type nowcast struct {
 	correlate.Nowcast
-	// reports of the platform, and what they say of the hours, 0 as long as they
-	// do not cover all of them.
-	reports *series
-	settled float64
 	correlate.Prediction
+	settled float64 // what the platform's reports say, 0 as long as they do not cover all hours
 }
 
 // nowcast says what the platform will report of the hours from ≤ hour < to, and
 // what it has reported. It learns from the reports of periods that have ended by
 // then, so that of any moment it says what could be said.
 func (p *Partition) nowcast(b *brand, from, to int64) (n nowcast, ok bool) {
-	n.reports = b.find(event.BrandedSearchesWeek, [3]byte{})
+	reports := b.find(event.BrandedSearchesWeek, [3]byte{})
 	if days := b.find(event.BrandedSearchesDay, [3]byte{}); days != nil && days.hours.Any(to-int64(p.cfg.HistoryHours), to) {
-		n.reports = days
+		reports = days
 	}
-	if n.reports == nil {
+	if reports == nil {
 		return n, false
 	}
-	span := n.reports.signal.Info().Grain.Minutes() / 60
+	span := reports.signal.Info().Grain.Minutes() / 60
 	var past []correlate.Report
-	for hour, more := n.reports.hours.First(to-int64(p.cfg.HistoryHours), to-span+1); more; hour, more = n.reports.hours.First(hour+1, to-span+1) {
-		past = append(past, correlate.Report{Total: n.reports.hours.Get(hour), Proxies: p.shown(b, hour, hour+span)})
+	for hour, more := reports.hours.First(to-int64(p.cfg.HistoryHours), to-span+1); more; hour, more = reports.hours.First(hour+1, to-span+1) {
+		past = append(past, correlate.Report{Total: reports.hours.Get(hour), Proxies: p.shown(b, hour, hour+span)})
 	}
 	n.Nowcast = correlate.FitNowcast(past)
 	if n.Prediction, ok = n.Predict(p.shown(b, from, to)); !ok {
@@ -56,14 +53,14 @@ func (p *Partition) nowcast(b *brand, from, to int64) (n nowcast, ok bool) {
 	// A report is spread over its hours as its proxies are (Denton, Adjustment of
 	// Monthly or Quarterly Series to Annual Totals, 1971: in proportion).
 	covered := from
-	for hour, more := n.reports.hours.First(from-span+1, to); more && hour <= covered; hour, more = n.reports.hours.First(hour+1, to) {
+	for hour, more := reports.hours.First(from-span+1, to); more && hour <= covered; hour, more = reports.hours.First(hour+1, to) {
 		until := min(to, hour+span)
 		whole, known := n.Predict(p.shown(b, hour, hour+span))
 		part, _ := n.Predict(p.shown(b, covered, until))
 		if !known {
 			break
 		}
-		n.settled += float64(n.reports.hours.Get(hour)) * part.Value / whole.Value
+		n.settled += float64(reports.hours.Get(hour)) * part.Value / whole.Value
 		covered = until
 	}
 	if covered < to {
