@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"flywheel/loadtest/stage"
+
 	"github.com/spf13/cobra"
 
 	"flywheel/loadtest/bench"
@@ -29,7 +31,7 @@ func newBench() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			for _, b := range brokers {
-				cfg.Brokers = append(cfg.Brokers, bench.Broker(b))
+				cfg.Brokers = append(cfg.Brokers, stage.Broker(b))
 			}
 			cfg.Out = cmd.ErrOrStderr()
 			if cfg.Dir, err = os.MkdirTemp("", "flywheel-bench-*"); err != nil {

@@ -149,17 +149,3 @@ func TestTheVersionsAreThoseOfTheLists(t *testing.T) {
 		}
 	}
 }
-
-func TestPortsAreDifferent(t *testing.T) {
-	ports, err := freePorts(20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := make(map[int]bool)
-	for _, p := range ports {
-		if seen[p] || p < portMin || p >= portMax {
-			t.Errorf("port %d of %v", p, ports)
-		}
-		seen[p] = true
-	}
-}

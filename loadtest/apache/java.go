@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"time"
+
+	"flywheel/loadtest/process"
 )
 
 // javaVersion is the oldest Java that runs the broker.
@@ -40,4 +43,14 @@ func findJava(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%s is Java %s, which is too old for Kafka %s: install Java %d or later, or set JAVA_HOME to one", program, said[1], KafkaVersion, javaVersion)
 	}
 	return program, nil
+}
+
+// stopTimeout is how long a server may take to save what it has.
+const stopTimeout = 30 * time.Second
+
+// launch starts Java in the folder of the installation, with its log in a folder.
+func (i Installation) launch(name, dir string, args ...string) (*process.Process, error) {
+	cmd := exec.Command(i.java, args...) //nolint:noctx // it runs until it is told
+	cmd.Dir = i.dir
+	return process.Start(name, filepath.Join(dir, "log"), cmd)
 }

@@ -15,8 +15,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
+
+	"flywheel/loadtest/process"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -55,7 +56,7 @@ type node struct {
 	controller int    // port
 	behind     int    // port for clients that come through a proxy, 0 for none
 	proxied    string // address of that proxy
-	process    *process
+	process    *process.Process
 }
 
 // KafkaOption changes how a cluster is started.
@@ -166,7 +167,7 @@ func newID() string {
 // begin draws ports and starts all nodes. It reports whether a port was taken meanwhile.
 func (k *Kafka) begin(ctx context.Context) (taken bool, err error) {
 	const each = 3
-	ports, err := freePorts(each * len(k.nodes))
+	ports, err := process.FreePorts(each * len(k.nodes))
 	if err != nil {
 		return false, err
 	}
@@ -176,7 +177,7 @@ func (k *Kafka) begin(ctx context.Context) (taken bool, err error) {
 			continue
 		}
 		n.behind = ports[each*i+2]
-		if n.proxied, err = k.proxy(n.id, address(n.behind)); err != nil {
+		if n.proxied, err = k.proxy(n.id, process.Address(n.behind)); err != nil {
 			return false, err
 		}
 	}
@@ -188,7 +189,7 @@ func (k *Kafka) begin(ctx context.Context) (taken bool, err error) {
 	err = k.start(ctx, k.nodes)
 	if err != nil {
 		taken = slices.ContainsFunc(k.nodes, func(n *node) bool {
-			return n.process != nil && !n.process.running() && portTaken(n.process.read(1<<20))
+			return portTaken(n.process)
 		})
 	}
 	return taken, err
@@ -198,13 +199,13 @@ func (k *Kafka) begin(ctx context.Context) (taken bool, err error) {
 func (k *Kafka) properties(n *node) []byte {
 	voters := make([]string, len(k.nodes))
 	for i, v := range k.nodes {
-		voters[i] = fmt.Sprintf("%d@%s", v.id, address(v.controller))
+		voters[i] = fmt.Sprintf("%d@%s", v.id, process.Address(v.controller))
 	}
 	replicas := min(len(k.nodes), 3)
 	insync := max(replicas-1, 1)
-	listeners, advertised := "PLAINTEXT://"+address(n.port)+",CONTROLLER://"+address(n.controller), "PLAINTEXT://"+address(n.port)
+	listeners, advertised := "PLAINTEXT://"+process.Address(n.port)+",CONTROLLER://"+process.Address(n.controller), "PLAINTEXT://"+process.Address(n.port)
 	if n.behind != 0 {
-		listeners += ",PROXIED://" + address(n.behind)
+		listeners += ",PROXIED://" + process.Address(n.behind)
 		advertised += ",PROXIED://" + n.proxied
 	}
 	// A killed broker that is back waits until its old session has ended. Alone it need not be
@@ -281,11 +282,11 @@ func (k *Kafka) launch(nodes []*node) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, n := range nodes {
-		if n.process.running() {
+		if n.process.Running() {
 			continue
 		}
 		var err error
-		n.process, err = launch(fmt.Sprintf("Kafka's node %d", n.id), filepath.Join(n.dir, "log"), k.installation.dir, k.installation.java, append(k.installation.virtualMachine(kafkaClasses, k.heap),
+		n.process, err = k.installation.launch(fmt.Sprintf("Kafka's node %d", n.id), n.dir, append(k.installation.virtualMachine(kafkaClasses, k.heap),
 			"-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
 			"-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS", "-Dorg.slf4j.simpleLogger.showThreadName=false",
 			"-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn", // not every setting again
@@ -302,7 +303,7 @@ func (k *Kafka) wait(ctx context.Context, n *node, nodes []*node) error {
 	k.mu.Lock()
 	p := n.process
 	k.mu.Unlock()
-	client, err := kgo.NewClient(kgo.SeedBrokers(address(n.port)), kgo.DialTimeout(time.Second))
+	client, err := kgo.NewClient(kgo.SeedBrokers(process.Address(n.port)), kgo.DialTimeout(time.Second))
 	if err != nil {
 		return fmt.Errorf("ask Kafka's node %d: %w", n.id, err)
 	}
@@ -312,10 +313,10 @@ func (k *Kafka) wait(ctx context.Context, n *node, nodes []*node) error {
 	var last error
 	for {
 		select {
-		case <-p.ended:
-			return fmt.Errorf("%s did not start (%s): %s", p.name, p.cmd.ProcessState, p.tail())
+		case <-p.Ended():
+			return p.Failure()
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not serve clients after %s (%w): %s", p.name, startTimeout, cmp.Or(last, ctx.Err()), p.tail())
+			return fmt.Errorf("%s does not serve clients after %s (%w): %s", p.Name, startTimeout, cmp.Or(last, ctx.Err()), p.Tail())
 		case <-tick.C:
 		}
 		req := kmsg.NewPtrMetadataRequest()
@@ -339,7 +340,7 @@ func (k *Kafka) wait(ctx context.Context, n *node, nodes []*node) error {
 func (k *Kafka) Brokers() []string {
 	addresses := make([]string, len(k.nodes))
 	for i, n := range k.nodes {
-		addresses[i] = address(n.port)
+		addresses[i] = process.Address(n.port)
 	}
 	return addresses
 }
@@ -363,10 +364,10 @@ func (k *Kafka) ProcessID(node int) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	n, err := k.node(node)
-	if err != nil || !n.process.running() {
+	if err != nil || !n.process.Running() {
 		return 0
 	}
-	return n.process.cmd.Process.Pid
+	return n.process.ID()
 }
 
 func (k *Kafka) node(id int) (*node, error) {
@@ -378,12 +379,12 @@ func (k *Kafka) node(id int) (*node, error) {
 
 // Kill ends nodes at once, as kill -9 does, and returns when they are gone.
 func (k *Kafka) Kill(nodes ...int) error {
-	return k.each(nodes, func(n *node) error { return n.process.kill() })
+	return k.each(nodes, func(n *node) error { return n.process.Kill() })
 }
 
 // Stop has nodes end in an orderly way: they hand over what they lead.
 func (k *Kafka) Stop(nodes ...int) error {
-	return k.each(nodes, func(n *node) error { return n.process.stop() })
+	return k.each(nodes, func(n *node) error { return n.process.Stop(stopTimeout) })
 }
 
 // Start starts nodes that do not run, with the data they had, and returns when they serve clients.
@@ -402,12 +403,12 @@ func (k *Kafka) Start(ctx context.Context, nodes ...int) error {
 
 // Pause stops nodes in the middle of whatever they do, until Resume.
 func (k *Kafka) Pause(nodes ...int) error {
-	return k.each(nodes, func(n *node) error { return n.process.send(syscall.SIGSTOP) })
+	return k.each(nodes, func(n *node) error { return n.process.Pause() })
 }
 
 // Resume has paused nodes go on.
 func (k *Kafka) Resume(nodes ...int) error {
-	return k.each(nodes, func(n *node) error { return n.process.send(syscall.SIGCONT) })
+	return k.each(nodes, func(n *node) error { return n.process.Resume() })
 }
 
 func (k *Kafka) each(nodes []int, do func(*node) error) error {
@@ -460,7 +461,7 @@ func (k *Kafka) Check() error {
 	defer k.mu.Unlock()
 	var err error
 	for _, n := range k.nodes {
-		err = errors.Join(err, n.process.crashed())
+		err = errors.Join(err, n.process.Crashed())
 	}
 	return err
 }
@@ -476,7 +477,7 @@ func (k *Kafka) kill() error {
 	defer k.mu.Unlock()
 	var err error
 	for _, n := range k.nodes {
-		err = errors.Join(err, n.process.kill())
+		err = errors.Join(err, n.process.Kill())
 	}
 	return err
 }

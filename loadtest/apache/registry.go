@@ -11,8 +11,9 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
-	"syscall"
 	"time"
+
+	"flywheel/loadtest/process"
 )
 
 // registryPath is where the registry speaks Confluent's protocol.
@@ -27,7 +28,7 @@ type Registry struct {
 
 	mu      sync.Mutex
 	port    int
-	process *process
+	process *process.Process
 }
 
 // StartRegistry starts an empty registry with its log in the folder, and returns when it answers. On
@@ -42,7 +43,7 @@ func (i Installation) StartRegistry(ctx context.Context, dir string) (*Registry,
 	}
 	r := &Registry{installation: i, dir: dir, client: &http.Client{Timeout: 5 * time.Second}}
 	for try := 1; ; try++ {
-		ports, err := freePorts(1)
+		ports, err := process.FreePorts(1)
 		if err != nil {
 			return nil, err
 		}
@@ -51,15 +52,14 @@ func (i Installation) StartRegistry(ctx context.Context, dir string) (*Registry,
 		if err == nil {
 			return r, nil
 		}
-		taken := r.process != nil && !r.process.running() && portTaken(r.process.read(1<<20))
-		if !taken || try == startTries {
-			return nil, errors.Join(err, r.process.kill())
+		if !portTaken(r.process) || try == startTries {
+			return nil, errors.Join(err, r.process.Kill())
 		}
 	}
 }
 
 // URL is the base of Confluent's protocol.
-func (r *Registry) URL() string { return "http://" + address(r.port) + registryPath }
+func (r *Registry) URL() string { return "http://" + process.Address(r.port) + registryPath }
 
 // Start starts the registry, if it does not run, at the address it had and empty, and returns when
 // it answers.
@@ -75,13 +75,13 @@ func (r *Registry) Start(ctx context.Context) error {
 	var last error
 	for {
 		select {
-		case <-p.ended:
-			return fmt.Errorf("%s did not start (%s): %s", p.name, p.cmd.ProcessState, p.tail())
+		case <-p.Ended():
+			return p.Failure()
 		case <-deadline.Done():
 			if ctx.Err() != nil {
 				return fmt.Errorf("wait for the schema registry: %w", ctx.Err())
 			}
-			return fmt.Errorf("%s does not answer after %s (%w): %s", p.name, startTimeout, cmp.Or(last, deadline.Err()), p.tail())
+			return fmt.Errorf("%s does not answer after %s (%w): %s", p.Name, startTimeout, cmp.Or(last, deadline.Err()), p.Tail())
 		case <-tick.C:
 		}
 		if last = r.ask(deadline); last == nil {
@@ -91,13 +91,13 @@ func (r *Registry) Start(ctx context.Context) error {
 }
 
 // launch starts the registry if it does not run.
-func (r *Registry) launch() (*process, error) {
+func (r *Registry) launch() (*process.Process, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.process.running() {
+	if r.process.Running() {
 		return r.process, nil
 	}
-	p, err := launch("the schema registry", filepath.Join(r.dir, "log"), r.installation.dir, r.installation.java, append(r.installation.virtualMachine(registryClasses, "512m"),
+	p, err := r.installation.launch("the schema registry", r.dir, append(r.installation.virtualMachine(registryClasses, "512m"),
 		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // it serves few, and is started often
 		"-Dquarkus.http.host=127.0.0.1", "-Dquarkus.http.port="+strconv.Itoa(r.port),
 		"-jar", filepath.Join(registryDir, runner))...)
@@ -131,31 +131,31 @@ func (r *Registry) ask(ctx context.Context) error {
 func (r *Registry) Kill() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.process.kill()
+	return r.process.Kill()
 }
 
 // Pause stops the registry in the middle of whatever it does, until Resume.
 func (r *Registry) Pause() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.process.send(syscall.SIGSTOP)
+	return r.process.Pause()
 }
 
 // Resume has the paused registry go on.
 func (r *Registry) Resume() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.process.send(syscall.SIGCONT)
+	return r.process.Resume()
 }
 
 // ProcessID is the system's number of the registry's process, 0 if it does not run.
 func (r *Registry) ProcessID() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.process.running() {
+	if !r.process.Running() {
 		return 0
 	}
-	return r.process.cmd.Process.Pid
+	return r.process.ID()
 }
 
 // Close kills the registry and returns when it is gone. It returns an error, with the end of its
@@ -164,5 +164,5 @@ func (r *Registry) Close() error {
 	r.client.CloseIdleConnections()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return errors.Join(r.process.crashed(), r.process.kill())
+	return errors.Join(r.process.Crashed(), r.process.Kill())
 }

@@ -109,7 +109,7 @@ func (i Installation) tryRegistry(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.passContract(ctx), r.process.stop(), r.Close())
+	return errors.Join(r.passContract(ctx), r.process.Stop(stopTimeout), r.Close())
 }
 
 // passContract registers a schema.

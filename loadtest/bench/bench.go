@@ -10,17 +10,10 @@ import (
 	"io"
 	"time"
 
+	"flywheel/loadtest/stage"
+
 	"flywheel/loadtest/workload"
 	"flywheel/services/processor"
-)
-
-// Broker says on which Kafka is measured.
-type Broker string
-
-// The brokers.
-const (
-	Embedded Broker = "embedded"
-	Apache   Broker = "apache"
 )
 
 // Config of a bench.
@@ -29,7 +22,7 @@ type Config struct {
 	Dir        string // for data; exists
 	CacheDir   string // where Apache Kafka and the registry are installed
 	LibraryDir string // where the ClickHouse library is; empty for its usual place
-	Brokers    []Broker
+	Brokers    []stage.Broker
 	Brands     []int         // numbers of brands, ascending
 	Events     int           // of each backlog
 	Live       time.Duration // how long events are played as they come; 0 leaves it out
@@ -42,11 +35,11 @@ type Config struct {
 func (c Config) Validate() error {
 	var errs []error
 	if len(c.Brokers) == 0 {
-		errs = append(errs, fmt.Errorf("there is no broker: take %s or %s", Embedded, Apache))
+		errs = append(errs, fmt.Errorf("there is no broker: take %s or %s", stage.Embedded, stage.Apache))
 	}
 	for _, b := range c.Brokers {
-		if b != Embedded && b != Apache {
-			errs = append(errs, fmt.Errorf("there is no broker %q: take %s or %s", b, Embedded, Apache))
+		if b != stage.Embedded && b != stage.Apache {
+			errs = append(errs, fmt.Errorf("there is no broker %q: take %s or %s", b, stage.Embedded, stage.Apache))
 		}
 	}
 	if len(c.Brands) == 0 {
@@ -79,7 +72,7 @@ type Machine struct {
 
 // Run is a backlog of a number of brands on one broker.
 type Run struct {
-	Broker           Broker           `json:"broker"`
+	Broker           stage.Broker     `json:"broker"`
 	Brands           int              `json:"brands"`
 	Hours            float64          `json:"hours"`
 	Processor        processor.Report `json:"processor"`
@@ -124,7 +117,7 @@ func Measure(ctx context.Context, cfg Config) (r Report, err error) {
 	return r, nil
 }
 
-func measure(ctx context.Context, cfg Config, broker Broker, brands int, span time.Duration) (run Run, err error) {
+func measure(ctx context.Context, cfg Config, broker stage.Broker, brands int, span time.Duration) (run Run, err error) {
 	say := func(format string, args ...any) { fmt.Fprintf(cfg.Out, format+"\n", args...) }
 	run = Run{Broker: broker, Brands: brands, Hours: span.Hours()}
 	e, err := open(ctx, cfg, broker, false)

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"flywheel/loadtest/process"
+
 	"flywheel/services/processor"
 	"flywheel/services/sink"
 )
@@ -14,10 +16,10 @@ import (
 // drain lets a service end by itself, and reads its report.
 func drain[Report any](ctx context.Context, e *engines, name string, args ...string) (r Report, brokerCPU float64, err error) {
 	file := filepath.Join(e.dir, name+".json")
-	before := cpuOf(e.brokerPID())
+	before := process.CPUSeconds(e.brokerPID())
 	p, err := e.service(name, append(args, "--until-caught-up", "--report="+file)...)
 	if err == nil {
-		err = p.wait(ctx)
+		err = p.Wait(ctx)
 	}
 	if err != nil {
 		return r, 0, err
@@ -29,7 +31,7 @@ func drain[Report any](ctx context.Context, e *engines, name string, args ...str
 	if err := json.Unmarshal(text, &r); err != nil {
 		return r, 0, fmt.Errorf("read the report of the %s: %w", name, err)
 	}
-	return r, cpuOf(e.brokerPID()) - before, nil
+	return r, process.CPUSeconds(e.brokerPID()) - before, nil
 }
 
 func (e *engines) drainProcessor(ctx context.Context, args ...string) (processor.Report, float64, error) {

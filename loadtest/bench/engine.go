@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"flywheel/loadtest/stage"
+
+	"flywheel/loadtest/process"
 
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 
@@ -28,14 +32,14 @@ type engines struct {
 	binary  string
 	dir     string
 
-	embedded *process // ClickHouse, and the embedded broker and registry
+	embedded *process.Process // ClickHouse, and the embedded broker and registry
 	kafka    *apache.Kafka
 	registry *apache.Registry
 }
 
 // open starts engines with their data in a new folder below dir. On an error
 // nothing is left running.
-func open(ctx context.Context, cfg Config, broker Broker, withClickHouse bool) (e *engines, err error) {
+func open(ctx context.Context, cfg Config, broker stage.Broker, withClickHouse bool) (e *engines, err error) {
 	dir, err := os.MkdirTemp(cfg.Dir, string(broker)+"-")
 	if err != nil {
 		return nil, fmt.Errorf("create a folder for the engines: %w", err)
@@ -50,25 +54,25 @@ func open(ctx context.Context, cfg Config, broker Broker, withClickHouse bool) (
 		}
 	}()
 	e.targets.Kafka.BufferRecords = 100_000
-	free, err := freePorts(ctx, 3)
+	free, err := process.FreePorts(3)
 	if err != nil {
 		return e, err
 	}
-	e.targets.ClickHouse.Addresses = []string{free[2]}
-	if broker == Embedded {
-		e.targets.Kafka.Brokers = []string{free[0]}
-		e.targets.Registry.URLs = []string{"http://" + free[1]}
+	e.targets.ClickHouse.Addresses = []string{process.Address(free[2])}
+	if broker == stage.Embedded {
+		e.targets.Kafka.Brokers = []string{process.Address(free[0])}
+		e.targets.Registry.URLs = []string{"http://" + process.Address(free[1])}
 	} else if err := e.startApache(ctx, cfg.CacheDir, cfg.Out); err != nil {
 		return e, err
 	}
-	if broker == Embedded || withClickHouse {
+	if broker == stage.Embedded || withClickHouse {
 		on := func(b bool) string { return strconv.FormatBool(b) }
-		e.embedded, err = start(e.binary, filepath.Join(dir, "embedded.log"), nil, "embedded",
+		e.embedded, err = e.start("embedded",
 			"--embedded.data_dir="+filepath.Join(dir, "embedded"), "--embedded.cache_dir="+cfg.LibraryDir,
-			"--embedded.kafka="+on(broker == Embedded), "--embedded.registry="+on(broker == Embedded), "--embedded.clickhouse="+on(withClickHouse),
-			"--embedded.kafka_port="+port(free[0]), "--embedded.registry_port="+port(free[1]), "--embedded.clickhouse_port="+port(free[2]))
+			"--embedded.kafka="+on(broker == stage.Embedded), "--embedded.registry="+on(broker == stage.Embedded), "--embedded.clickhouse="+on(withClickHouse),
+			"--embedded.kafka_port="+strconv.Itoa(free[0]), "--embedded.registry_port="+strconv.Itoa(free[1]), "--embedded.clickhouse_port="+strconv.Itoa(free[2]))
 		if err == nil {
-			err = e.embedded.says(ctx, "Ctrl-C stops them")
+			err = e.embedded.Says(ctx, "are ready", readyTimeout)
 		}
 	}
 	return e, err
@@ -99,24 +103,26 @@ func (e *engines) brokerPID() int {
 	if e.kafka != nil {
 		return e.kafka.ProcessID(1)
 	}
-	return e.embedded.pid()
+	return e.embedded.ID()
 }
 
 // service starts a service of the pipeline on the engines.
-func (e *engines) service(name string, args ...string) (*process, error) {
-	args = append([]string{
-		name, "--log.level=warn", "--kafka.brokers=" + e.targets.Kafka.Brokers[0], "--registry.urls=" + e.targets.Registry.URLs[0],
+func (e *engines) service(name string, args ...string) (*process.Process, error) {
+	return e.start(name, append([]string{
+		"--log.level=warn", "--kafka.brokers=" + e.targets.Kafka.Brokers[0], "--registry.urls=" + e.targets.Registry.URLs[0],
 		"--clickhouse.addresses=" + e.targets.ClickHouse.Addresses[0], "--processor.instance_id=bench",
-	}, args...)
-	return start(e.binary, filepath.Join(e.dir, name+".log"), nil, args...)
+	}, args...)...)
+}
+
+// start starts a command of flywheel.
+func (e *engines) start(name string, args ...string) (*process.Process, error) {
+	cmd := exec.Command(e.binary, append([]string{name}, args...)...) //nolint:noctx // it ends when its bench says so
+	return process.Start("flywheel "+name, filepath.Join(e.dir, name+".log"), cmd)
 }
 
 // close stops the engines and removes their data.
 func (e *engines) close() error {
-	var errs []error
-	if e.embedded != nil {
-		errs = append(errs, e.embedded.kill())
-	}
+	errs := []error{e.embedded.Kill()}
 	if e.registry != nil {
 		errs = append(errs, e.registry.Close())
 	}
@@ -124,24 +130,6 @@ func (e *engines) close() error {
 		errs = append(errs, e.kafka.Close())
 	}
 	return errors.Join(append(errs, os.RemoveAll(e.dir))...)
-}
-
-// freePorts returns loopback addresses that were free a moment ago.
-func freePorts(ctx context.Context, n int) (addresses []string, err error) {
-	for range n {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close() //nolint:errcheck // only its number is wanted
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses, nil
-}
-
-func port(address string) string {
-	_, p, _ := net.SplitHostPort(address)
-	return p
 }
 
 // readyTimeout bounds how long engines and services take to start.

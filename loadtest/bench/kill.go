@@ -27,10 +27,10 @@ func (e *engines) afterKill(ctx context.Context) (seconds float64, err error) {
 	}
 	defer func() {
 		if p != nil {
-			err = errors.Join(err, p.kill())
+			err = errors.Join(err, p.Kill())
 		}
 	}()
-	if err := p.says(ctx, "consuming"); err != nil {
+	if err := p.Says(ctx, "consuming", readyTimeout); err != nil {
 		return 0, err
 	}
 	results, err := e.results(ctx)
@@ -45,7 +45,7 @@ func (e *engines) afterKill(ctx context.Context) (seconds float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	err, p = p.kill(), nil
+	err, p = p.Kill(), nil
 	if err != nil {
 		return 0, err
 	}

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"time"
 
+	"flywheel/loadtest/process"
+	"flywheel/loadtest/stage"
+
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"flywheel/loadtest/workload"
@@ -17,7 +20,7 @@ import (
 // Together is processor and sink side by side on one machine: first a backlog,
 // then events as they come, at half the rate at which the backlog was drained.
 type Together struct {
-	Broker    Broker           `json:"broker"`
+	Broker    stage.Broker     `json:"broker"`
 	Brands    int              `json:"brands"`
 	Processor processor.Report `json:"processor"`
 	Sink      sink.Report      `json:"sink"`
@@ -44,7 +47,7 @@ type Latency struct {
 // warmUp is the part of the live run that is not counted.
 const warmUp = 10 * time.Second
 
-func together(ctx context.Context, cfg Config, broker Broker, brands int) (t Together, err error) {
+func together(ctx context.Context, cfg Config, broker stage.Broker, brands int) (t Together, err error) {
 	t = Together{Broker: broker, Brands: brands}
 	e, err := open(ctx, cfg, broker, true)
 	if err != nil {
@@ -85,14 +88,14 @@ func together(ctx context.Context, cfg Config, broker Broker, brands int) (t Tog
 // live plays events as they come, each at its time whether or not anybody keeps
 // up, through a processor and a sink.
 func (e *engines) live(ctx context.Context, cfg Config, t *Together) (err error) {
-	var services []*process
+	var services []*process.Process
 	for _, name := range [...]string{"processor", "sink"} {
 		p, err := e.service(name, "--log.level=info")
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, p.stop()) }()
-		if err := p.says(ctx, "consuming"); err != nil {
+		defer func() { err = errors.Join(err, stage.Stop(p)) }()
+		if err := p.Says(ctx, "consuming", readyTimeout); err != nil {
 			return err
 		}
 		services = append(services, p)
@@ -124,14 +127,14 @@ func (e *engines) live(ctx context.Context, cfg Config, t *Together) (err error)
 		}
 		if !warm && at.After(counted) {
 			warm = true
-			cpu = [2]float64{cpuOf(services[0].pid()), cpuOf(services[1].pid())}
+			cpu = [2]float64{process.CPUSeconds(services[0].ID()), process.CPUSeconds(services[1].ID())}
 		}
 		p.produce(ctx, r)
 	}
 	seconds := time.Since(counted).Seconds()
 	t.Seconds = seconds
 	n := t.Rate * seconds / 1e6
-	t.ProcessorCPU, t.SinkCPU = (cpuOf(services[0].pid())-cpu[0])/n, (cpuOf(services[1].pid())-cpu[1])/n
+	t.ProcessorCPU, t.SinkCPU = (process.CPUSeconds(services[0].ID())-cpu[0])/n, (process.CPUSeconds(services[1].ID())-cpu[1])/n
 	time.Sleep(3 * time.Second) // the last rows
 	conn, err := clickhouse.Open(ctx, e.targets.ClickHouse)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"flywheel/loadtest/stage"
+
 	"flywheel/loadtest/bench"
 	"flywheel/services/processor"
 )
@@ -13,11 +15,11 @@ func TestTheTableShowsEachFigureBesideItsTarget(t *testing.T) {
 	r := bench.Report{
 		Machine: bench.Machine{Cores: 2, GiB: 24, System: "linux/amd64", Go: "go1.26", Commit: "abc", Date: "2026-11-25", Note: "The machine was busy."},
 		Runs: []bench.Run{
-			{Broker: bench.Embedded, Brands: 1000, Processor: processor.Report{Events: 4_000_000, EventsPerSecond: 250_000, CPUSecondsPerMillion: 2.5}},
-			{Broker: bench.Apache, Brands: 100_000, AfterKillSeconds: 7.25},
+			{Broker: stage.Embedded, Brands: 1000, Processor: processor.Report{Events: 4_000_000, EventsPerSecond: 250_000, CPUSecondsPerMillion: 2.5}},
+			{Broker: stage.Apache, Brands: 100_000, AfterKillSeconds: 7.25},
 		},
-		Month:    []bench.Run{{Broker: bench.Embedded, Brands: 1000}},
-		Together: []bench.Together{{Broker: bench.Apache, Brands: 1000, Rows: bench.Latency{N: 1, P50: 512, P99: 1234, P999: 1500}}},
+		Month:    []bench.Run{{Broker: stage.Embedded, Brands: 1000}},
+		Together: []bench.Together{{Broker: stage.Apache, Brands: 1000, Rows: bench.Latency{N: 1, P50: 512, P99: 1234, P999: 1500}}},
 	}
 	text := r.Table()
 	for _, want := range []string{
@@ -46,10 +48,10 @@ func TestTheTableShowsEachFigureBesideItsTarget(t *testing.T) {
 }
 
 func TestWhatCannotBeMeasuredIsRefused(t *testing.T) {
-	good := bench.Config{Brokers: []bench.Broker{bench.Embedded}, Brands: []int{1}, Events: 1}
+	good := bench.Config{Brokers: []stage.Broker{stage.Embedded}, Brands: []int{1}, Events: 1}
 	for name, change := range map[string]func(*bench.Config){
 		"no broker":        func(c *bench.Config) { c.Brokers = nil },
-		"an unknown one":   func(c *bench.Config) { c.Brokers = []bench.Broker{"rabbit"} },
+		"an unknown one":   func(c *bench.Config) { c.Brokers = []stage.Broker{"rabbit"} },
 		"no brands":        func(c *bench.Config) { c.Brands = nil },
 		"a backlog of nil": func(c *bench.Config) { c.Events = 0 },
 	} {

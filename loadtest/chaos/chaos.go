@@ -16,6 +16,8 @@ import (
 	"strings"
 	"time"
 
+	"flywheel/loadtest/process"
+
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
@@ -108,7 +110,7 @@ type play struct {
 // other.
 type service struct {
 	kind, instance string
-	*stage.Process
+	*process.Process
 }
 
 // Run plays once. The error says what could not be played or looked at; what was
@@ -229,7 +231,7 @@ func (p *play) run(ctx context.Context) (err error) {
 // verify stops the services and checks what they have left.
 func (p *play) verify(ctx context.Context, pipeline verify.Pipeline, ledger *simulator.Detail) error {
 	for _, s := range p.services {
-		if err := s.Stop(); err != nil {
+		if err := stage.Stop(s.Process); err != nil {
 			p.fail(oraclePeace, "%v", err)
 		}
 	}

@@ -269,7 +269,7 @@ func join(ctx context.Context, p *play) error {
 		return err
 	}
 	p.rest(4000)
-	if err := guest.Stop(); err != nil {
+	if err := stage.Stop(guest.Process); err != nil {
 		p.fail(oraclePeace, "%v", err)
 	}
 	p.guestLeft = time.Now()

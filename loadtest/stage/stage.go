@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"flywheel/loadtest/process"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
@@ -68,13 +69,13 @@ type Stage struct {
 
 	cfg        Config
 	apacheReg  *apache.Registry
-	broker     *Process // the embedded Kafka and registry
-	clickhouse *Process
+	broker     *process.Process // the embedded Kafka and registry
+	clickhouse *process.Process
 	ports      ports
 	proxies    []*proxy.Proxy // before each node of Kafka
 
 	mu        sync.Mutex
-	processes []*Process
+	processes []*process.Process
 }
 
 type ports struct{ kafka, registry, clickhouse int }
@@ -102,7 +103,7 @@ func Open(ctx context.Context, cfg Config) (s *Stage, err error) {
 			s = nil
 		}
 	}()
-	free, err := freePorts(ctx, 3)
+	free, err := process.FreePorts(3)
 	if err != nil {
 		return s, err
 	}
@@ -111,14 +112,14 @@ func Open(ctx context.Context, cfg Config) (s *Stage, err error) {
 		return s, err
 	}
 	logger, meters := slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider()
-	s.Targets.ClickHouse.Addresses = []string{address(s.ports.clickhouse)}
+	s.Targets.ClickHouse.Addresses = []string{process.Address(s.ports.clickhouse)}
 	s.Targets.Kafka.Topics.Partitions = cfg.Partitions
 	if s.Conn, err = clickhouse.Open(ctx, s.Targets.ClickHouse); err != nil {
 		return s, err
 	}
 	switch cfg.Broker {
 	case Embedded:
-		before, err := proxy.Listen(ctx, address(s.ports.kafka))
+		before, err := proxy.Listen(ctx, process.Address(s.ports.kafka))
 		if err != nil {
 			return s, err
 		}
@@ -127,7 +128,7 @@ func Open(ctx context.Context, cfg Config) (s *Stage, err error) {
 			return s, err
 		}
 		s.Targets.Kafka.Brokers = []string{before.Addr()}
-		s.Targets.Registry.URLs = []string{"http://" + address(s.ports.registry)}
+		s.Targets.Registry.URLs = []string{"http://" + process.Address(s.ports.registry)}
 	case Apache:
 		if err := s.startApache(ctx); err != nil {
 			return s, err
@@ -189,7 +190,7 @@ func (s *Stage) migrate(ctx context.Context) error {
 	case err == nil: // the rule names a passing that never came
 		s.clickhouse = p
 		return nil
-	case p == nil || p.Running() || !p.KilledItself():
+	case p == nil || !p.KilledItself():
 		return err
 	}
 	s.MigrationKills++
@@ -202,60 +203,47 @@ func (s *Stage) StartClickHouse(ctx context.Context) (err error) {
 	return err
 }
 
-func (s *Stage) clickhouseProcess(ctx context.Context, env ...string) (*Process, error) {
+func (s *Stage) clickhouseProcess(ctx context.Context, env ...string) (*process.Process, error) {
 	return s.engines(ctx, "clickhouse", env, "--embedded.kafka=false", "--embedded.registry=false",
 		"--embedded.clickhouse_port="+strconv.Itoa(s.ports.clickhouse))
 }
 
 // ClickHouse is the process of ClickHouse.
-func (s *Stage) ClickHouse() *Process { return s.clickhouse }
+func (s *Stage) ClickHouse() *process.Process { return s.clickhouse }
 
 // readyTimeout bounds how long engines may take to start.
 const readyTimeout = 2 * time.Minute
 
 // engines starts embedded engines and waits until they are ready. A process that
 // ended before comes with the error.
-func (s *Stage) engines(ctx context.Context, name string, env []string, args ...string) (*Process, error) {
+func (s *Stage) engines(ctx context.Context, name string, env []string, args ...string) (*process.Process, error) {
 	cache, err := embedded.DefaultCacheDir()
 	if err != nil {
 		return nil, err
 	}
-	log := s.log(name)
-	before, err := os.ReadFile(log)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("read the log of %s: %w", name, err)
-	}
-	p, err := start(ctx, s.cfg.Binary, log, name, env,
+	p, err := s.start(ctx, name, env,
 		append([]string{"embedded", "--embedded.data_dir=" + filepath.Join(s.cfg.Dir, name), "--embedded.cache_dir=" + cache}, args...))
 	if err != nil {
 		return nil, err
 	}
-	deadline := time.After(readyTimeout)
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), p.Kill())
-		case <-deadline:
-			return nil, errors.Join(fmt.Errorf("%s was not ready within %s; its log ends with\n%s", name, readyTimeout, tail(log)), p.Kill())
-		case <-p.Ended():
-			return p, fmt.Errorf("%s did not start; its log ends with\n%s", name, tail(log))
-		case <-time.After(50 * time.Millisecond):
-		}
-		b, err := os.ReadFile(log)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("read the log of %s: %w", name, err), p.Kill())
-		}
-		if strings.Contains(string(b[len(before):]), "are ready") {
-			return p, nil
-		}
+	if err := p.Says(ctx, "are ready", readyTimeout); err != nil {
+		return p, errors.Join(err, p.Kill())
 	}
+	return p, nil
+}
+
+// start starts flywheel under a name.
+func (s *Stage) start(ctx context.Context, name string, env, args []string) (*process.Process, error) {
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), s.cfg.Binary, args...) // it ends when the stage says so
+	cmd.Env = append(os.Environ(), env...)
+	return process.Start(name, s.log(name), cmd)
 }
 
 func (s *Stage) log(name string) string { return filepath.Join(s.cfg.Dir, name+".log") }
 
 // Start starts a service, "processor" or "sink", under the name of an instance.
 // The variables come on top of the stage's.
-func (s *Stage) Start(ctx context.Context, service, instance string, env ...string) (*Process, error) {
+func (s *Stage) Start(ctx context.Context, service, instance string, env ...string) (*process.Process, error) {
 	name := service + "-" + instance
 	all := slices.Concat([]string{
 		"FLYWHEEL_KAFKA_BROKERS=" + strings.Join(s.Targets.Kafka.Brokers, ","),
@@ -265,14 +253,29 @@ func (s *Stage) Start(ctx context.Context, service, instance string, env ...stri
 		"FLYWHEEL_PROCESSOR_INSTANCE_ID=" + instance,
 		"FLYWHEEL_SINK_INSTANCE_ID=" + instance,
 	}, s.cfg.Env, env)
-	p, err := start(ctx, s.cfg.Binary, s.log(name), name, all, []string{service})
+	p, err := s.start(ctx, name, all, []string{service})
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.processes = append(slices.DeleteFunc(s.processes, func(p *Process) bool { return !p.Running() }), p)
+	s.processes = append(slices.DeleteFunc(s.processes, func(p *process.Process) bool { return !p.Running() }), p)
 	return p, nil
+}
+
+// stopTimeout is how long a process may take to end in peace: below what it gives
+// itself, so that one that hangs can be asked where.
+const stopTimeout = 20 * time.Second
+
+// Stop asks a process to end, and returns an error if it does not end in peace.
+func Stop(p *process.Process) error {
+	if err := p.Stop(stopTimeout); err != nil {
+		return err
+	}
+	if p.ExitCode() != 0 {
+		return p.Failure()
+	}
+	return nil
 }
 
 // StallKafka keeps the network to Kafka from carrying anything, for everybody,
@@ -310,7 +313,7 @@ func (s *Stage) Tail() string {
 	}
 	var b strings.Builder
 	for _, f := range files {
-		fmt.Fprintf(&b, "%s ends with\n%s\n", filepath.Base(f), tail(f))
+		fmt.Fprintf(&b, "%s ends with\n%s\n", filepath.Base(f), process.Tail(f))
 	}
 	return b.String()
 }
@@ -336,30 +339,13 @@ func (s *Stage) Close() error {
 	if s.Kafka != nil {
 		errs = append(errs, s.Kafka.Close())
 	}
-	for _, p := range []*Process{s.broker, s.clickhouse} {
+	for _, p := range []*process.Process{s.broker, s.clickhouse} {
 		if p != nil && p.Running() {
-			errs = append(errs, p.Stop())
+			errs = append(errs, Stop(p))
 		}
 	}
 	for _, p := range s.proxies {
 		errs = append(errs, p.Close())
 	}
 	return errors.Join(errs...)
-}
-
-func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
-
-// freePorts returns ports that nobody listens on. Somebody else may take one
-// before it is used; then the engine says so.
-func freePorts(ctx context.Context, n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer listener.Close()
-		ports[i] = listener.Addr().(*net.TCPAddr).Port
-	}
-	return ports, nil
 }

@@ -1,8 +1,8 @@
-package stage
+package process
 
 import "syscall"
 
-// attributes keep a process from the signals of the terminal, and end it with us.
+// attributes keep a process from outliving its parent and from hearing the terminal's Ctrl-C.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package apache
-
-import "syscall"
-
-// attributes keep a process from hearing the terminal's Ctrl-C. Only Linux ends it with its parent.
-func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -1,8 +1,0 @@
-package bench
-
-import "syscall"
-
-// attributes lets a process die with the one that began it.
-func attributes() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-}
