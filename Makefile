@@ -12,8 +12,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 export CGO_ENABLED ?= 0
 
 # What the targets take: make demo ARGS='--for 5m', make test PKG=./pkg/config,
-# make microbench BENCH=Profile COUNT=6, make bench ARGS='--brokers embedded'.
+# make microbench BENCH=Profile COUNT=6, make bench BROKERS=embedded ARGS='--live 0'.
 ARGS ?=
+BROKERS ?=
 PKG ?= ./...
 BENCH ?= .
 COUNT ?= 1
@@ -105,9 +106,10 @@ microbench: $(BENCHSTAT) library ## Run the benchmarks in Go, and compare with t
 # measured.
 .PHONY: bench
 bench: library ## Measure processor, sink and latency with FLYWHEEL-72, in about 15 minutes (build/bench.json, loadtest/BASELINE.md)
-	@brokers=embedded; \
-	if command -v java >/dev/null && command -v mvn >/dev/null; then brokers=embedded,apache; \
-	else echo "no Java 17 and Maven: measuring on the embedded engines alone; install both to have Apache Kafka"; fi; \
+	@brokers='$(BROKERS)'; \
+	if [[ -n "$$brokers" ]]; then :; \
+	elif command -v java >/dev/null && command -v mvn >/dev/null; then brokers=embedded,apache; \
+	else brokers=embedded; echo "no Java 17 and Maven: measuring on the embedded engines alone; install both to have Apache Kafka"; fi; \
 	$(GO) run ./loadtest bench --brokers $$brokers --binary bin/flywheel --table loadtest/BASELINE.md $(ARGS)
 
 .PHONY: simulation
