@@ -4,6 +4,11 @@
 //
 //	go run ./loadtest/discovery                     1 000 brands, 90 days; some minutes
 //	go run ./loadtest/discovery --brands 100 --days 30 --seed 7
+//
+// It also plays brands through the processor's topology, and counts how many of the
+// intervals that are published hold the effect that was planted:
+//
+//	go run ./loadtest/discovery --intervals --days 45
 package main
 
 import (
@@ -38,12 +43,16 @@ func discover(ctx context.Context, args []string, out, progress io.Writer) error
 	f := flag.NewFlagSet("discovery", flag.ContinueOnError)
 	count := f.Int("brands", 1000, "simulated brands")
 	days := f.Int("days", 90, "looks at each, one a day")
+	held := f.Bool("intervals", false, "play brands through the topology, and look at their intervals after so many days")
 	seed := f.Uint64("seed", 1, "of the simulation")
 	if err := f.Parse(args); err != nil {
 		return fmt.Errorf("read the flags: %w", err)
 	}
 	if *count < 1 || *days < 1 {
 		return fmt.Errorf("--brands %d, --days %d: neither can be less than 1", *count, *days)
+	}
+	if *held {
+		return intervals(ctx, *seed, *count, *days, out, progress)
 	}
 	begin := time.Now()
 	c := newCalendar(*seed, firstLook+*days-1)

@@ -51,6 +51,7 @@ type truth struct {
 	kernel correlate.Kernel
 	share  float64 // of the response, while it acts
 	from   int     // day it begins
+	effect float64 // searches per view
 }
 
 // brand is one brand's hourly series: what the same posts bring without an effect and
@@ -113,13 +114,13 @@ func newBrand(seed uint64, number int, c *calendar) brand {
 	for _, v := range acts {
 		reached += v
 	}
-	effect := b.share / (1 - b.share) * sum / reached
+	b.effect = b.share / (1 - b.share) * sum / reached
 	for t := range base {
 		b.stimulus[t] = int64(views[t])
 		b.without[t] = int64(poisson(r, base[t]))
 		b.with[t] = b.without[t]
 		if t >= 24*b.from {
-			b.with[t] += int64(poisson(r, effect*acts[t]))
+			b.with[t] += int64(poisson(r, b.effect*acts[t]))
 		}
 	}
 	return b

@@ -97,12 +97,12 @@ func (c *checker) windows(ctx context.Context, b *batch) error {
 	plain := buckets(b.events)
 	return clickhouse.Each(ctx, c.conn, `SELECT brand_id, force, toUnixTimestamp64Milli(window_end), stimulus_signal, response_signal, stimulus_total, response_total, lag_profile,
 		best_lag_minutes, delay_minutes, half_life_minutes, decayed_correlation, p_value, verdict, effect, effect_low, effect_high,
-		test_p_value, test_level, discovery, power, detectable_share FROM correlation FINAL`, func(rows driver.Rows) error {
+		realised_coverage, test_p_value, test_level, discovery, power, detectable_share FROM correlation FINAL`, func(rows driver.Rows) error {
 		var got event.Correlation
 		var verdict string
 		if err := rows.Scan(&got.BrandID, &got.Force, &got.WindowEndMs, &got.StimulusSignal, &got.ResponseSignal, &got.StimulusTotal, &got.ResponseTotal, &got.LagProfile,
 			&got.BestLagMinutes, &got.DelayMinutes, &got.HalfLifeMinutes, &got.DecayedCorrelation, &got.PValue, &verdict, &got.Effect, &got.EffectLow, &got.EffectHigh,
-			&got.TestPValue, &got.TestLevel, &got.Discovery, &got.Power, &got.DetectableShare); err != nil {
+			&got.RealisedCoverage, &got.TestPValue, &got.TestLevel, &got.Discovery, &got.Power, &got.DetectableShare); err != nil {
 			return err //nolint:wrapcheck // Each says what was asked
 		}
 		got.Verdict = event.Verdict(verdict)
@@ -114,7 +114,7 @@ func (c *checker) windows(ctx context.Context, b *batch) error {
 				StimulusTotal: r.StimulusTotal, ResponseTotal: r.ResponseTotal, LagProfile: slices.Clone(r.LagProfile),
 				BestLagMinutes: r.BestLagMinutes, DelayMinutes: r.DelayMinutes, HalfLifeMinutes: r.HalfLifeMinutes,
 				DecayedCorrelation: r.DecayedCorrelation, PValue: r.PValue, Verdict: r.Verdict, Effect: r.Effect, EffectLow: r.EffectLow, EffectHigh: r.EffectHigh,
-				TestPValue: r.TestPValue, TestLevel: r.TestLevel, Discovery: r.Discovery, Power: r.Power, DetectableShare: r.DetectableShare,
+				RealisedCoverage: r.RealisedCoverage, TestPValue: r.TestPValue, TestLevel: r.TestLevel, Discovery: r.Discovery, Power: r.Power, DetectableShare: r.DetectableShare,
 			}
 		})
 		c.Windows++

@@ -16,7 +16,7 @@
 package correlate
 
 // Version names the statistics; it changes whenever a number may.
-const Version = "correlate/4"
+const Version = "correlate/5"
 
 // Bounds of one evaluation; Cross keeps exact 64-bit integers within them.
 const (
@@ -63,11 +63,12 @@ const (
 	FlatStimulus           // the stimulus does not vary
 	FlatResponse           // the response does not vary
 	FewObservations        // autocorrelation leaves too few independent observations
+	LowPower               // nothing is found, and an effect of RelevantShare might not have been
 )
 
 // String returns the reason's name as in tables, "" for none.
 func (r Reason) String() string {
-	return [...]string{"", "short_history", "flat_stimulus", "flat_response", "few_observations"}[r]
+	return [...]string{"", "short_history", "flat_stimulus", "flat_response", "few_observations", "low_power"}[r]
 }
 
 // EffectiveMin is the least effective number of observations a verdict needs:

@@ -46,6 +46,8 @@ type brand struct {
 	moved     []slot // content slots changed since Changes
 	periods   []*period
 	hours     window.Set // hours whose slot changed since Changes
+	studies   studies
+	studyHour int64 // of the day, at which studies end
 
 	// What was published, and is to be published again.
 	revision int64
@@ -83,6 +85,10 @@ func keyOf(s event.Signal, currency [3]byte) seriesKey {
 	return seriesKey(s)<<24 | seriesKey(currency[0])<<16 | seriesKey(currency[1])<<8 | seriesKey(currency[2])
 }
 
+func (k seriesKey) signal() event.Signal { return event.Signal(k >> 24) }
+
+func (k seriesKey) currency() [3]byte { return [3]byte{byte(k >> 16), byte(k >> 8), byte(k)} }
+
 // series is one signal of a brand; one currency of it where it is money.
 type series struct {
 	signal   event.Signal
@@ -114,13 +120,10 @@ type force struct {
 
 // cache is what was derived for the newest window of a force, for the next time.
 type cache struct {
-	effect   effect // on the response
 	evidence choice // by the history up to the day of the newest end
-	prior    choice // by the history up to the day its window starts
 	look     lastLook
 	basis    choice // of the credits
 	ways     ways   // of the effect on the revenue
-	revenue  effect // on the revenue, by the same history
 }
 
 // choice is a cached search for the kernel.
@@ -129,16 +132,6 @@ type choice struct {
 	valid    bool
 	from, to *series // stimulus and response
 	correlate.Choice
-}
-
-// effect is a cached estimate.
-type effect struct {
-	hour  int64 // end of the history, in hours
-	valid bool
-	from  *series // stimulus and response
-	to    *series
-	k     correlate.Kernel
-	correlate.Effect
 }
 
 // days is what was published of the credits, by local day.
@@ -186,7 +179,7 @@ func code(currency string) (c [3]byte) {
 }
 
 func newBrand(id string) *brand {
-	b := &brand{id: id, oldestQuarter: window.Before, oldestHour: window.Before, sweptHour: window.Before}
+	b := &brand{id: id, studyHour: studyHour(id), oldestQuarter: window.Before, oldestHour: window.Before, sweptHour: window.Before}
 	for i := range b.begins {
 		b.begins[i] = window.Before
 	}
@@ -347,6 +340,7 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 		fit.valid = false
 	}
 	ser.ahead = slices.DeleteFunc(ser.ahead, func(a dayAhead) bool { return hour < a.by*24 })
+	b.studies.moved(ser, hour)
 	touches := p.plan.touches[ser.signal]
 	for mask, i := touches, 0; mask != 0; mask, i = mask>>1, i+1 {
 		if mask&1 == 0 {
@@ -355,10 +349,7 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 		f := &b.forces[i]
 		f.dirty = true
 		if c := f.cache; c != nil {
-			c.effect.valid = c.effect.valid && hour >= c.effect.hour
-			c.revenue.valid = c.revenue.valid && hour >= c.revenue.hour
 			c.evidence.valid = c.evidence.valid && hour >= c.evidence.day*24
-			c.prior.valid = c.prior.valid && hour >= c.prior.day*24
 			c.basis.valid = c.basis.valid && hour >= c.basis.day*24
 			c.ways.valid = c.ways.valid && hour >= c.ways.day*24
 			c.look.valid = c.look.valid && hour >= c.look.day*24
@@ -415,6 +406,7 @@ func (b *brand) forget() {
 		f.dirty = true
 		f.moved(window.Before)
 	}
+	b.studies.drop(func(*study) bool { return true })
 	b.days.due.AddCommon(&b.days.published, window.Before, window.After)
 }
 

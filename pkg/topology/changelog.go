@@ -22,6 +22,7 @@ import (
 //	f hour seq source           ids of facts that one transaction added
 //	s id                        one snapshot
 //	c number content            observations of a content over six hours
+//	e hour force stimulus response  the size of an effect: dear, not new
 //
 // Values begin with the version of the format; an empty one is a tombstone.
 const (
@@ -31,6 +32,7 @@ const (
 	kindFacts    = 'f'
 	kindSnapshot = 's'
 	kindContent  = 'c'
+	kindStudy    = 'e'
 
 	format = 1
 )
@@ -39,7 +41,7 @@ const (
 // call, a nil value being a tombstone. Key and value are valid until f returns.
 func (p *Partition) Changes(f func(key, value []byte)) {
 	p.settle()
-	l := changelog{f: f}
+	l := changelog{f: f, statistics: p.statistics}
 	for _, b := range p.touched {
 		forgot := b.forgetting
 		l.changes(b)
@@ -55,7 +57,7 @@ func (p *Partition) Changes(f func(key, value []byte)) {
 // replace the changelog, which keeps more of the posts' observations.
 func (p *Partition) State(f func(key, value []byte)) {
 	p.settle()
-	l := changelog{f: f}
+	l := changelog{f: f, statistics: p.statistics}
 	for _, id := range slices.Sorted(maps.Keys(p.brands)) {
 		l.state(p.brands[id])
 	}
@@ -68,6 +70,7 @@ type changelog struct {
 	contribs   []contrib
 	list       []factID
 	order      []sourceNumber
+	statistics string // that studies are of
 }
 
 func (l *changelog) begin(b *brand, kind byte) {
@@ -124,6 +127,7 @@ func (l *changelog) changes(b *brand) {
 		b.forgetObservations()
 		b.forgetting = false
 	}
+	l.studies(b)
 	l.meta(b)
 }
 
@@ -164,6 +168,11 @@ func (l *changelog) state(b *brand) {
 			if number >= b.kept(c) {
 				l.content(b, slot{c, number})
 			}
+		}
+	}
+	for i := range b.studies {
+		if x := &b.studies[i]; x.valid {
+			l.study(b, x)
 		}
 	}
 	l.meta(b)
@@ -600,6 +609,8 @@ func (p *Partition) Restore(key, value []byte) error {
 		b.restoreSnapshot(&k, &v, tombstone, &p.work.contribs)
 	case kindContent:
 		b.restoreContent(&k, &v, tombstone)
+	case kindStudy:
+		b.restoreStudy(&k, &v, tombstone, p.statistics)
 	default:
 		return fmt.Errorf("read the changelog of brand %q: kind %q is not known: a newer program wrote it", id, kind)
 	}

@@ -27,8 +27,7 @@ type creditWork struct {
 type claim struct {
 	force              int // from 0
 	stimulus, response *series
-	kernel             correlate.Kernel // in hours
-	correlate.Effect
+	effect
 }
 
 // post is a content with views in a time, to choose the most viewed.
@@ -110,10 +109,13 @@ func (p *Partition) publishDay(b *brand, day int64, emit func(any)) (spent Budge
 	return spent
 }
 
-// claims finds the forces with evidence for moving a revenue, and how much a
-// unit of each stimulus moves it, by the history up to the UTC day of the brand's
-// clock. All days rest on the same: those that can still be restated are, once a
-// day and whenever that history changes.
+// claims finds the forces with evidence for moving a revenue by the history up to the
+// UTC day of the brand's clock, and how much a unit of each stimulus moves it by the
+// newest study of a window that ends with it. All days rest on the same: those that can
+// still be restated are, once a day and whenever that history changes.
+//
+// The study of the next day is made as soon as its hours cannot be late any more, at an
+// hour of the brand's own, so that not all are made at midnight.
 func (p *Partition) claims(b *brand, revenue event.Signal) {
 	claims := p.work.credit.claims[:0]
 	defer func() { p.work.credit.claims = claims }()
@@ -131,8 +133,12 @@ func (p *Partition) claims(b *brand, revenue event.Signal) {
 		if !proves(basis.Choice) {
 			continue
 		}
-		if e := p.effect(b, &b.forces[i].state().revenue, basis.from, money, basis.Kernel, day*window.DayMs, true); e.Beta > 0 {
-			claims = append(claims, claim{i, basis.from, basis.to, basis.Kernel, e.Placebo(basis.Choice)})
+		midnight := day*24 - event.ShortWindowHours
+		if e := p.study(b, i, basis.from, money, midnight); e.known() && e.beta > 0 {
+			claims = append(claims, claim{i, basis.from, basis.to, e})
+		}
+		if window.Floor(b.clockMs, window.HourMs) >= day*24+b.studyHour {
+			p.study(b, i, basis.from, money, midnight+24)
 		}
 	}
 }
@@ -171,7 +177,7 @@ func (p *Partition) publishCredit(b *brand, node event.NodeName, ser *series, st
 			out.Tier = t
 		}
 	}
-	a := p.attribute(b, ser, startMs, endMs, claims, func(c claim) float64 { return c.Beta }, true)
+	a := p.attribute(b, ser, startMs, endMs, claims, true)
 	for _, m := range w.money {
 		out.RevenueMicros += m
 	}
@@ -210,7 +216,7 @@ func (p *Partition) multiply(b *brand, ser, gmv *series, untilMs int64, claims [
 	if direct <= 0 || !slices.ContainsFunc(claims, func(c claim) bool { return c.force == spikeForce }) {
 		return
 	}
-	a := p.attribute(b, ser, fromMs, untilMs, claims, func(c claim) float64 { return c.Beta }, false)
+	a := p.attribute(b, ser, fromMs, untilMs, claims, false)
 	for i, credit := range a.Credits {
 		if p.work.credit.labels[i].force == spikeForce {
 			out.Multiplier += float64(credit) / float64(direct)
@@ -218,7 +224,7 @@ func (p *Partition) multiply(b *brand, ser, gmv *series, untilMs int64, claims [
 	}
 	for _, c := range claims {
 		if c.force == spikeForce {
-			out.MultiplierLow, out.MultiplierHigh = out.Multiplier*c.Low/c.Beta, out.Multiplier*c.High/c.Beta
+			out.MultiplierLow, out.MultiplierHigh = out.Multiplier*c.low/c.beta, out.Multiplier*c.high/c.beta
 		}
 	}
 }
@@ -226,7 +232,7 @@ func (p *Partition) multiply(b *brand, ser, gmv *series, untilMs int64, claims [
 // attribute splits the revenue between two moments by hours, the last of which
 // may be a part of one. With perPost the views of each of the most viewed posts
 // make a claim of their own.
-func (p *Partition) attribute(b *brand, ser *series, fromMs, toMs int64, claims []claim, beta func(claim) float64, perPost bool) correlate.Attribution {
+func (p *Partition) attribute(b *brand, ser *series, fromMs, toMs int64, claims []claim, perPost bool) correlate.Attribution {
 	w := &p.work.credit
 	hours := int(window.Ceil(toMs-fromMs, window.HourMs))
 	money := grow(&w.money, hours)
@@ -242,7 +248,7 @@ func (p *Partition) attribute(b *brand, ser *series, fromMs, toMs int64, claims 
 		day := window.Floor(b.clockMs, window.DayMs)
 		p.expect(b, ser, day, base, endMs, window.HourMs)
 		for _, c := range claims {
-			p.subtract(b, c, beta(c), base, day, endMs)
+			p.subtract(b, c, base, day, endMs)
 			p.stimuli(b, c, fromMs, endMs, perPost)
 		}
 		for t := range base {
@@ -255,21 +261,21 @@ func (p *Partition) attribute(b *brand, ser *series, fromMs, toMs int64, claims 
 			to = w.labels[i+1].from
 		}
 		c := claims[slices.IndexFunc(claims, func(c claim) bool { return c.force == l.force })]
-		w.stimuli = append(w.stimuli, correlate.Stimulus{Pulses: w.pulses[l.from:to], Kernel: c.kernel, Beta: beta(c)})
+		w.stimuli = append(w.stimuli, correlate.Stimulus{Pulses: w.pulses[l.from:to], Kernel: c.kernel, Beta: c.beta})
 	}
 	return correlate.Attribute(money, base, w.stimuli, &p.work.scratch)
 }
 
 // subtract takes out of the revenue's baseline what the stimulus's own baseline
 // has put into it.
-func (p *Partition) subtract(b *brand, c claim, beta float64, base []float64, day, endMs int64) {
+func (p *Partition) subtract(b *brand, c claim, base []float64, day, endMs int64) {
 	w := &p.work.credit
 	n := len(base) + c.kernel.Lags
 	expected, convolved := grow(&w.expected, n), grow(&w.convolved, n)
 	p.expect(b, c.stimulus, day, expected, endMs, window.HourMs)
 	c.kernel.Convolve(convolved, expected)
 	for t := range base {
-		base[t] -= beta * convolved[c.kernel.Lags+t]
+		base[t] -= c.beta * convolved[c.kernel.Lags+t]
 	}
 }
 

@@ -120,16 +120,14 @@ func grow[T any](buf *[]T, n int) []T {
 // evaluate publishes the window of a force that ends at a step. live says that
 // it is the newest one, whose intermediate results are kept for the next time.
 //
-// Two searches of the weeks before (correlate.Choose) stand behind it. The one up
-// to the window's start gives the kernel by which the window is judged, so that
-// nothing is searched in the window itself; without evidence the window is
-// searched. The one up to its end gives the kernel of the effect, and is evidence
-// of its own: three days alone rarely are. Of the two probabilities twice the
-// smaller one counts (Bonferroni). Where only the second search has evidence, its
-// kernel describes the window, but does not judge it.
-//
-// The second search is one test a day of a sequence (look), and significant is what
-// is a discovery in it.
+// Behind it stands a search of the weeks up to its end (correlate.Choose). It is
+// evidence of its own: three days alone rarely are. And it is one test a day of a
+// sequence (look): significant is what is a discovery in it. Where it has evidence, the
+// weeks before the window are studied: that gives the effect, its interval and the
+// kernel by which the window is judged, so that nothing is searched in the window
+// itself; otherwise it is. Of the two probabilities twice the smaller one counts
+// (Bonferroni). Where the weeks before are too few for a study, the search's kernel
+// describes the window, but does not judge it: it has seen it.
 func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(any)) {
 	f := &p.plan.forces[i]
 	step := stepMs(*f)
@@ -164,14 +162,17 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 	state := b.forces[i].state()
 	day := window.Floor(endMs, window.DayMs)
 	test := p.look(b, i, day, live)
-	var prior, evidence correlate.Choice
+	var evidence correlate.Choice
+	var e effect
 	if step < window.HourMs { // a longer window leaves no history for a placebo
-		prior = p.choose(b, &state.prior, stimulus, response, window.Floor(out.WindowStartMs, window.DayMs), live)
 		evidence = p.choose(b, &state.evidence, stimulus, response, day, live)
 	}
-	known := prior // the kernel the window is described by
-	if !proves(prior) && proves(evidence) {
-		known = evidence
+	var known *correlate.Kernel // the window is described by
+	if proves(evidence) {
+		known = &evidence.Kernel
+		if e = p.study(b, i, stimulus, response, window.Floor(out.WindowStartMs, window.HourMs)); e.known() {
+			known = &e.kernel
+		}
 	}
 	in, res := p.profile(b, f, end, stimulus, response, known)
 	for _, v := range in.X[len(in.X)/2:] {
@@ -186,10 +187,9 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 	}
 	out.DelayMinutes, out.HalfLifeMinutes = int32(res.Kernel.Delay*f.StepMinutes()), int32(res.Kernel.HalfLife*f.StepMinutes())
 	out.DecayedCorrelation, out.EffectiveN, out.PValue = res.Decayed, res.EffectiveN, res.P
-	out.Verdict, out.Reason = event.Verdict(res.Verdict.String()), res.Reason.String()
 	if evidence.Verdict != correlate.Insufficient {
 		own := res.P
-		if known == evidence && known != prior { // a kernel that has seen the window does not judge it
+		if known == &evidence.Kernel {
 			own = 1
 		}
 		out.PValue = min(1, 2*min(own, evidence.P))
@@ -198,46 +198,43 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 		out.TestPValue, out.TestLevel, out.Discovery = test.p, test.level, test.discovery
 		out.Power, out.DetectableShare = test.power, test.detectable
 	}
-	out.Verdict, out.Reason = conclude(&out, &evidence)
-	if out.Verdict != event.VerdictInsufficient {
-		k := res.Kernel.Rescale(f.StepMinutes(), 60)
-		if proves(evidence) {
-			k = evidence.Kernel
-		}
-		e := p.effect(b, &state.effect, stimulus, response, k, endMs, live)
-		if proves(evidence) {
-			e = e.Placebo(evidence)
-		}
-		out.Effect, out.EffectLow, out.EffectHigh, out.EffectSignal = e.Beta, e.Low, e.High, response.signal.String()
-		if out.Discovery && f.Responses[0] == event.BrandedSearches {
-			p.mediate(b, i, stimulus, response, k, day, live, &out)
-		}
+	out.Verdict, out.Reason = conclude(&out, &evidence, &res)
+	if e.known() {
+		out.Effect, out.EffectLow, out.EffectHigh, out.EffectSignal = e.beta, e.low, e.high, response.signal.String()
+		out.RealisedCoverage = e.realised
+	}
+	if known != nil && out.Discovery && f.Responses[0] == event.BrandedSearches {
+		p.mediate(b, i, stimulus, response, *known, day, live, &out)
 	}
 	p.searches(b, f, response, &out)
 	emit(&out)
 }
 
-// conclude returns what may be said of a window, given what it says by itself. Its
-// probability is one of many: windows follow each other every quarter of an hour. So
-// nothing is significant but what the day's test has discovered.
-func conclude(out *event.Correlation, evidence *correlate.Choice) (v event.Verdict, reason string) {
-	claims := out.Verdict == event.VerdictSignificant || out.PValue <= correlate.Alpha
+// conclude returns what may be said of a window, given the search of the weeks up to
+// it and what it says by itself. Its own probability is one of many: windows follow
+// each other every quarter of an hour. So nothing is significant but what the day's test
+// has discovered, and nothing is called absent that it would have missed.
+func conclude(out *event.Correlation, evidence *correlate.Choice, own *correlate.Result) (v event.Verdict, reason string) {
+	tells := evidence.Verdict != correlate.Insufficient || own.Verdict != correlate.Insufficient
+	why := correlate.ShortHistory
 	switch {
-	case out.Discovery && (out.Verdict != event.VerdictInsufficient || evidence.Verdict != correlate.Insufficient):
+	case out.Discovery && tells:
 		return event.VerdictSignificant, ""
-	case claims && out.TestLevel > 0:
+	case 0 < out.DetectableShare && out.DetectableShare <= correlate.RelevantShare && tells:
 		return event.VerdictNotSignificant, ""
-	case claims && evidence.Reason != correlate.NoReason:
-		return event.VerdictInsufficient, evidence.Reason.String()
-	case claims:
-		return event.VerdictInsufficient, correlate.ShortHistory.String()
+	case evidence.Reason != correlate.NoReason:
+		why = evidence.Reason
+	case !tells:
+		why = own.Reason
+	case out.TestLevel > 0:
+		why = correlate.LowPower
 	}
-	return out.Verdict, out.Reason
+	return event.VerdictInsufficient, why.String()
 }
 
 // profile correlates the window of a force that ends at a step, by the kernel that
 // is known, or by one it searches.
-func (p *Partition) profile(b *brand, f *event.Force, end int64, stimulus, response *series, known correlate.Choice) (correlate.Input, correlate.Result) {
+func (p *Partition) profile(b *brand, f *event.Force, end int64, stimulus, response *series, known *correlate.Kernel) (correlate.Input, correlate.Result) {
 	w := &p.work
 	step := stepMs(*f)
 	endMs := end * step
@@ -245,7 +242,9 @@ func (p *Partition) profile(b *brand, f *event.Force, end int64, stimulus, respo
 	lags := f.WindowHours * 60 / f.StepMinutes()
 	in := correlate.Input{
 		StepMinutes: f.StepMinutes(), Stride: 1, X: grow(&w.x, 2*lags), ExpectedX: grow(&w.ex, 2*lags),
-		Given: proves(known), Kernel: known.Kernel.Rescale(60, f.StepMinutes()),
+	}
+	if known != nil {
+		in.Given, in.Kernel = true, known.Rescale(60, f.StepMinutes())
 	}
 	if step < window.HourMs && response.signal.Info().Grain != event.QuarterHour {
 		in.Stride = int(window.HourMs / step)
@@ -462,9 +461,7 @@ func (p *Partition) choose(b *brand, cache *choice, stimulus, response *series, 
 // history fills in both sides of the hours up to one, exclusive, from the first
 // data of both nodes on, with what the baselines up to a day expect.
 func (p *Partition) history(b *brand, stimulus, response *series, hour, day int64) correlate.EffectInput {
-	from := hour - int64(p.cfg.HistoryHours)
-	from = max(b.first(stimulus.signal.Info().Node, from, hour), b.first(response.signal.Info().Node, from, hour))
-	n := int(hour - from)
+	from, n := p.reach(b, stimulus, response, hour)
 	w := &p.work
 	in := correlate.EffectInput{X: grow(&w.x, n), ExpectedX: grow(&w.ex, n), Y: grow(&w.y, n), ExpectedY: grow(&w.ey, n)}
 	stimulus.hours.Read(in.X, from)
@@ -473,22 +470,6 @@ func (p *Partition) history(b *brand, stimulus, response *series, hour, day int6
 	p.expect(b, response, day, in.ExpectedY, hour*window.HourMs, window.HourMs)
 	in.Calendar = p.calendar(b, response.signal.Info().Node, n, hour*window.HourMs, window.HourMs)
 	return in
-}
-
-// effect returns the effect of a stimulus on a response, by the whole hours of
-// history before endMs.
-func (p *Partition) effect(b *brand, cache *effect, stimulus, response *series, k correlate.Kernel, endMs int64, live bool) correlate.Effect {
-	hour := window.Floor(endMs, window.HourMs)
-	if cache.valid && cache.hour == hour && cache.from == stimulus && cache.to == response && cache.k == k {
-		return cache.Effect
-	}
-	in := p.history(b, stimulus, response, hour, window.Floor(endMs, window.DayMs))
-	in.Kernel = k
-	e := correlate.Estimate(&in, &p.work.scratch)
-	if live {
-		*cache = effect{hour, true, stimulus, response, k, e}
-	}
-	return e
 }
 
 // tier says whether a time rests on a proxy that the platform's own reports, of

@@ -140,7 +140,7 @@ func (p *Partition) test(b *brand, i int, day int64, live bool) look {
 		c := p.choose(b, &state.evidence, t.from, t.to, day, live)
 		verdict, t.p = c.Verdict, c.Tail
 	} else {
-		_, res := p.profile(b, f, day*window.DayMs/stepMs(*f), t.from, t.to, correlate.Choice{})
+		_, res := p.profile(b, f, day*window.DayMs/stepMs(*f), t.from, t.to, nil)
 		verdict, t.p = res.Verdict, res.P
 	}
 	if verdict == correlate.Insufficient {

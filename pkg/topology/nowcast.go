@@ -100,7 +100,7 @@ func (p *Partition) searches(b *brand, f *event.Force, response *series, out *ev
 	out.NowcastTotal, out.NowcastLow, out.NowcastHigh = n.Value, n.Low, n.High
 	out.NowcastError, out.SettledTotal = n.Error, n.settled
 	j := proxyOf(response.signal)
-	if j < 0 || n.Ratio(j) == 0 {
+	if j < 0 || n.Ratio(j) == 0 || out.EffectHigh == 0 {
 		return
 	}
 	out.EffectSignal = event.BrandedSearches.String()

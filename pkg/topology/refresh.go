@@ -24,6 +24,7 @@ type Budget int
 func (p *Partition) Refresh(nowMs int64, budget Budget, emit func(result any)) (spent Budget) {
 	p.settle()
 	p.work.forget()
+	p.work.studied = 0
 	p.refreshes++
 	if p.refreshes%pastTurn == 0 {
 		spent = p.refreshPast(nowMs, budget, emit)
@@ -148,7 +149,7 @@ func (p *Partition) refresh(b *brand, nowMs int64, emit func(any)) (spent Budget
 	}
 	spent += p.refreshDays(b, emit)
 	p.refreshSpikes(b, emit)
-	return spent + 1
+	return spent + p.work.studies() + 1
 }
 
 // restate publishes windows again that were published before and have changed,
@@ -162,13 +163,13 @@ func (p *Partition) restate(b *brand, nowMs int64, budget Budget, emit func(any)
 			end := f.due.Last()
 			f.due.Remove(end, end+1)
 			p.evaluate(b, i, end, false, emit)
-			spent++
+			spent += 1 + p.work.studies()
 		}
 	}
 	for spent < budget && !b.days.due.Empty() {
 		day := b.days.due.Last()
 		b.days.due.Remove(day, day+1)
-		spent += p.publishDay(b, day, emit)
+		spent += p.publishDay(b, day, emit) + p.work.studies()
 	}
 	return spent
 }
@@ -240,6 +241,7 @@ func (p *Partition) sweep(b *brand, hour int64) {
 	firstDay := b.entry.zone.Day(b.oldestDayMs())
 	b.days.published.Remove(window.Before, firstDay)
 	b.days.due.Remove(window.Before, firstDay)
+	p.closeStudies(b)
 	b.expireFacts()
 	b.changed = append(b.changed, b.expireSnapshots()...)
 	b.forgetting = true
@@ -322,6 +324,7 @@ type workspace struct {
 	looks    map[pastLook]look
 	ways     map[pastWays]correlate.Mediation
 	marks    []event.SourceWatermark
+	studied  int // studies made that are not reckoned yet
 	credit   creditWork
 	series   spike.Series
 	episodes []spike.Episode
@@ -336,6 +339,13 @@ func (w *workspace) forget() {
 	clear(w.choices)
 	clear(w.looks)
 	clear(w.ways)
+}
+
+// studies returns what the studies cost that were made since the last time.
+func (w *workspace) studies() Budget {
+	n := w.studied
+	w.studied = 0
+	return Budget(n) * studyCost
 }
 
 type pastFit struct {

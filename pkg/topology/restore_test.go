@@ -3,12 +3,14 @@ package topology
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"flywheel/pkg/correlate"
 	"flywheel/pkg/event"
 	"flywheel/pkg/window"
 )
@@ -32,6 +34,11 @@ func written(t testing.TB) log {
 			changes.take(p)
 		}
 	}
+	views, searches := keyOf(event.TikTokViews, [3]byte{}), keyOf(event.BrandedSearches, [3]byte{})
+	p.brands["acme"].studies.put(study{
+		studyKey: studyKey{end: monday / window.HourMs, stimulus: views, response: searches}, from: monday/window.HourMs - 840, valid: true, changed: true,
+		effect: effect{correlate.Kernel{Delay: 2, HalfLife: 6, Lags: event.ShortWindowHours}, 0.06, 0.04, 0.08, 0.96},
+	})
 	changes.take(p)
 	return changes
 }
@@ -101,6 +108,23 @@ func TestADamagedChangelogIsAnError(t *testing.T) {
 				w.int(5)
 			}
 		}, "cannot follow"},
+		"a study of no force": {kindStudy, func(w *writer) { w.int(0); w.uint(10) }, none, "no such force"},
+		"a study of no interval": {kindStudy, func(w *writer) {
+			w.int(0)
+			w.uint(0)
+			for _, s := range [...]event.Signal{event.TikTokViews, event.BrandedSearches} {
+				w.uint(uint64(s))
+				w.bytes([]byte("USD"))
+			}
+		}, func(w *writer) {
+			w.text(correlate.Version)
+			for range 3 {
+				w.int(0)
+			}
+			for _, v := range [...]float64{0.06, 0.04, math.NaN(), 0.96} {
+				w.float(v)
+			}
+		}, "no interval"},
 		"an observation of another slot": {kindContent, func(w *writer) { w.int(0); w.text("c") }, func(w *writer) {
 			w.text("poll")
 			w.bool(false)
@@ -196,5 +220,32 @@ func TestViewsFollowFromWhatTheChangelogKeeps(t *testing.T) {
 	// One in seven hours has a search; the old ones have views as well.
 	if views := 40*24 - 16*24; fine > 16*24/6 || coarse < views*9/10 {
 		t.Errorf("%d recent and %d old hours are in the changelog, want those with a search and about %d", fine, coarse, views)
+	}
+}
+
+// TestAStudyOfAnotherProgramIsNotUsed restores what older statistics have found.
+func TestAStudyOfAnotherProgramIsNotUsed(t *testing.T) {
+	changes := written(t)
+	for _, tc := range []struct {
+		statistics string
+		valid      bool
+	}{{"", true}, {"correlate/1, 840 h", false}} {
+		p := newPartition(t)
+		if tc.statistics != "" {
+			p.statistics = tc.statistics
+		}
+		changes.restore(t, p)
+		p.Apply(searches(monday+50*window.HourMs, 1, 15, 3), taken)
+		left := maps.Clone(changes)
+		left.take(p)
+		slots := 0
+		for key := range left {
+			if key[len("\x04acme")] == kindStudy {
+				slots++
+			}
+		}
+		if n := len(p.brands["acme"].studies); slots != n || (n == 1) != tc.valid {
+			t.Errorf("statistics %q: of one study there are %d, and %d slots", tc.statistics, n, slots)
+		}
 	}
 }

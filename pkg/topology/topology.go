@@ -76,9 +76,11 @@ func (c Config) Validate() error {
 // Partition is the state of the brands of one partition. It is not safe for
 // concurrent use.
 type Partition struct {
-	cfg    Config
-	plan   plan
-	brands map[string]*brand
+	cfg  Config
+	plan plan
+	// statistics names the program and the history that studies are of.
+	statistics string
+	brands     map[string]*brand
 
 	touched []*brand  // changed since Changes, in the order of their first change
 	queue   []waiting // brands with input that no result shows yet
@@ -110,6 +112,7 @@ func New(cfg Config) (*Partition, error) {
 		return nil, fmt.Errorf("check the topology's configuration: %w", err)
 	}
 	p := &Partition{cfg: cfg, brands: make(map[string]*brand), plan: plan{forces: event.Forces(), spikes: spike.DefaultConfig()}}
+	p.statistics = fmt.Sprintf("%s, %d h", correlate.Version, cfg.HistoryHours)
 	if len(p.plan.forces) != forcesMax {
 		return nil, fmt.Errorf("there are %d forces, want %d", len(p.plan.forces), forcesMax)
 	}
