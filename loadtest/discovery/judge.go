@@ -79,8 +79,7 @@ func pool(all []looks) {
 				own = &all[i].evidence[d-1]
 			}
 			prior := learned.Prior(own)
-			_, tail := all[i].evidence[d].By(&prior)
-			all[i].pooled = append(all[i].pooled, tail)
+			all[i].pooled = append(all[i].pooled, all[i].evidence[d].By(&prior))
 		}
 	}
 }

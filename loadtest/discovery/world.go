@@ -150,7 +150,7 @@ type looks struct {
 func (c *calendar) look(stimulus, response []int64, s *correlate.Scratch) (l looks) {
 	for day := firstLook; 24*day <= len(c.bins); day++ {
 		from, to := 24*max(0, day-historyDays), 24*day
-		in := correlate.EffectInput{
+		in := correlate.Hourly{
 			X: stimulus[from:to], Y: response[from:to], Calendar: correlate.Calendar{Bins: c.bins[from:to]}, Kernel: correlate.Kernel{Lags: 72},
 			ExpectedX: make([]float64, to-from), ExpectedY: make([]float64, to-from),
 		}
@@ -162,7 +162,8 @@ func (c *calendar) look(stimulus, response []int64, s *correlate.Scratch) (l loo
 			base.Fill(side.expected, in.Calendar, 60, 0)
 		}
 		found, evidence := correlate.Weigh(&in, s)
-		l.tail, l.normal, l.evidence = append(l.tail, found.Tail), append(l.normal, found.P), append(l.evidence, evidence)
+		normal := min(1, float64(correlate.Kernels)*math.Erfc(found.Z/math.Sqrt2)/2)
+		l.tail, l.normal, l.evidence = append(l.tail, found.P), append(l.normal, normal), append(l.evidence, evidence)
 	}
 	return l
 }

@@ -8,7 +8,7 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 	r := source(2)
 	y := counts(r, hours, 50, 0.5, 0.3)
 	in := pair72(counts(r, steps(hours), 400, 0.5, 0.3), counts(r, steps(hours), 20, 0.5, 0.3), hours, 1, &s)
-	effect := planted(1, 28*24, Kernel{3, 8, 72}, 0.2, 0.1, &s)
+	history := fitted(counts(r, hours, 400, 0.5, 0.3), y, hours, 72, &s)
 	money, base := make([]int64, 96), make([]float64, 96)
 	for i := range money {
 		money[i], base[i] = 1e7+int64(i), 1e3
@@ -23,7 +23,7 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 		"Fit":       func() { Fit(History{y, Calendar{Bins: hours}}, &s) },
 		"Profile":   func() { Profile(in, &s) },
 		"Refresh":   func() { in.Y[9] ^= 1; c.Refresh(in, &s) },
-		"Estimate":  func() { Estimate(effect, &s) },
+		"Choose":    func() { Choose(history, &s) },
 		"Attribute": func() { Attribute(money, base, posts, &s) },
 	} {
 		if n := testing.AllocsPerRun(5, run); n != 0 {

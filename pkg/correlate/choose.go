@@ -9,18 +9,13 @@ import (
 // Choice is the kernel that a history speaks for.
 type Choice struct {
 	Kernel Kernel // in hours
-	// Correlation is that of the whitened response with the whitened stimulus
-	// decayed by the kernel, Sigma its standard deviation over the placebo.
-	Correlation, Sigma float64
 	// Z is the largest correlation of any kernel in standard deviations of its
 	// placebo.
 	Z float64
-	// P is the probability of such a Z in the best kernel without an effect; 1
+	// P is the probability of such a Z in the best kernel without an effect, which
+	// holds far below Alpha too, where the levels of a control over many tests lie; 1
 	// when there is no evidence.
-	P float64
-	// Tail is the same where it has to hold far below Alpha, as the levels of a
-	// control over many tests do; 1 when there is no evidence.
-	Tail    float64
+	P       float64
 	Verdict Verdict
 	Reason  Reason
 
@@ -51,32 +46,30 @@ const winsorZ = 4.0
 //
 // is the variance that Bartlett's formula estimates from autocorrelations, here
 // taken from the series themselves (a randomisation by shifts; Ljung & Box would
-// divide by n). Z = max r_h(l)/σ_h over half-lives and delays, and P is
-// Bonferroni's bound for that many normal tests, above the truth since
-// neighbouring kernels are correlated.
+// divide by n). Z = max r_h(l)/σ_h over half-lives and delays.
 //
 // Far below Alpha r/σ_h is not normal. It is a sum in which a few bursts decide: for
 // independent values its kurtosis exceeds 3 by (κ_y·κ_z − 3)/n, κ being that of
 // either side, which is that of Student's t with 4 + 6n/(κ_y·κ_z − 3) degrees of
 // freedom. And σ_h is taken from few independent lags, m = count/(1 + 2Σρ²) of
-// them, ρ being the autocorrelation of the placebo (Satterthwaite 1946; Bartlett). Tail is
+// them, ρ being the autocorrelation of the placebo (Satterthwaite 1946; Bartlett). P is
 // Bonferroni's bound with Student's t, one over whose degrees of freedom is the sum of
-// both. On 30 000 null pairs of two to five weeks, of five kinds, it is at most 1e-3 in
+// both; it is above the truth since neighbouring kernels are correlated. On 30 000 null pairs of two to five weeks, of five kinds, it is at most 1e-3 in
 // 0.63 and at most 1e-4 in 1.3 times as many as it says, on the burstiest kind in 1.5
-// times; P would be in 9 and 35 times as many.
+// times; by normal tails it would be in 9 and 35 times as many.
 //
 // The kernel is the one with the largest r: of all it leaves least of the
 // whitened response unexplained, so it is the likeliest under normal errors. The
 // largest r/σ would prefer short half-lives: an effect that lasts shows at lags
 // beyond the window too, as far as posts follow each other, and widens σ.
-func Choose(in *EffectInput, s *Scratch) Choice { return choose(in, nil, nil, s) }
+func Choose(in *Hourly, s *Scratch) Choice { return choose(in, nil, nil, s) }
 
 // choose is Choose, and keeps the evidence for each kernel where that is asked for: by
 // a prior it has to be.
-func choose(in *EffectInput, prior *Prior, evidence *Evidence, s *Scratch) Choice {
+func choose(in *Hourly, prior *Prior, evidence *Evidence, s *Scratch) Choice {
 	n, lags := len(in.X), in.Kernel.Lags
 	last := lags * kernelDelays[len(kernelDelays)-1] / kernelGrid
-	none := Choice{P: 1, Tail: 1}
+	none := Choice{P: 1}
 	switch {
 	case len(in.Y) != n || len(in.ExpectedX) != n || len(in.ExpectedY) != n || n-2*lags-last < placeboHoursMin:
 		none.Reason = ShortHistory
@@ -138,7 +131,7 @@ func choose(in *EffectInput, prior *Prior, evidence *Evidence, s *Scratch) Choic
 				likely = float64(n)*r*math.Abs(r)/2 + math.Log(prior[h*len(kernelDelays)+i])
 			}
 			if likely > weight {
-				best.Kernel, best.Correlation, best.Sigma, weight = k, r, sigma, likely
+				best.Kernel, weight = k, likely
 			}
 			if sigma > 0 {
 				all[i] = r / sigma
@@ -151,17 +144,16 @@ func choose(in *EffectInput, prior *Prior, evidence *Evidence, s *Scratch) Choic
 		}
 		best.Z = max(best.Z, most)
 		if most > 0 {
-			best.Tail = min(best.Tail, studentTail(most, free))
+			best.P = min(best.P, studentTail(most, free))
 		}
 	}
 	if math.IsInf(best.Z, -1) {
 		none.Reason = FlatStimulus
 		return none
 	}
-	best.P = min(1, float64(tests)*math.Erfc(best.Z/math.Sqrt2)/2)
-	best.Tail = min(1, float64(tests)*best.Tail)
+	best.P = min(1, float64(tests)*best.P)
 	if prior != nil {
-		best.P, best.Tail = evidence.By(prior)
+		best.P = evidence.By(prior)
 	}
 	best.Verdict = NotSignificant
 	if best.P <= Alpha {

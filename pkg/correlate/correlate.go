@@ -1,8 +1,8 @@
 // Package correlate holds Flywheel's statistics: what a brand's series would
 // have been (Baseline), how strongly and how late a response follows a stimulus
-// (Profile), how large the effect is (Estimate), and whose money it was
-// (Attribute, Split); and for a pair that somebody brings, all of that, calibrated
-// (Relate, Credit; see DESIGN.md).
+// (Profile), whether the weeks speak for an effect (Choose), and whose money it was
+// (Attribute, Split); and how large an effect is, with everything calibrated, of a
+// brand's history or of a pair that somebody brings (Estimator, Credit; see DESIGN.md).
 //
 // Everything is a pure function of its arguments: no clock, no randomness, no
 // state but the integers in Cross. On one architecture the same integers give

@@ -2,6 +2,12 @@ package correlate
 
 import "math"
 
+// normal95 is the 97.5th percentile of the standard normal.
+const normal95 = 1.959964
+
+// mediationHoursMin is the history beyond the kernel that a mediation needs.
+const mediationHoursMin = 5 * 24
+
 // MediationInput is what a mediation is estimated from: hourly residuals, oldest
 // first, from which the same baseline has been taken.
 type MediationInput struct {
@@ -13,8 +19,8 @@ type MediationInput struct {
 // Mediation returns what a mediation needs of a history: the stimulus by a kernel,
 // the response as the mediator and an outcome, from the hour on that the whole
 // kernel has seen, less their baselines and the means that these take with them
-// (see Estimate).
-func (in *EffectInput) Mediation(k Kernel, outcome []int64, expected []float64, s *Scratch) *MediationInput {
+// (see within).
+func (in *Hourly) Mediation(k Kernel, outcome []int64, expected []float64, s *Scratch) *MediationInput {
 	n := len(in.X)
 	m := &MediationInput{make([]float64, n), make([]float64, n), make([]float64, n)}
 	excess := make([]float64, n)
@@ -64,7 +70,7 @@ type Mediation struct {
 // It is false when there are too few hours or nothing varies.
 func Mediate(in *MediationInput) (Mediation, bool) {
 	n := len(in.Stimulus)
-	if n < effectHoursMin || len(in.Mediator) != n || len(in.Outcome) != n {
+	if n < mediationHoursMin || len(in.Mediator) != n || len(in.Outcome) != n {
 		return Mediation{}, false
 	}
 	weight := make([]float64, n)
@@ -105,15 +111,15 @@ func Mediate(in *MediationInput) (Mediation, bool) {
 		first[t] = weight[t] * (dm - a*dz) * dz
 		second[t] = weight[t] * plane.residual[t] * (dm - a*dz)
 	}
-	varA, _, _ := longRun(first)
-	varB, _, _ := longRun(second)
+	varA := longRun(first)
+	varB := longRun(second)
 	varA, varB = varA/(plane.zz*plane.zz), varB/(own*own)
 	for t := range first { // c' rests on what of z the mediator does not tell
 		dz, dm := z[t]-plane.meanZ, m[t]-plane.meanM
 		first[t] = weight[t] * plane.residual[t] * (dz - plane.zm/plane.mm*dm)
 	}
 	left := plane.zz - plane.zm*plane.zm/plane.mm
-	varD, _, _ := longRun(first)
+	varD := longRun(first)
 	half := normal95 * math.Sqrt(varD) / left
 	sobel := normal95 * math.Sqrt(a*a*varB+plane.b*plane.b*varA)
 	mediated := a * plane.b

@@ -28,7 +28,7 @@ func Uniform() Prior {
 }
 
 // Weigh is Choose, and returns what the history says of every kernel as well.
-func Weigh(in *EffectInput, s *Scratch) (Choice, Evidence) {
+func Weigh(in *Hourly, s *Scratch) (Choice, Evidence) {
 	var e Evidence
 	return choose(in, nil, &e, s), e
 }
@@ -46,21 +46,20 @@ func Weigh(in *EffectInput, s *Scratch) (Choice, Evidence) {
 // kernel is the one without a prior, so nothing else changes.
 //
 // The kernel is the one with the largest weight after the history is seen.
-func ChooseBy(in *EffectInput, prior *Prior, s *Scratch) Choice {
+func ChooseBy(in *Hourly, prior *Prior, s *Scratch) Choice {
 	var e Evidence
 	return choose(in, prior, &e, s)
 }
 
-// By returns P and Tail by a prior, see ChooseBy; 1 without evidence.
-func (e *Evidence) By(prior *Prior) (p, tail float64) {
-	p, tail = 1, 1
+// By returns P by a prior, see ChooseBy; 1 without evidence.
+func (e *Evidence) By(prior *Prior) float64 {
+	p := 1.0
 	for k, z := range e.Z {
 		if z > 0 {
-			p = min(p, math.Erfc(z/math.Sqrt2)/2/prior[k])
-			tail = min(tail, studentTail(z, e.Freedom[k/len(kernelDelays)])/prior[k])
+			p = min(p, studentTail(z, e.Freedom[k/len(kernelDelays)])/prior[k])
 		}
 	}
-	return p, tail
+	return p
 }
 
 // Pool is what many brands say of the kernels of one force: of how many brands, in

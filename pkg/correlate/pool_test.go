@@ -11,7 +11,7 @@ import (
 
 // alike draws brands whose responses follow their posts within hours, through kernels
 // that are alike and on no grid, and the same brands without the effect.
-func alike(seed uint64, brands, days int, share float64, s *Scratch) (with, without []*EffectInput) {
+func alike(seed uint64, brands, days int, share float64, s *Scratch) (with, without []*Hourly) {
 	bins := calendar(days * 24)
 	for i := range brands {
 		r := source(seed + uint64(i))
@@ -41,7 +41,7 @@ func plant(r *rand.Rand, y, x []int64, k Kernel, share float64) {
 }
 
 // evidence weighs every brand.
-func evidence(t *testing.T, all []*EffectInput, s *Scratch) []Evidence {
+func evidence(t *testing.T, all []*Hourly, s *Scratch) []Evidence {
 	t.Helper()
 	var out []Evidence
 	for _, in := range all {
@@ -70,12 +70,12 @@ func TestPoolingFindsMoreAndErrsNoMore(t *testing.T) {
 		with, without := alike(uint64(10_000*(i+1)), brands, tt.days, tt.share, &s)
 		seen := evidence(t, append(with[:brands/2:brands/2], without[brands/2:]...), &s)
 		pool := NewPool(seen)
-		judge := func(in *EffectInput, own *Evidence, count *tally) {
-			if Choose(in, &s).Tail <= Alpha {
+		judge := func(in *Hourly, own *Evidence, count *tally) {
+			if Choose(in, &s).P <= Alpha {
 				count.alone++
 			}
 			prior := pool.Prior(own)
-			if ChooseBy(in, &prior, &s).Tail <= Alpha {
+			if ChooseBy(in, &prior, &s).P <= Alpha {
 				count.pooled++
 			}
 		}
@@ -204,7 +204,7 @@ func TestAnEvenPriorIsNone(t *testing.T) {
 		if c, e := Weigh(in, &s); c != a || e.Z == [Kernels]float64{} {
 			t.Errorf("alone %+v, weighed %+v", a, c)
 		}
-		if math.Abs(a.P-b.P) > 1e-12 || math.Abs(a.Tail-b.Tail) > 1e-12 || a.Kernel != b.Kernel || a.Z != b.Z {
+		if math.Abs(a.P-b.P) > 1e-12 || a.Kernel != b.Kernel || a.Z != b.Z {
 			t.Errorf("alone %+v, by an even prior %+v", a, b)
 		}
 	}

@@ -14,7 +14,7 @@ type sight struct {
 }
 
 // Power returns the probability that an effect which makes up a share of the response
-// would be found in such a history at a level: that Tail is at most that. It is the
+// would be found in such a history at a level: that P is at most that. It is the
 // mean over the kernels searched, since nobody knows which it would be.
 //
 // Through one kernel the effect has the size u = share/(1 − share)·size of the

@@ -460,10 +460,10 @@ func (p *Partition) choose(b *brand, cache *choice, stimulus, response *series, 
 
 // history fills in both sides of the hours up to one, exclusive, from the first
 // data of both nodes on, with what the baselines up to a day expect.
-func (p *Partition) history(b *brand, stimulus, response *series, hour, day int64) correlate.EffectInput {
+func (p *Partition) history(b *brand, stimulus, response *series, hour, day int64) correlate.Hourly {
 	from, n := p.reach(b, stimulus, response, hour)
 	w := &p.work
-	in := correlate.EffectInput{X: grow(&w.x, n), ExpectedX: grow(&w.ex, n), Y: grow(&w.y, n), ExpectedY: grow(&w.ey, n)}
+	in := correlate.Hourly{X: grow(&w.x, n), ExpectedX: grow(&w.ex, n), Y: grow(&w.y, n), ExpectedY: grow(&w.ey, n)}
 	stimulus.hours.Read(in.X, from)
 	response.hours.Read(in.Y, from)
 	p.expect(b, stimulus, day, in.ExpectedX, hour*window.HourMs, window.HourMs)

@@ -138,7 +138,7 @@ func (p *Partition) test(b *brand, i int, day int64, live bool) look {
 	var verdict correlate.Verdict
 	if f.WindowHours <= event.ShortWindowHours {
 		c := p.choose(b, &state.evidence, t.from, t.to, day, live)
-		verdict, t.p = c.Verdict, c.Tail
+		verdict, t.p = c.Verdict, c.P
 	} else {
 		_, res := p.profile(b, f, day*window.DayMs/stepMs(*f), t.from, t.to, nil)
 		verdict, t.p = res.Verdict, res.P
