@@ -296,12 +296,13 @@ func typeOf(t *testing.T, n *avro.SchemaNode) string {
 var (
 	columnLine = regexp.MustCompile("^ +`?([a-z0-9_.]+)`? (.+?)(?: DEFAULT [^ ]+)?(?: CODEC\\(.+\\))? COMMENT '(.*)',?$")
 	addLine    = regexp.MustCompile(`(?m)^ +ADD COLUMN IF NOT EXISTS ([a-z0-9_]+) (.+?)(?: DEFAULT [^ ]+)? COMMENT '(.*)' AFTER ([a-z0-9_]+),?$`)
+	newComment = regexp.MustCompile(`(?m)^ +COMMENT COLUMN IF EXISTS ([a-z0-9_]+) '(.*)',?$`)
 	tableEnd   = regexp.MustCompile(`(?s)\n\)\nENGINE = ReplacingMergeTree\(([a-z_]+)\)\n(?:PARTITION BY toYYYYMM\(([a-z_]+)\)\n)?ORDER BY \(([a-z_, ]+)\)\n(?:[A-Z]+ [^\n]+\n)*?COMMENT '(.*)'\s*;?\s*$`)
 )
 
-// added returns the columns that migrations add to a table: name, type, comment,
-// and the column before.
-func added(t *testing.T, table string) (columns [][]string) {
+// altered returns the columns that migrations add to a table, as name, type, comment
+// and the column before, and the comments they change, as name and comment.
+func altered(t *testing.T, table string) (columns, comments [][]string) {
 	t.Helper()
 	files, err := fs.Glob(ClickHouse(), "*")
 	if err != nil {
@@ -314,9 +315,10 @@ func added(t *testing.T, table string) (columns [][]string) {
 		}
 		if strings.HasPrefix(string(b), "ALTER TABLE "+table+"\n") {
 			columns = append(columns, addLine.FindAllStringSubmatch(string(b), -1)...)
+			comments = append(comments, newComment.FindAllStringSubmatch(string(b), -1)...)
 		}
 	}
-	return columns
+	return columns, comments
 }
 
 func TestTablesHoldTheirContracts(t *testing.T) {
@@ -340,12 +342,20 @@ func TestTablesHoldTheirContracts(t *testing.T) {
 				got = append(got, column{m[1], m[2], unquote.Replace(m[3])})
 			}
 		}
-		for _, m := range added(t, record) { // by a later version
+		columns, comments := altered(t, record)
+		for _, m := range columns { // by a later version
 			i := slices.IndexFunc(got, func(c column) bool { return c.Name == m[4] })
 			if i < 0 {
 				t.Fatalf("column %s is to follow %q, which is none", m[1], m[4])
 			}
 			got = slices.Insert(got, i+1, column{m[1], m[2], unquote.Replace(m[3])})
+		}
+		for _, m := range comments {
+			i := slices.IndexFunc(got, func(c column) bool { return c.Name == m[1] })
+			if i < 0 {
+				t.Fatalf("column %s is given another comment, and is none", m[1])
+			}
+			got[i].Comment = unquote.Replace(m[2])
 		}
 		want := columnsOf(t, c)
 		for i := range min(len(got), len(want)) {

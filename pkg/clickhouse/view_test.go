@@ -46,13 +46,14 @@ func wantTable(t *testing.T, conn driver.Conn, query string, want ...string) {
 	}
 }
 
-// Each INSERT is a part of its own, so nothing is replaced before it is read.
+// Each INSERT is a part of its own, so nothing is replaced before it is read. An effect
+// of 0 is none.
 func insertCorrelation(t *testing.T, conn driver.Conn, brand string, force int, end string, revision int, verdict string, correlation, effect float64, bestLag int) {
 	t.Helper()
 	exec(t, conn, fmt.Sprintf(`INSERT INTO correlation
 (brand_id, force, window_start, window_end, step_minutes, stimulus_signal, response_signal, lag_profile, best_lag_minutes, delay_minutes, half_life_minutes, decayed_correlation, verdict, effect, effect_low, effect_high, p_value, revision)
 VALUES ('%s', %d, '2026-10-01 00:00:00', '%s', 15, 'tiktok_views', 'branded_searches', [0.25, 0.5], %d, 90, 240, %v, '%s', %v, %v, %v, 0.01, %d)`,
-		brand, force, end, bestLag, correlation, verdict, effect, effect-0.5, effect+0.5, revision))
+		brand, force, end, bestLag, correlation, verdict, effect, effect/2, 2*effect, revision))
 }
 
 func TestCorrelationLatestIsTheNewestWindowInItsNewestRevision(t *testing.T) {
@@ -62,14 +63,14 @@ func TestCorrelationLatestIsTheNewestWindowInItsNewestRevision(t *testing.T) {
 	insertCorrelation(t, conn, "acme", 1, "2026-10-04 12:15:00", 9, "not_significant", 0.25, 3, -1) // restated
 	insertCorrelation(t, conn, "acme", 1, "2026-10-04 12:15:00", 8, "significant", 0.8, 4, 90)      // and replayed
 	insertCorrelation(t, conn, "acme", 1, "2026-10-04 11:45:00", 10, "significant", 0.9, 5, 90)     // an older window
-	insertCorrelation(t, conn, "acme", 10, "2026-10-03 00:00:00", 2, "insufficient", 0, 1, 90)
+	insertCorrelation(t, conn, "acme", 10, "2026-10-03 00:00:00", 2, "insufficient", 0, 0, 90)
 	insertCorrelation(t, conn, "soap", 1, "2026-10-01 00:00:00", 1, "significant", 0.5, 1, 45)
 	wantTable(t, conn, `SELECT toString(brand_id), toString(force_name), toString(window_end), toString(revision), toString(verdict), toString(decayed_correlation),
-	ifNull(toString(best_lag_hours), 'NULL'), toString(lag_profile), toString(delay_hours), toString(half_life_hours), toString(effect), toString(effect_low), toString(effect_high)
+	ifNull(toString(best_lag_hours), 'NULL'), toString(lag_profile), toString(delay_hours), toString(half_life_hours), ifNull(toString(effect), 'NULL'), ifNull(toString(effect_low), 'NULL'), ifNull(toString(effect_high), 'NULL')
 	FROM brand_correlation_latest ORDER BY brand_id, force`,
-		"acme | tiktok → amazon | 2026-10-04 12:15:00.000 | 9 | not_significant | 0.25 | NULL | [0.25,0.5] | 1.5 | 4 | 3 | 2.5 | 3.5",
-		"acme | messaging → tiktok | 2026-10-03 00:00:00.000 | 2 | insufficient | 0 | 1.5 | [0.25,0.5] | 1.5 | 4 | 1 | 0.5 | 1.5",
-		"soap | tiktok → amazon | 2026-10-01 00:00:00.000 | 1 | significant | 0.5 | 0.75 | [0.25,0.5] | 1.5 | 4 | 1 | 0.5 | 1.5",
+		"acme | tiktok → amazon | 2026-10-04 12:15:00.000 | 9 | not_significant | 0.25 | NULL | [0.25,0.5] | 1.5 | 4 | 3 | 1.5 | 6",
+		"acme | messaging → tiktok | 2026-10-03 00:00:00.000 | 2 | insufficient | 0 | 1.5 | [0.25,0.5] | 1.5 | 4 | NULL | NULL | NULL",
+		"soap | tiktok → amazon | 2026-10-01 00:00:00.000 | 1 | significant | 0.5 | 0.75 | [0.25,0.5] | 1.5 | 4 | 1 | 0.5 | 2",
 	)
 }
 
@@ -79,13 +80,13 @@ func TestForceStrengthSumsUpTheWindowsOfADay(t *testing.T) {
 	insertCorrelation(t, conn, "acme", 1, "2026-10-04 00:30:00", 1, "significant", 0.5, 1, 60)
 	insertCorrelation(t, conn, "acme", 1, "2026-10-04 00:30:00", 2, "not_significant", 0.25, 2, 120) // restated: counts once
 	insertCorrelation(t, conn, "acme", 1, "2026-10-04 00:45:00", 1, "significant", 0.75, 3, 30)
-	insertCorrelation(t, conn, "acme", 1, "2026-10-04 01:00:00", 1, "insufficient", 0, 9, -1)
-	insertCorrelation(t, conn, "acme", 1, "2026-10-05 00:00:00", 1, "insufficient", 0, 9, -1) // the next day, by its end
+	insertCorrelation(t, conn, "acme", 1, "2026-10-04 01:00:00", 1, "insufficient", 0, 0, -1)
+	insertCorrelation(t, conn, "acme", 1, "2026-10-05 00:00:00", 1, "insufficient", 0, 9, -1) // the next day, by its end; without a discovery
 	wantTable(t, conn, `SELECT toString(brand_id), toString(force_name), toString(day), toString(windows), toString(windows_insufficient), toString(windows_significant), toString(share_significant),
 	ifNull(toString(decayed_correlation), 'NULL'), ifNull(toString(best_lag_hours), 'NULL'), ifNull(toString(effect), 'NULL'), ifNull(toString(effect_low), 'NULL'), ifNull(toString(effect_high), 'NULL'), toString(newest_window_end)
 	FROM force_strength ORDER BY day`,
-		"acme | tiktok → amazon | 2026-10-04 | 4 | 1 | 2 | 0.5 | 0.5 | 0.5 | 3 | 2.5 | 3.5 | 2026-10-04 01:00:00.000",
-		"acme | tiktok → amazon | 2026-10-05 | 1 | 1 | 0 | 0 | NULL | NULL | NULL | NULL | NULL | 2026-10-05 00:00:00.000",
+		"acme | tiktok → amazon | 2026-10-04 | 4 | 1 | 2 | 0.5 | 0.5 | 0.5 | 3 | 1.5 | 6 | 2026-10-04 01:00:00.000",
+		"acme | tiktok → amazon | 2026-10-05 | 1 | 1 | 0 | 0 | NULL | NULL | 9 | 4.5 | 18 | 2026-10-05 00:00:00.000",
 	)
 }
 

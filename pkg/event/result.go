@@ -26,9 +26,10 @@ type Correlation struct {
 	BestLagMinutes int32 `avro:"best_lag_minutes"`
 	// The correlation at that lag.
 	BestLagCorrelation float64 `avro:"best_lag_correlation"`
-	// Delay of the kernel chosen, in minutes.
+	// Delay of the kernel the window is judged by, which is that of the effect where there is one, in
+	// minutes.
 	DelayMinutes int32 `avro:"delay_minutes"`
-	// Half-life of the kernel chosen, in minutes.
+	// Half-life of that kernel, in minutes.
 	HalfLifeMinutes int32 `avro:"half_life_minutes"`
 	// Correlation of the response with the stimulus decayed by the kernel.
 	DecayedCorrelation float64 `avro:"decayed_correlation"`
@@ -41,11 +42,12 @@ type Correlation struct {
 	Verdict Verdict `avro:"verdict"`
 	// Why the evidence is insufficient, empty otherwise.
 	Reason string `avro:"reason"`
-	// Response units per unit of stimulus, at least 0.
+	// Response units per unit of stimulus, at least 0, by the weeks before the window; 0 when they are
+	// no evidence.
 	Effect float64 `avro:"effect"`
-	// Lower end of the nominal 95 % interval of the effect.
+	// Lower end of its 95 % interval, calibrated on placebos.
 	EffectLow float64 `avro:"effect_low"`
-	// Upper end of the nominal 95 % interval of the effect.
+	// Upper end of its 95 % interval, calibrated on placebos; 0 when there is none.
 	EffectHigh float64 `avro:"effect_high"`
 	// Monotone version of this result: the higher one replaces the lower.
 	Revision int64 `avro:"revision"`
