@@ -50,6 +50,7 @@ type row struct {
 var (
 	alteration = regexp.MustCompile(`^ALTER TABLE (\w+)\n`)
 	addition   = regexp.MustCompile(`^ +ADD COLUMN IF NOT EXISTS ([a-z0-9_]+) (.+?)( DEFAULT .+)? COMMENT `)
+	remark     = regexp.MustCompile(`^ +COMMENT COLUMN IF EXISTS `)
 	tableName  = regexp.MustCompile(`^CREATE TABLE IF NOT EXISTS (\w+)`)
 	columnLine = regexp.MustCompile("^    `?([a-z_.]+)`? (.+?)( DEFAULT .+)? COMMENT ")
 	engineLine = regexp.MustCompile(`^ENGINE = ReplacingMergeTree\((\w+)\)`)
@@ -71,13 +72,15 @@ func shapes() (map[string]shape, error) {
 		}
 		if table := alteration.FindSubmatch(text); table != nil {
 			s, known := out[string(table[1])]
-			was := len(s.columns)
+			understood := false
 			for line := range strings.Lines(string(text)) {
 				if m := addition.FindStringSubmatch(line); m != nil {
 					s.columns = append(s.columns, clickhouse.Column{Name: m[1], Type: m[2]})
+					understood = true
 				}
+				understood = understood || remark.MatchString(line)
 			}
-			if !known || len(s.columns) == was {
+			if !known || !understood {
 				return nil, fmt.Errorf("migration %s is not understood", name)
 			}
 			out[string(table[1])] = s
