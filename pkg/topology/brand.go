@@ -327,6 +327,7 @@ func (p *Partition) begin(b *brand, ser *series, hour int64) {
 	if was != window.Before && hour > was {
 		return
 	}
+	p.derive(b)
 	*begin = b.first(ser.signal.Info().Node, b.oldestHour, window.After)
 	if was != window.Before && *begin != was {
 		b.forget()

@@ -59,7 +59,9 @@ func (p *Partition) State(f func(key, value []byte)) {
 	p.settle()
 	l := changelog{f: f, statistics: p.statistics}
 	for _, id := range slices.Sorted(maps.Keys(p.brands)) {
-		l.state(p.brands[id])
+		b := p.brands[id]
+		p.derive(b)
+		l.state(b)
 	}
 }
 
@@ -665,19 +667,21 @@ func (b *brand) restoreViews() {
 		}
 		c.gains = window.Series{}
 		for i := range c.nodes {
-			c.between(i, func(quarter, gained int64) {
+			c.between(i, func(quarter, gained int64) bool {
 				hour := window.Floor(quarter, window.QuartersPerHour)
 				c.gains.Add(hour, gained)
 				if hour < b.oldestHour || !b.derives(hour) {
-					return
+					return true
 				}
 				if views == nil {
 					views = b.obtain(event.TikTokViews, [3]byte{})
 				}
 				views.hours.Add(hour, gained)
 				views.quarters.Add(quarter, gained)
+				return true
 			})
 		}
+		c.counted = len(c.nodes)
 	}
 	b.forgetObservations()
 }

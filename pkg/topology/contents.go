@@ -23,6 +23,8 @@ type content struct {
 	sinceMs int64         // when it was published, as the first observation had it
 	nodes   []node        // by time, at most one a quarter-hour
 	pruned  bool          // what came before nodes[0] was forgotten, and is in the gains
+	behind  bool          // it is one of contents.behind
+	counted int           // nodes[:counted] are in the gains and the brand's buckets; see derive
 	gains   window.Series // by hour; derived from the observations
 	// slots are those of the changelog that hold observations, ascending. The
 	// changelog keeps them as long as the gains are needed, memory only as long
@@ -37,8 +39,9 @@ type content struct {
 
 // contents are the contents of a brand.
 type contents struct {
-	list  []*content // in no order
-	index index      // of places in list
+	list   []*content // in no order
+	index  index      // of places in list
+	behind []*content // with observations that are not counted yet
 }
 
 func newContent(id string, src sourceNumber) *content {
@@ -145,13 +148,23 @@ func (p *Partition) applyCounter(b *brand, h *event.Header, src sourceNumber, ta
 	return Applied
 }
 
-// insert puts an observation at place i, and moves the views gained around it.
+// insert puts an observation at place i, and notes which results that moves. The
+// views gained before it are counted when they are needed: many observations may
+// come before.
 func (p *Partition) insert(b *brand, c *content, i int, n node, sinceMs int64, replace bool) {
+	within := i+1 < c.counted // rather than at the end of what is counted
+	if within {
+		p.derive(b)
+	}
 	gained := &p.work.gained
 	gained.clear()
-	gained.add(c, i, -1)
+	if i < c.counted {
+		gained.add(c, i, -1)
+	}
 	if replace {
-		gained.add(c, i+1, -1)
+		if within {
+			gained.add(c, i+1, -1)
+		}
 		b.move(c, c.nodes[i].atMs)
 		c.nodes[i] = n
 	} else {
@@ -163,11 +176,58 @@ func (p *Partition) insert(b *brand, c *content, i int, n node, sinceMs int64, r
 			b.move(c, c.nodes[1].atMs) // it held the time of publication until now
 		}
 	}
-	gained.add(c, i, 1)
-	gained.add(c, i+1, 1)
-	p.gain(b, c, gained)
+	first := int64(window.After)
+	if within {
+		gained.add(c, i, 1)
+		gained.add(c, i+1, 1)
+		c.counted = len(c.nodes)
+	} else {
+		c.counted = min(c.counted, i)
+		first = min(b.firstGain(c, i), b.firstGain(c, i+1))
+		if !c.behind {
+			c.behind = true
+			b.contents.behind = append(b.contents.behind, c)
+		}
+	}
+	if first = min(first, p.gain(b, c, gained)); first != window.After {
+		hour := window.Floor(first, window.QuartersPerHour)
+		if !b.derives(hour) { // a slot holds its views
+			p.derive(b)
+		}
+		ser := b.obtain(event.TikTokViews, [3]byte{})
+		p.moves(b, ser, first*window.QuarterMs)
+		p.begin(b, ser, hour)
+	}
 	c.holds(slotOf(n.atMs))
 	b.move(c, n.atMs)
+}
+
+// firstGain returns the first quarter-hour that is kept in which views were gained
+// between observation i−1, or the publication, and i; window.After if there is none.
+func (b *brand) firstGain(c *content, i int) int64 {
+	first := int64(window.After)
+	c.between(i, func(quarter, _ int64) bool {
+		if window.Floor(quarter, window.QuartersPerHour) >= b.oldestHour {
+			first = quarter
+		}
+		return first == window.After
+	})
+	return first
+}
+
+// derive brings the gains of the posts and the buckets of the views up to what was
+// observed. Whatever reads them calls it first.
+func (p *Partition) derive(b *brand) {
+	gained := &p.work.gained
+	for _, c := range b.contents.behind {
+		gained.clear()
+		for i := c.counted; i < len(c.nodes); i++ {
+			gained.add(c, i, 1)
+		}
+		c.behind, c.counted = false, len(c.nodes)
+		p.gain(b, c, gained)
+	}
+	b.contents.behind = emptied(b.contents.behind)
 }
 
 // search returns the place of the first observation at a moment or later; most come
@@ -209,7 +269,7 @@ func (g *gained) clear() { g.views = g.views[:0] }
 
 // add adds sign times the views gained between observation i−1 and i.
 func (g *gained) add(c *content, i int, sign int64) {
-	c.between(i, func(quarter, views int64) {
+	c.between(i, func(quarter, views int64) bool {
 		if len(g.views) == 0 {
 			g.first = quarter
 		}
@@ -221,20 +281,22 @@ func (g *gained) add(c *content, i int, sign int64) {
 			g.views = append(g.views, 0)
 		}
 		g.views[quarter-g.first] += sign * views
+		return true
 	})
 }
 
-// gain moves the buckets of the views, and notes which results that moves. What
-// is not forgotten is in the changelog with the observations.
-func (p *Partition) gain(b *brand, c *content, g *gained) {
+// gain moves the buckets of the views, and returns the first quarter-hour that moves,
+// window.After if none does. What is not forgotten is in the changelog with the
+// observations.
+func (p *Partition) gain(b *brand, c *content, g *gained) (first int64) {
+	first = window.After
 	if len(g.views) == 0 {
-		return
+		return first
 	}
 	const quarters = window.QuartersPerHour
 	hour := window.Floor(g.first, quarters)
 	hours := grow(&g.hours, int(window.Floor(g.first+int64(len(g.views))-1, quarters)-hour)+1)
 	clear(hours)
-	first := int64(window.After) // that moves
 	for k, views := range g.views {
 		quarter := g.first + int64(k)
 		at := window.Floor(quarter, quarters)
@@ -249,7 +311,7 @@ func (p *Partition) gain(b *brand, c *content, g *gained) {
 	}
 	c.gains.AddAll(hour, hours)
 	if first == window.After {
-		return
+		return first
 	}
 	ser := b.obtain(event.TikTokViews, [3]byte{})
 	fromHour := max(hour, b.oldestHour) // before the first that moves
@@ -257,8 +319,7 @@ func (p *Partition) gain(b *brand, c *content, g *gained) {
 	if from := max(g.first, fromHour*quarters, b.oldestQuarter); from < g.first+int64(len(g.views)) {
 		ser.quarters.AddAll(from, g.views[from-g.first:])
 	}
-	p.moves(b, ser, first*window.QuarterMs)
-	p.begin(b, ser, window.Floor(first, quarters))
+	return first
 }
 
 // derives says whether the views of an hour follow from the observations that
@@ -268,9 +329,9 @@ func (b *brand) derives(hour int64) bool {
 }
 
 // between calls f for each quarter-hour in which views were gained between
-// observation i−1, or the publication, and i. Quarters further back than hours
-// are kept are left out.
-func (c *content) between(i int, f func(quarter, views int64)) {
+// observation i−1, or the publication, and i, ascending, until it returns false.
+// Quarters further back than hours are kept are left out.
+func (c *content) between(i int, f func(quarter, views int64) bool) {
 	if i >= len(c.nodes) || i == 0 && c.anchored() {
 		return
 	}
@@ -290,8 +351,8 @@ func (c *content) between(i int, f func(quarter, views int64)) {
 	}
 	for q := first; q <= last; q++ {
 		after := from.at(to, (q+1)*window.QuarterMs)
-		if after != before {
-			f(q, after-before)
+		if after != before && !f(q, after-before) {
+			return
 		}
 		before = after
 	}
@@ -335,8 +396,9 @@ func (b *brand) forgetObservations() {
 	for _, c := range b.contents.list {
 		first := b.kept(c)
 		i := slices.IndexFunc(c.nodes, func(n node) bool { return slotOf(n.atMs) >= first })
-		if i > 0 {
+		if i = min(i, c.counted); i > 0 { // what is not counted yet is still needed
 			c.nodes = slices.Clone(c.nodes[i:])
+			c.counted -= i
 			c.pruned = true
 		}
 	}

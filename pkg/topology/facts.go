@@ -43,10 +43,9 @@ func hashOf(id []byte) uint32 {
 	return uint32(halves * odd >> 32)
 }
 
-// find returns where in the index an id is or belongs, and whether it is there.
-func (f *facts) find(id event.ID) (entry int, found bool) {
-	entry, _, found = f.index.find(hashOf(id[:]), func(place int) bool { return f.list[place].id == id })
-	return entry, found
+// find returns where in the index an id is or belongs, and its place in the list.
+func (f *facts) find(id event.ID) (entry, place int, found bool) {
+	return f.index.find(hashOf(id[:]), func(place int) bool { return f.list[place].id == id })
 }
 
 // add adds an id, and says whether it is new.
@@ -54,7 +53,7 @@ func (f *facts) add(id event.ID, src sourceNumber, hour int64) bool {
 	if f.index.full() {
 		f.reindex()
 	}
-	entry, found := f.find(id)
+	entry, _, found := f.find(id)
 	if !found {
 		f.index.put(entry, len(f.list))
 		f.list = append(f.list, factID{id, int32(hour), src})
@@ -72,35 +71,38 @@ func (f *facts) reindex() {
 // known says whether a fact was applied before. What could only come late now is
 // forgotten first, whenever it was looked for last.
 func (p *Partition) known(b *brand, id event.ID) bool {
-	if _, known := b.facts.find(id); !known {
+	_, place, known := b.facts.find(id)
+	if !known {
 		return false
 	}
-	if b.expireFacts() {
-		p.touch(b)
+	if x := &b.facts.list[place]; !b.expiredFact(x.src, x.hour) {
+		return true
 	}
-	_, known := b.facts.find(id)
-	return known
+	b.expireFacts()
+	p.touch(b)
+	return false
 }
 
-// expireFacts takes out the hours that no fact can come from any more, and says
-// whether there were any.
-func (b *brand) expireFacts() bool {
+// expiredFact says whether no fact of a source and hour can be applied any more.
+func (b *brand) expiredFact(src sourceNumber, hour int32) bool {
+	return (int64(hour)+1)*window.HourMs <= b.sources[src].watermarkMs-event.DedupHorizonHours*window.HourMs
+}
+
+// expireFacts takes out the hours that no fact can come from any more.
+func (b *brand) expireFacts() {
 	f := &b.facts
-	old := func(src sourceNumber, hour int32) bool {
-		return (int64(hour)+1)*window.HourMs <= b.sources[src].watermarkMs-event.DedupHorizonHours*window.HourMs
-	}
 	f.chunks = slices.DeleteFunc(f.chunks, func(c chunk) bool {
-		if !old(c.src, c.hour) {
+		if !b.expiredFact(c.src, c.hour) {
 			return false
 		}
 		b.expired = append(b.expired, c)
 		return true
 	})
-	return f.remove(func(x *factID) bool { return old(x.src, x.hour) })
+	f.remove(func(x *factID) bool { return b.expiredFact(x.src, x.hour) })
 }
 
-// remove takes out the ids that gone wants out, and says whether there were any.
-func (f *facts) remove(gone func(*factID) bool) bool {
+// remove takes out the ids that gone wants out.
+func (f *facts) remove(gone func(*factID) bool) {
 	left, logged := f.list[:0], 0
 	for i := range f.list {
 		if gone(&f.list[i]) {
@@ -110,12 +112,10 @@ func (f *facts) remove(gone func(*factID) bool) bool {
 			logged++
 		}
 	}
-	if len(left) == len(f.list) {
-		return false
+	if len(left) < len(f.list) {
+		f.list, f.logged = left, logged
+		f.reindex()
 	}
-	f.list, f.logged = left, logged
-	f.reindex()
-	return true
 }
 
 // bytes is the memory they take.

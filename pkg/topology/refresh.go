@@ -128,6 +128,7 @@ func (b *brand) revise(nowMs int64) { b.revision = max(b.revision+1, nowMs) }
 func (p *Partition) refresh(b *brand, nowMs int64, emit func(any)) (spent Budget) {
 	b.revise(nowMs)
 	p.touch(b)
+	p.derive(b)
 	for i := range b.forces {
 		f := &b.forces[i]
 		if !f.dirty {
@@ -157,6 +158,7 @@ func (p *Partition) refresh(b *brand, nowMs int64, emit func(any)) (spent Budget
 func (p *Partition) restate(b *brand, nowMs int64, budget Budget, emit func(any)) (spent Budget) {
 	b.revise(nowMs)
 	p.touch(b)
+	p.derive(b)
 	for i := range b.forces {
 		f := &b.forces[i]
 		for spent < budget && !f.due.Empty() {
@@ -196,6 +198,7 @@ func (p *Partition) RecomputeWindow(brandID string, number int, endMs int64, emi
 	}
 	end := window.Floor(endMs, stepMs(p.plan.forces[number-1]))
 	if end >= p.oldestEnd(b, number-1) {
+		p.derive(b)
 		p.evaluate(b, number-1, end, false, emit)
 	}
 }
@@ -205,6 +208,7 @@ func (p *Partition) RecomputeWindow(brandID string, number int, endMs int64, emi
 func (p *Partition) RecomputeDay(brandID string, dayMs int64, emit func(result any)) {
 	p.settle()
 	if b := p.brands[brandID]; b != nil && dayMs >= b.entry.zone.DayStart(b.entry.zone.Day(b.oldestDayMs())) {
+		p.derive(b)
 		p.publishDay(b, b.entry.zone.Day(dayMs), emit)
 	}
 }
@@ -214,6 +218,7 @@ const sweepHours = 6
 
 func (p *Partition) sweep(b *brand, hour int64) {
 	p.touch(b)
+	p.derive(b)
 	quarter := (hour+1)*window.QuartersPerHour - 2*shortLags - int64(p.cfg.RestateHours)*window.QuartersPerHour
 	oldest := hour - hoursKept
 	for i := range b.forces {
