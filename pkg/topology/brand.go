@@ -313,22 +313,25 @@ func (p *Partition) add(b *brand, c contrib) {
 		atMs = hour * window.HourMs
 	}
 	p.moves(b, ser, atMs)
-	p.begin(b, ser, hour)
+	p.begin(b, ser, hour, true)
 	if guessed && b.currency() != was { // whose money earns credit
 		b.forget()
 	}
 }
 
 // begin notes that an hour of a series has changed: where the history of its node
-// begins, all that rests on it changes too.
-func (p *Partition) begin(b *brand, ser *series, hour int64) {
+// begins, all that rests on it changes too. With added something was only added to
+// the hour: if it was empty, it no longer is.
+func (p *Partition) begin(b *brand, ser *series, hour int64, added bool) {
 	begin := &b.begins[p.plan.nodes[ser.signal]]
 	was := *begin
 	if was != window.Before && hour > was {
 		return
 	}
-	p.derive(b)
-	*begin = b.first(ser.signal.Info().Node, b.oldestHour, window.After)
+	if *begin = hour; !added || hour == was {
+		p.derive(b)
+		*begin = b.first(ser.signal.Info().Node, b.oldestHour, window.After)
+	}
 	if was != window.Before && *begin != was {
 		b.forget()
 	}

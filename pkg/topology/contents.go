@@ -153,11 +153,16 @@ func (p *Partition) applyCounter(b *brand, h *event.Header, src sourceNumber, ta
 // come before.
 func (p *Partition) insert(b *brand, c *content, i int, n node, sinceMs int64, replace bool) {
 	within := i+1 < c.counted // rather than at the end of what is counted
+	appended := i == len(c.nodes)
 	if within {
 		p.derive(b)
 	}
 	gained := &p.work.gained
 	gained.clear()
+	first := int64(window.After) // quarter-hour that moves
+	if !appended && !within {
+		first = min(b.firstGain(c, i), b.firstGain(c, i+1))
+	}
 	if i < c.counted {
 		gained.add(c, i, -1)
 	}
@@ -176,14 +181,13 @@ func (p *Partition) insert(b *brand, c *content, i int, n node, sinceMs int64, r
 			b.move(c, c.nodes[1].atMs) // it held the time of publication until now
 		}
 	}
-	first := int64(window.After)
 	if within {
 		gained.add(c, i, 1)
 		gained.add(c, i+1, 1)
 		c.counted = len(c.nodes)
 	} else {
 		c.counted = min(c.counted, i)
-		first = min(b.firstGain(c, i), b.firstGain(c, i+1))
+		first = min(first, b.firstGain(c, i), b.firstGain(c, i+1))
 		if !c.behind {
 			c.behind = true
 			b.contents.behind = append(b.contents.behind, c)
@@ -196,7 +200,7 @@ func (p *Partition) insert(b *brand, c *content, i int, n node, sinceMs int64, r
 		}
 		ser := b.obtain(event.TikTokViews, [3]byte{})
 		p.moves(b, ser, first*window.QuarterMs)
-		p.begin(b, ser, hour)
+		p.begin(b, ser, hour, appended)
 	}
 	c.holds(slotOf(n.atMs))
 	b.move(c, n.atMs)
