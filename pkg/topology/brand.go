@@ -76,6 +76,12 @@ type source struct {
 // sourceNumber is the place of a source among those of its brand.
 type sourceNumber uint8
 
+// Room that a brand begins with.
+const (
+	seriesMin  = 8
+	sourcesMin = 4
+)
+
 const noSource = sourceNumber(math.MaxUint8)
 
 // seriesKey is the signal of a series and the currency, in the order of both.
@@ -221,6 +227,9 @@ func (b *brand) addSource(name string) sourceNumber {
 	if src := b.source(name); src != noSource {
 		return src
 	}
+	if b.sources == nil {
+		b.sources = make([]source, 0, sourcesMin)
+	}
 	b.sources = append(b.sources, source{name: unique.Make(name)})
 	return sourceNumber(len(b.sources) - 1)
 }
@@ -258,6 +267,9 @@ func (b *brand) obtain(s event.Signal, currency [3]byte) *series {
 	}
 	ser := &series{signal: s, currency: currency}
 	key := keyOf(s, currency)
+	if b.keys == nil { // a brand has several
+		b.keys, b.series = make([]seriesKey, 0, seriesMin), make([]*series, 0, seriesMin)
+	}
 	i, _ := slices.BinarySearch(b.keys, key)
 	b.keys = slices.Insert(b.keys, i, key)
 	b.series = slices.Insert(b.series, i, ser)

@@ -37,28 +37,44 @@ func (s *Series) AddAll(from int64, values []int64) {
 	for len(values) > 0 {
 		n := Floor(from, BlockBuckets)
 		i := int(from - n*BlockBuckets)
-		part := values[:min(len(values), BlockBuckets-i)]
+		part := values[:min(len(values), widenedMax*BlockBuckets-i)]
 		s.add(n, i, part)
 		values, from = values[len(part):], from+int64(len(part))
 	}
 }
 
-// add adds values to the buckets of block n from the i-th on.
+// widenedMax is how many blocks become wider at once: each time all are copied.
+const widenedMax = 16
+
+// add adds values to the buckets from the i-th of block n on, of widenedMax blocks at
+// most.
 func (s *Series) add(n int64, i int, values []int64) {
-	b := s.block(n)
-	width, need := len(b)/BlockBuckets, 0
-	for k, value := range values {
-		if value != 0 {
-			need = max(need, widthOf(load(b, width, i+k)+value))
+	var widths [widenedMax]int
+	narrow := false
+	for k := 0; k < len(values); {
+		at := (i + k) / BlockBuckets
+		b := s.block(n + int64(at))
+		width, need, shift := len(b)/BlockBuckets, 0, i-at*BlockBuckets
+		for end := min(len(values), BlockBuckets-shift); k < end; k++ {
+			if values[k] != 0 {
+				need = max(need, widthOf(load(b, width, shift+k)+values[k]))
+			}
+		}
+		if need > width {
+			widths[at], narrow = need, true
 		}
 	}
-	if need > width {
-		width = need
-		b = s.widen(n, width)
+	if narrow {
+		s.widen(n, widths[:]...)
 	}
-	for k, value := range values {
-		if value != 0 {
-			store(b, width, i+k, load(b, width, i+k)+value)
+	for k := 0; k < len(values); {
+		at := (i + k) / BlockBuckets
+		b := s.block(n + int64(at))
+		width, shift := len(b)/BlockBuckets, i-at*BlockBuckets
+		for end := min(len(values), BlockBuckets-shift); k < end; k++ {
+			if values[k] != 0 {
+				store(b, width, shift+k, load(b, width, shift+k)+values[k])
+			}
 		}
 	}
 }
@@ -71,7 +87,8 @@ func (s *Series) Set(bucket, value int64) {
 		return
 	}
 	if need := widthOf(value); len(b) < need*BlockBuckets {
-		b = s.widen(n, need)
+		s.widen(n, need)
+		b = s.block(n)
 	}
 	store(b, len(b)/BlockBuckets, int(bucket-n*BlockBuckets), value)
 }
@@ -180,33 +197,47 @@ func (s *Series) block(n int64) []byte {
 	return values[s.end(i-1):s.end(i)]
 }
 
-// widen makes the buckets of block n wider, and returns them.
-func (s *Series) widen(n int64, width int) []byte {
-	first, front, count := n, 0, 1
-	if s.n > 0 {
-		first = min(s.first, n)
-		front = int(s.first - first)
-		count = front + max(s.n, int(n-s.first)+1)
+// widen makes the buckets of the blocks n, n+1 … as wide as is given, where that is
+// wider.
+func (s *Series) widen(n int64, widths ...int) {
+	for widths[0] == 0 {
+		n, widths = n+1, widths[1:]
 	}
-	old, values := s.block(n), s.data[endBytes*s.n:]
-	more := width*BlockBuckets - len(old)
-	wide := Series{first: first, n: count, data: make([]byte, endBytes*count+len(values)+more)}
+	for widths[len(widths)-1] == 0 {
+		widths = widths[:len(widths)-1]
+	}
+	first, last := n, n+int64(len(widths))
+	if s.n > 0 {
+		first, last = min(first, s.first), max(last, s.first+int64(s.n))
+	}
+	size := len(s.data) - endBytes*s.n
+	for i, width := range widths {
+		size += max(0, width*BlockBuckets-len(s.block(n+int64(i))))
+	}
+	count := int(last - first)
+	wide := Series{first: first, n: count, data: make([]byte, endBytes*count+size)}
+	values, end := wide.data[endBytes*count:], 0
 	for i := range count {
-		end := s.end(i - front)
-		if first+int64(i) >= n {
-			end += more
+		old := s.block(first + int64(i))
+		width := len(old) / BlockBuckets
+		wider := 0
+		if k := first + int64(i) - n; k >= 0 && k < int64(len(widths)) {
+			wider = widths[k]
+		}
+		switch {
+		case wider <= width:
+			end += copy(values[end:], old)
+		case width == 0:
+			end += wider * BlockBuckets
+		default:
+			for k := range BlockBuckets {
+				store(values[end:], wider, k, load(old, width, k))
+			}
+			end += wider * BlockBuckets
 		}
 		binary.LittleEndian.PutUint32(wide.data[endBytes*i:], uint32(end))
 	}
-	b := wide.block(n)
-	before := wide.end(int(n-first)) - len(b)
-	copy(wide.data[endBytes*count:], values[:before])
-	copy(wide.data[endBytes*count+before+len(b):], values[before+len(old):])
-	for i := range BlockBuckets {
-		store(b, width, i, load(old, len(old)/BlockBuckets, i))
-	}
 	*s = wide
-	return b
 }
 
 // end returns where the i-th block ends, and the next one begins, behind the ends.
