@@ -49,7 +49,7 @@ func mutants() []mutant {
 		},
 		{
 			"float sums", "Buckets are summed as 32-bit floats.",
-			[]edit{{series, "store(b, width, i+k, load(b, width, i+k)+value)", "store(b, width, i+k, int64(float32(load(b, width, i+k))+float32(value)))"}},
+			[]edit{{series, "store(b, width, shift+k, load(b, width, shift+k)+values[k])", "store(b, width, shift+k, int64(float32(load(b, width, shift+k))+float32(values[k])))"}},
 		},
 		{
 			"window off by one bucket", "A window begins and ends one quarter-hour too late.",
@@ -112,7 +112,7 @@ func mutants() []mutant {
 		},
 		{
 			"revision not raised", "A restated window has the revision of the one before.",
-			[]edit{{refresh, "	b.revise(nowMs)\n	p.touch(b)\n	for i := range b.forces {\n		f := &b.forces[i]\n		for spent < budget", "	p.touch(b)\n	for i := range b.forces {\n		f := &b.forces[i]\n		for spent < budget"}},
+			[]edit{{refresh, "	b.revise(nowMs)\n	p.touch(b)\n	p.derive(b)\n	for i := range b.forces {\n		f := &b.forces[i]\n		for spent < budget", "	p.touch(b)\n	p.derive(b)\n	for i := range b.forces {\n		f := &b.forces[i]\n		for spent < budget"}},
 		},
 		{
 			"restore of what was aborted", "The changelog is read with what was never committed.",
@@ -129,6 +129,10 @@ func mutants() []mutant {
 		{
 			"older observation wins", "Of two observations of a quarter-hour the one that came last counts, not the newest.",
 			[]edit{{contents, "		case d < 0:\n			return Superseded\n", ""}},
+		},
+		{
+			"views not counted", "A result is derived from views that are not up to what was observed.",
+			[]edit{{refresh, "	p.derive(b)\n	for i := range b.forces {\n		f := &b.forces[i]\n		if !f.dirty {\n", "	for i := range b.forces {\n		f := &b.forces[i]\n		if !f.dirty {\n"}},
 		},
 		{
 			"wrong key accepted", "A record under another brand's key is applied where it lies.",
