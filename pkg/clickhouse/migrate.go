@@ -211,8 +211,8 @@ var (
 	fileName = regexp.MustCompile(`^(\d{4})_([a-z0-9_]+)\.sql$`)
 	// repeatable is how a statement begins that does no harm when it is
 	// applied again, by a runner that crashed before it recorded it.
-	repeatable = regexp.MustCompile(`^(?:CREATE TABLE IF NOT EXISTS|CREATE OR REPLACE VIEW|CREATE DATABASE IF NOT EXISTS|ALTER TABLE) [a-z_0-9]+`)
-	alteration = regexp.MustCompile(`^ALTER TABLE [a-z_0-9]+\s+(?:ADD \w+ IF NOT EXISTS|DROP \w+ IF EXISTS|MODIFY|COMMENT COLUMN IF EXISTS) `)
+	repeatable = regexp.MustCompile(`^(?:CREATE TABLE IF NOT EXISTS|CREATE OR REPLACE VIEW|CREATE DATABASE IF NOT EXISTS|ALTER TABLE) \w+`)
+	alteration = regexp.MustCompile(`^ALTER TABLE \w+\s+(?:ADD \w+ IF NOT EXISTS|DROP \w+ IF EXISTS|MODIFY|COMMENT COLUMN IF EXISTS) `)
 )
 
 // load returns the migrations of a folder in their order, from 1 without a gap.

@@ -289,6 +289,7 @@ func TestStatementsAreRewrittenForACluster(t *testing.T) {
 		"a view":       {"CREATE OR REPLACE VIEW a AS SELECT 1", "main", "CREATE OR REPLACE VIEW a ON CLUSTER main AS SELECT 1"},
 		"a column":     {"ALTER TABLE a ADD COLUMN IF NOT EXISTS b Int32", "main", "ALTER TABLE a ON CLUSTER main ADD COLUMN IF NOT EXISTS b Int32"},
 		"the database": {"CREATE DATABASE IF NOT EXISTS a", "main", "CREATE DATABASE IF NOT EXISTS a ON CLUSTER main"},
+		"a database in capitals, as a configuration may name it": {"CREATE DATABASE IF NOT EXISTS fly_Wheel2", "main", "CREATE DATABASE IF NOT EXISTS fly_Wheel2 ON CLUSTER main"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, rewrite(tc.statement, tc.cluster)); diff != "" {
