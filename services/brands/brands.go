@@ -168,7 +168,7 @@ func slug(name string) string {
 			b.WriteByte('-')
 		}
 	}
-	return strings.TrimRight(b.String()[:min(b.Len(), idBytesMax)], "-._")
+	return strings.Trim(b.String()[:min(b.Len(), idBytesMax)], "-._")
 }
 
 // Find returns the published brand of that id, or the only one of that name or

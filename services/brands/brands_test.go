@@ -248,7 +248,9 @@ func TestNamesFindTheirBrand(t *testing.T) {
 			t.Errorf("%q became brand %q", name, b.BrandID)
 		}
 	}
-	if b := simple("  L'Oréal -- Paris! "); b.BrandID != "l-or-al-paris" {
-		t.Errorf("the id is %q", b.BrandID)
+	for name, want := range map[string]string{"  L'Oréal -- Paris! ": "l-or-al-paris", "_Next_": "next", ".hack": "hack"} {
+		if b := simple(name); b.BrandID != want || !idPattern.MatchString(b.BrandID) {
+			t.Errorf("the id of %q is %q, want %q, as a brand file takes it", name, b.BrandID, want)
+		}
 	}
 }
