@@ -128,7 +128,8 @@ func Ping(ctx context.Context, cfg Config, logger *slog.Logger, client *kgo.Clie
 }
 
 // Persist repeats what fails on the way to a broker, such as one that is just
-// starting, for at most cfg.ConnectTimeout. What a broker answers is final.
+// starting, for at most cfg.ConnectTimeout. What a broker answers is final. When
+// ctx ends before, the error is also ctx's.
 func Persist(ctx context.Context, cfg Config, f func(context.Context) error) error {
 	for started := time.Now(); ; {
 		err := f(ctx)
@@ -137,7 +138,7 @@ func Persist(ctx context.Context, cfg Config, f func(context.Context) error) err
 		}
 		select {
 		case <-ctx.Done():
-			return err
+			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		case <-time.After(pingPause):
 		}
 	}

@@ -389,4 +389,14 @@ func TestWhatFailsOnTheWayIsTriedAgain(t *testing.T) {
 			})
 		})
 	}
+	t.Run("a stop meanwhile", func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		err := kafka.Persist(ctx, kafka.DefaultConfig(), func(context.Context) error {
+			stop()
+			return away
+		})
+		if !errors.Is(err, context.Canceled) || !errors.Is(err, away) {
+			t.Errorf("%v does not say that it was stopped, and meanwhile by what it was held up", err)
+		}
+	})
 }
