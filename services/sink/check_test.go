@@ -4,6 +4,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"flywheel/pkg/event"
 )
 
 func TestASinkIsReadyOnlyWhileItDelivers(t *testing.T) {
@@ -26,5 +30,24 @@ func TestASinkIsReadyOnlyWhileItDelivers(t *testing.T) {
 				t.Errorf("got %v, want %s", err, tc.want)
 			}
 		})
+	}
+}
+
+func TestTheLagIsThatOfAllPartitionsWhateverTheLastFlushHeld(t *testing.T) {
+	s := &session{Sink: new(Sink), held: make(map[string]map[int32]kgo.EpochOffset), taken: make(map[string]map[int32]place)}
+	read := func(partition int32, last, end int64) {
+		s.hold(kgo.FetchTopicPartition{Topic: event.TopicAmazon, FetchPartition: kgo.FetchPartition{
+			Partition: partition, HighWatermark: end, Records: []*kgo.Record{{Offset: last}},
+		}})
+	}
+	read(0, 9, 110)
+	clear(s.held) // as a commit does
+	read(1, 4, 5)
+	if lag := s.lag(); lag != 100 {
+		t.Errorf("a partition that the flush did not touch is 100 records behind, and the lag is %d", lag)
+	}
+	s.released(t.Context(), nil, map[string][]int32{event.TopicAmazon: {0}})
+	if lag := s.lag(); lag != 0 {
+		t.Errorf("the partition is another sink's now, and the lag is %d", lag)
 	}
 }

@@ -42,7 +42,7 @@ type session struct {
 
 	mu    turn.Turn                            // held while offsets are committed
 	held  map[string]map[int32]kgo.EpochOffset // offsets to commit
-	taken map[string]map[int32]place
+	taken map[string]map[int32]place           // of every partition that is this sink's and was read
 }
 
 // place is how far a partition was taken, and where it ends: offsets, exclusive.
@@ -83,6 +83,7 @@ func (s *Sink) newSession(ctx context.Context, conn driver.Conn, tables map[refl
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxBytes(fetchBytesMax),
 		kgo.FetchMaxWait(fetchWait),
+		kgo.KeepControlRecords(), // a partition may end with one, and is not behind for it
 		kgo.DisableAutoCommit(),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.SessionTimeout(s.cfg.SessionTimeout),
@@ -92,9 +93,6 @@ func (s *Sink) newSession(ctx context.Context, conn driver.Conn, tables map[refl
 		kgo.OnPartitionsRevoked(d.released),
 		kgo.OnPartitionsLost(d.released),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
-	}
-	if s.goal != nil { // a partition may end with one
-		options = append(options, kgo.KeepControlRecords())
 	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	options, d.end = append(options, kgo.WithContext(life)), end
@@ -227,7 +225,9 @@ func (s *session) cycle(ctx context.Context) error {
 		if err := s.take(ctx, fetches); err != nil {
 			return err
 		}
-		s.size = max(1, (s.bytes-before)/fetches.NumRecords())
+		if came := s.bytes - before; came > 0 { // more than the ends of transactions
+			s.size = max(1, came/fetches.NumRecords())
+		}
 	}
 	return s.flush(ctx)
 }
@@ -267,7 +267,7 @@ func (s *session) take(ctx context.Context, fetches kgo.Fetches) error {
 			if failed != nil {
 				return
 			}
-			if r.Attrs.IsControl() { // only a goal keeps them
+			if r.Attrs.IsControl() {
 				continue
 			}
 			s.polled++
@@ -285,8 +285,10 @@ func (s *session) hold(p kgo.FetchTopicPartition) {
 	last := p.Records[len(p.Records)-1]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held[p.Topic] == nil {
+	if s.held[p.Topic] == nil { // a commit has emptied it
 		s.held[p.Topic] = make(map[int32]kgo.EpochOffset)
+	}
+	if s.taken[p.Topic] == nil {
 		s.taken[p.Topic] = make(map[int32]place)
 	}
 	s.held[p.Topic][p.Partition] = kgo.EpochOffset{Epoch: last.LeaderEpoch, Offset: last.Offset + 1}

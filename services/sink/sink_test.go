@@ -368,6 +368,19 @@ func (w *world) reviews() {
 	}
 }
 
+func TestTheEndOfATransactionIsNoLag(t *testing.T) {
+	w := newWorld(t)
+	m := w.start(nil)
+	source := kgoTransaction(t, w, w.record(w.review(brand(1))))
+	if err := source.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	w.drained() // its last offset is that of a control record
+	w.reviews()
+	w.eventually("nothing lags", func() bool { return w.metric("flywheel.sink.lag").(metricdata.Gauge[int64]).DataPoints[0].Value == 0 })
+	w.end(m)
+}
+
 func TestEventsBecomeRows(t *testing.T) {
 	w := newWorld(t)
 	m := w.start(nil)
