@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"flywheel/pkg/codec"
@@ -102,7 +103,8 @@ func keep(ctx context.Context, found map[string]event.Brand, decoder *codec.Deco
 		return err
 	case err != nil || !ok || brand.BrandID != string(r.Key):
 		logger.ErrorContext(ctx, "skipping an entry of the topic of brands that cannot be read; apply the brand file to replace it",
-			slog.String("flywheel.brand.id", string(r.Key)), slog.Int64("messaging.kafka.offset", r.Offset), slog.Any("error.message", err))
+			slog.String("flywheel.brand.id", string(r.Key)),
+			slog.String("messaging.destination.partition.id", strconv.Itoa(int(r.Partition))), slog.Int64("messaging.kafka.offset", r.Offset), slog.Any("error.message", err))
 		return nil
 	}
 	if was, known := found[brand.BrandID]; !known || brand.Version >= was.Version {

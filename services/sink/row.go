@@ -104,7 +104,7 @@ func (s *session) refuse(ctx context.Context, r *kgo.Record, why *codec.Error) {
 	case s.answered[r.Topic]:
 	case r.Topic == event.TopicDeadLetter: // it would come back for ever
 		s.logger.ErrorContext(ctx, "a dead letter cannot be read and was passed over",
-			slog.Int("messaging.kafka.partition", int(r.Partition)), slog.Int64("messaging.kafka.offset", r.Offset), slog.String("error.message", why.Detail))
+			slog.String("messaging.destination.partition.id", strconv.Itoa(int(r.Partition))), slog.Int64("messaging.kafka.offset", r.Offset), slog.String("error.message", why.Detail))
 	default:
 		s.parked = append(s.parked, letter{r, why.Record, why.Reason, why.Detail})
 	}
@@ -118,14 +118,19 @@ const parkedLogMax = 10
 // where it can be sent again.
 func (s *session) park(ctx context.Context, table string, r *kgo.Record, why error) {
 	s.counts[skip{r.Topic, outcomeParked}]++
-	if len(s.parked) < parkedLogMax || r.Topic == event.TopicDeadLetter {
-		s.logger.ErrorContext(ctx, "clickhouse cannot hold a record; it goes to the dead letters",
-			slog.String("db.collection.name", table), slog.String("messaging.destination.name", r.Topic),
-			slog.Int("messaging.kafka.partition", int(r.Partition)), slog.Int64("messaging.kafka.offset", r.Offset), slog.Any("error.message", why))
+	at := []slog.Attr{
+		slog.String("db.collection.name", table), slog.String("messaging.destination.name", r.Topic),
+		slog.String("messaging.destination.partition.id", strconv.Itoa(int(r.Partition))), slog.Int64("messaging.kafka.offset", r.Offset),
+		slog.Any("error.message", why),
 	}
-	if r.Topic != event.TopicDeadLetter { // it would come back for ever
-		s.parked = append(s.parked, letter{r, table, event.ReasonInvalid, why.Error() + "; correct the value, or the table, and send it again"})
+	if r.Topic == event.TopicDeadLetter { // it would come back for ever
+		s.logger.LogAttrs(ctx, slog.LevelError, "clickhouse cannot hold a dead letter, which was passed over", at...)
+		return
 	}
+	if len(s.parked) < parkedLogMax {
+		s.logger.LogAttrs(ctx, slog.LevelError, "clickhouse cannot hold a record; it goes to the dead letters", at...)
+	}
+	s.parked = append(s.parked, letter{r, table, event.ReasonInvalid, why.Error() + "; correct the value, or the table, and send it again"})
 }
 
 // letter is a record that goes to the dead letters.
