@@ -213,7 +213,10 @@ func (s *session) cycle(ctx context.Context) error {
 	for taken := false; s.rows < s.cfg.FlushRows && s.bytes < s.cfg.FlushBytes; taken = true {
 		fetches, err := s.poll(ctx, until)
 		if err != nil { // of other partitions than those of the rows
-			return errors.Join(err, s.flush(ctx))
+			if failed := s.flush(ctx); failed != nil {
+				return failed // ends the sink, whatever Kafka says: trying on would hide it
+			}
+			return err
 		}
 		if fetches.NumRecords() == 0 {
 			break
