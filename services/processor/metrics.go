@@ -112,8 +112,14 @@ func (m *metrics) count(ctx context.Context, counts tally) {
 func (m *metrics) committed(ctx context.Context, t *transaction, took time.Duration) {
 	m.commitS.Record(ctx, took.Seconds())
 	m.commitN.Record(ctx, int64(t.records))
+}
+
+// holds tells of the partitions that are this processor's; without any there is
+// nothing it could be behind with.
+func (p *Processor) holds(ctx context.Context, workers []*worker) {
+	m := p.metrics
 	var brands, bytes, dirty, staleMs, lag int64
-	for _, w := range t.workers {
+	for _, w := range workers {
 		lag += w.behind()
 		s := w.state.Stats()
 		brands += int64(s.Brands)
@@ -125,5 +131,5 @@ func (m *metrics) committed(ctx context.Context, t *transaction, took time.Durat
 	m.stateBytes.Record(ctx, bytes)
 	m.dirty.Record(ctx, dirty)
 	m.lag.Record(ctx, lag)
-	t.aged(staleMs)
+	p.aged(staleMs)
 }

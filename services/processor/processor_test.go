@@ -631,7 +631,6 @@ func TestMembersShareAndHandOverPartitions(t *testing.T) {
 	w.exact()
 }
 
-// TestAnotherChangelogIsNoticed wipes the state under a processor that runs on.
 // TestAStopDoesNotWaitForTheGroup stops a processor that has joined a group whose
 // other member does not come to the rebalance: its join is not answered.
 func TestAStopDoesNotWaitForTheGroup(t *testing.T) {
@@ -651,6 +650,7 @@ func TestAStopDoesNotWaitForTheGroup(t *testing.T) {
 	w.end(m)
 }
 
+// TestAnotherChangelogIsNoticed wipes the state under a processor that runs on.
 func TestAnotherChangelogIsNoticed(t *testing.T) {
 	w := newWorld(t)
 	m := w.start(nil)

@@ -332,7 +332,10 @@ func (s *session) cycle(ctx context.Context) error {
 	switch {
 	case len(workers) == 0 && records > 0:
 		return errors.New("a rebalance overtook the poll")
-	case len(workers) == 0, records == 0 && !s.dirty.Load() && !s.holding:
+	case len(workers) == 0:
+		s.holds(ctx, nil)
+		return nil
+	case records == 0 && !s.dirty.Load() && !s.holding:
 		return nil
 	}
 

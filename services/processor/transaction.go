@@ -221,8 +221,8 @@ func (t *transaction) commit() error {
 	if t.goal != nil {
 		t.goal.committed(t)
 	}
-	t.settleWorkers()
 	t.metrics.committed(t.ctx, t, time.Since(ending))
+	t.settleWorkers()
 	return nil
 }
 
@@ -272,4 +272,5 @@ func (t *transaction) settleWorkers() {
 		dirty = w.settled() || dirty
 	}
 	t.dirty.Store(dirty)
+	t.holds(t.ctx, t.workers)
 }
