@@ -216,7 +216,9 @@ func declare(spans []span, g grid) (numbers []int, used int) {
 	const dayMs = 24 * 3600 * 1000
 	for _, s := range spans {
 		hit := false
-		for day := s.beginMs; day < s.endMs; day += dayMs {
+		// Only days of the grid: a span may have begun centuries before.
+		before := max(0, floor(g.start-s.beginMs, dayMs))
+		for day := s.beginMs + before*dayMs; day < min(s.endMs, g.start+int64(g.n)*g.step); day += dayMs {
 			from := max(0, floor(day-g.start, g.step))
 			to := min(int64(g.n), floor(min(day+dayMs, s.endMs)-g.start+g.step-1, g.step))
 			if from >= to {
