@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -13,6 +12,7 @@ import (
 	"flywheel/pkg/codec"
 	"flywheel/pkg/run"
 	"flywheel/pkg/setup"
+	"flywheel/pkg/usage"
 	"flywheel/services/demo/oracle"
 	"flywheel/services/processor"
 	"flywheel/services/simulator"
@@ -110,7 +110,11 @@ func (p *play) run(ctx context.Context, beside []run.Unit) error {
 
 // watch shows the play, waits for its last results and judges them.
 func (p *play) watch(ctx context.Context) error {
-	started, cpu := time.Now(), cpuSeconds()
+	started := time.Now()
+	before, err := usage.Now()
+	if err != nil {
+		return err
+	}
 	if err := p.follow(ctx); err != nil {
 		return err
 	}
@@ -122,7 +126,11 @@ func (p *play) watch(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	seconds, spent := time.Since(started).Seconds(), cpuSeconds()-cpu
+	seconds := time.Since(started).Seconds()
+	after, err := usage.Now()
+	if err != nil {
+		return err
+	}
 
 	last, err := p.groups.Standing(ctx)
 	if err != nil {
@@ -142,7 +150,7 @@ func (p *play) watch(ctx context.Context) error {
 	if err := speed(ctx, p.conn, detail.Live, &r); err != nil {
 		return err
 	}
-	r.Run.Seconds, r.CPUSPerMillion = seconds, spent/max(float64(r.Events.Sent), 1)*1e6
+	r.Run.Seconds, r.CPUSPerMillion = seconds, (after.CPUSeconds-before.CPUSeconds)/max(float64(r.Events.Sent), 1)*1e6
 	a, err := ask(ctx, p.conn, p.currencies)
 	if err != nil {
 		return err
@@ -230,13 +238,4 @@ func findings(l *simulator.Ledger, d *simulator.Detail, a *answers) ([]Finding, 
 		}
 	}
 	return fs, ss
-}
-
-// cpuSeconds is the processor time this process has taken so far.
-func cpuSeconds() float64 {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
 }
