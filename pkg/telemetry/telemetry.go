@@ -35,6 +35,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
+
+	"flywheel/pkg/outage"
 )
 
 const (
@@ -132,8 +134,10 @@ func (t *Telemetry) Addr() net.Addr {
 // Run serves the admin pages until ctx ends, then sends the spans still held.
 func (t *Telemetry) Run(ctx context.Context) error {
 	// The SDK reports failed exports only to one handler for the whole process.
+	// A collector that is away is told of once a minute, not at every batch.
+	var away outage.Outage
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		t.logger.Warn("telemetry was not exported", "error.message", err.Error())
+		t.logger.Log(ctx, away.Level(), "telemetry was not exported", slog.Any("error.message", err))
 	}))
 	if t.traces == nil {
 		return t.serve(ctx)

@@ -16,6 +16,7 @@ import (
 
 	"flywheel/pkg/telemetry"
 
+	"go.opentelemetry.io/otel"
 	"go.uber.org/goleak"
 )
 
@@ -187,7 +188,7 @@ func TestTraces(t *testing.T) {
 	}
 	_, stop := start(t, tel)
 	ctx, span := tel.TracerProvider().Tracer("flywheel/test").Start(t.Context(), "batch")
-	tel.Logger().With("kafka.partition", 3).InfoContext(ctx, "committed")
+	tel.Logger().With("messaging.destination.partition.id", "3").InfoContext(ctx, "committed")
 	span.End()
 	if err := stop(); err != nil {
 		t.Fatal(err)
@@ -201,5 +202,23 @@ func TestTraces(t *testing.T) {
 	}
 	if record["trace_id"] != span.SpanContext().TraceID().String() || record["span_id"] != span.SpanContext().SpanID().String() {
 		t.Errorf("the record does not name its span: %v", record)
+	}
+}
+
+func TestACollectorThatIsAwayIsToldOfOnce(t *testing.T) {
+	var logs bytes.Buffer
+	tel, err := telemetry.New(serving(), service, &logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stop := start(t, tel)
+	for range 3 { // as the SDK does at every batch
+		otel.Handle(errors.New("no collector"))
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(logs.String(), "telemetry was not exported"); n != 1 {
+		t.Errorf("it was told %d times, want once:\n%s", n, logs.String())
 	}
 }
