@@ -29,6 +29,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -187,9 +188,17 @@ func (l *loader) environ(environ []string) {
 			l.setText(n, text, from)
 			continue
 		}
-		l.failf("%s: no key has this variable; the nearest is %s", from, Nearest(name, slices.Values(l.envNames())))
+		hint := ""
+		if serviceLink.MatchString(name) {
+			hint = "; if Kubernetes made it for a service, set enableServiceLinks to false in the pod"
+		}
+		l.failf("%s: no key has this variable; the nearest is %s%s", from, Nearest(name, slices.Values(l.envNames())), hint)
 	}
 }
+
+// serviceLink is how the variables end that a pod has of every service beside it,
+// such as FLYWHEEL_PORT_80_TCP of one called flywheel.
+var serviceLink = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_[A-Z_]+)?)$`)
 
 func (l *loader) flags(flags *Flags) {
 	if flags == nil {
