@@ -90,6 +90,15 @@ func TestConfigIsChecked(t *testing.T) {
 	must(t, DefaultConfig().Validate())
 }
 
+func TestOnlyThePasswordEverybodyKnowsIsShown(t *testing.T) {
+	if got := Shown(DefaultConfig().Password); got != "flywheel" {
+		t.Errorf("the default is shown as %q", got)
+	}
+	if got := Shown("hush"); strings.Contains(got, "hush") || got == "" {
+		t.Errorf("a password of one's own is shown as %q", got)
+	}
+}
+
 func TestFaultsAreTold(t *testing.T) {
 	conn, cfg := database(t)
 	exec(t, conn, "CREATE TABLE t (n Int32, s String, CONSTRAINT small CHECK n < 10) ENGINE = MergeTree ORDER BY n")

@@ -45,6 +45,15 @@ func DefaultConfig() Config {
 	}
 }
 
+// Shown is a password in a command line for people to copy: masked, unless it is
+// that of the defaults, which everybody knows.
+func Shown(password config.Secret) string {
+	if password == DefaultConfig().Password {
+		return password.Reveal()
+	}
+	return password.String()
+}
+
 const (
 	connsMax  = 1000
 	quorumMax = 100

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/embedded"
 	"flywheel/pkg/run"
 	"flywheel/pkg/setup"
@@ -141,5 +142,5 @@ func (d *Demo) query(sql string) string {
 		}
 		url = fmt.Sprintf("http://127.0.0.1:%d", port)
 	}
-	return fmt.Sprintf(`curl -u %s:%s '%s/?database=%s' -d "%s"`, cfg.ClickHouseUser, cfg.ClickHousePassword.Reveal(), url, cfg.ClickHouseDatabase, sql)
+	return fmt.Sprintf(`curl -u %s:%s '%s/?database=%s' -d "%s"`, cfg.ClickHouseUser, clickhouse.Shown(cfg.ClickHousePassword), url, cfg.ClickHouseDatabase, sql)
 }

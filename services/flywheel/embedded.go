@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/embedded"
 	"flywheel/pkg/run"
 	"flywheel/pkg/setup"
@@ -62,8 +63,8 @@ func (e *environment) runEmbedded(ctx context.Context, cfg Config, t *telemetry.
 
 // welcome tells where the engines are and what to do with them.
 func (e *environment) welcome(engines *embedded.Engines, t setup.Targets, done setup.Done) {
-	kafka, registry, clickhouse, cfg := engines.KafkaAddr(), engines.RegistryURL(), engines.ClickHouseURL(), engines.Config()
-	login := fmt.Sprintf("%s:%s", cfg.ClickHouseUser, cfg.ClickHousePassword.Reveal())
+	kafka, registry, server, cfg := engines.KafkaAddr(), engines.RegistryURL(), engines.ClickHouseURL(), engines.Config()
+	password := clickhouse.Shown(cfg.ClickHousePassword)
 	say := func(format string, args ...any) { fmt.Fprintf(e.stdout, format+"\n", args...) }
 	say("The embedded engines are ready; they listen on this machine only.\n")
 	if kafka != "" {
@@ -72,14 +73,14 @@ func (e *environment) welcome(engines *embedded.Engines, t setup.Targets, done s
 	if registry != "" {
 		say("  schema registry  %-24s %d contracts", registry, len(done.Contracts))
 	}
-	if clickhouse != "" {
+	if server != "" {
 		say("  ClickHouse       %-24s database %s, user %s, password %s; HTTP only, no native protocol",
-			clickhouse, cfg.ClickHouseDatabase, cfg.ClickHouseUser, cfg.ClickHousePassword.Reveal())
+			server, cfg.ClickHouseDatabase, cfg.ClickHouseUser, password)
 	}
 	say("  data             %s\n", cfg.DataDir)
 	say("Try, in another terminal:\n")
-	if clickhouse != "" {
-		say("  curl -u %s '%s' -d 'SELECT name, comment FROM system.tables WHERE database = currentDatabase() FORMAT PrettyCompact'", login, clickhouse)
+	if server != "" {
+		say("  curl -u %s:%s '%s' -d 'SELECT name, comment FROM system.tables WHERE database = currentDatabase() FORMAT PrettyCompact'", cfg.ClickHouseUser, password, server)
 	}
 	if registry != "" {
 		say("  curl -s %s/subjects", registry)

@@ -191,11 +191,7 @@ func (e *environment) sayIngested(cfg clickhouse.Config, to ingest.Config, serie
 			fmt.Fprintf(e.stdout, "  %s\n", query)
 			return
 		}
-		password := cfg.Password.String()
-		if cfg.Password == clickhouse.DefaultConfig().Password { // everybody knows that one
-			password = cfg.Password.Reveal()
-		}
-		fmt.Fprintf(e.stdout, "  curl -u %s:%s 'http://%s/?database=%s' -d \"%s FORMAT PrettyCompact\"\n", cfg.User, password, cfg.Addresses[0], cfg.Database, query)
+		fmt.Fprintf(e.stdout, "  curl -u %s:%s 'http://%s/?database=%s' -d \"%s FORMAT PrettyCompact\"\n", cfg.User, clickhouse.Shown(cfg.Password), cfg.Addresses[0], cfg.Database, query)
 	}
 	fmt.Fprintf(e.stdout, "\n'flywheel processor' and 'flywheel sink' take it from here. An answer needs both sides of the\n"+
 		"same days: send %s, as well. Then ask ClickHouse:\n", other)
