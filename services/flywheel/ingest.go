@@ -84,6 +84,9 @@ func (e *environment) ingestMentions(ctx context.Context, path string, m mention
 	if err := to.Validate(); err != nil {
 		return usageError{err}
 	}
+	if _, err := to.Fits(series); err != nil { // before a brand is published for it
+		return err
+	}
 	fmt.Fprintf(e.stdout, "%s: %s from %s to %s UTC, one every %s%s\n", path, count(int(series.Rows), "row"),
 		series.First.Format(time.DateTime), series.Last.Format(time.DateTime), short(series.Spacing), missing(series))
 	brand, err := e.brand(ctx, m)

@@ -52,18 +52,16 @@ func New(cfg Config, series *Series, kafkaConfig kafka.Config, registry codec.Re
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	period, err := cfg.Fits(series)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := kafka.Options(kafkaConfig, logger, meters); err != nil {
 		return nil, err
 	}
 	i := &Ingest{
-		cfg: cfg, series: series, kafka: kafkaConfig, registry: registry, logger: logger, meters: meters, options: options,
+		cfg: cfg, series: series, period: period, kafka: kafkaConfig, registry: registry, logger: logger, meters: meters, options: options,
 		meter: progress.New(show, "rows", 1),
-	}
-	var err error
-	if cfg.As == Response {
-		if i.period, err = period(series.Spacing); err != nil {
-			return nil, fmt.Errorf("%s: %w", series.path, err)
-		}
 	}
 	i.metrics, err = newMetrics(meters, cfg.topic())
 	return i, err

@@ -11,6 +11,19 @@ import (
 // search volumes by their period and counts in quarter-hours.
 const quarter = 15 * time.Minute
 
+// Fits returns the period of the reports that a series becomes, 0 for a stimulus,
+// and an error if there are none of its spacing.
+func (c Config) Fits(s *Series) (time.Duration, error) {
+	if c.As != Response {
+		return 0, nil
+	}
+	p, err := period(s.Spacing)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", s.path, err)
+	}
+	return p, nil
+}
+
 // period returns the period of the reports that a series of searches becomes.
 func period(spacing time.Duration) (time.Duration, error) {
 	switch {
