@@ -3,8 +3,6 @@ package processor
 import (
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -99,7 +97,7 @@ func (w *worker) apply(t *transaction, r *kgo.Record) (event.Reason, error) {
 		return w.refuse(t, r, refused)
 	case string(r.Key) != brandID:
 		refused.reason = event.ReasonWrongKey
-		refused.detail = fmt.Sprintf("the %s of brand %q has the key %q: its producer must use the brand's id as key, so that it reaches the brand's partition", refused.record, brandID, cut(r.Key, event.TextBytesMax))
+		refused.detail = fmt.Sprintf("the %s of brand %q has the key %q: its producer must use the brand's id as key, so that it reaches the brand's partition", refused.record, brandID, event.Cut(r.Key, event.TextBytesMax))
 		return w.refuse(t, r, refused)
 	}
 	var outcome topology.Outcome
@@ -137,45 +135,14 @@ type refusal struct {
 	detail string
 }
 
-// Bounds of a dead letter; together with its other fields it stays below what a
-// broker takes.
-const (
-	keyBytesMax     = 1 << 10
-	payloadBytesMax = 1<<20 - 16<<10
-	detailBytesMax  = 4 << 10
-	letterMsMax     = 4_102_444_800_000 // 2100-01-01: the tables cannot hold every time that an invalid event claims
-)
-
 // refuse publishes the one dead letter of a record.
 func (w *worker) refuse(t *transaction, r *kgo.Record, why refusal) (event.Reason, error) {
-	letter := event.DeadLetter{
-		BrandID:      cut(r.Key, event.TextBytesMax),
-		Reason:       why.reason,
-		Detail:       cut([]byte(why.detail), detailBytesMax),
-		Record:       why.record,
-		Topic:        r.Topic,
-		Partition:    r.Partition,
-		Offset:       r.Offset,
-		OccurredAtMs: min(max(r.Timestamp.UnixMilli(), 0), letterMsMax),
-		Key:          r.Key[:min(len(r.Key), keyBytesMax)],
-		Payload:      r.Value[:min(len(r.Value), payloadBytesMax)],
-	}
-	if why.head != nil {
-		letter.EventID = why.head.EventID
-		if at := why.head.OccurredAtMs; at >= 0 && at <= letterMsMax {
-			letter.OccurredAtMs = at
-		}
-		letter.BrandID = cut([]byte(why.head.BrandID), event.TextBytesMax)
-	}
-	if letter.EventID == (event.ID{}) {
-		letter.EventID = event.NewID("dead_letter", "", r.Topic, strconv.Itoa(int(r.Partition)), r.Offset)
-	}
+	letter := event.NewDeadLetter(origin(r), why.head, why.record, why.reason, why.detail)
 	return why.reason, w.publish(t, event.TopicDeadLetter, letter.BrandID, &letter)
 }
 
-// cut returns at most bytesMax bytes as valid UTF-8.
-func cut(b []byte, bytesMax int) string {
-	return strings.ToValidUTF8(string(b[:min(len(b), bytesMax)]), "")
+func origin(r *kgo.Record) event.Origin {
+	return event.Origin{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, AtMs: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value}
 }
 
 // publish encodes one result and adds it to the transaction.

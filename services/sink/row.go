@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"reflect"
 	"strconv"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -141,14 +140,6 @@ type letter struct {
 	detail string
 }
 
-// Bounds of a dead letter; together with its other fields it stays below what a
-// broker takes.
-const (
-	keyBytesMax     = 1 << 10
-	payloadBytesMax = 1<<20 - 16<<10
-	detailBytesMax  = 4 << 10
-)
-
 // publish writes the letters to the dead-letter topic, and returns once Kafka
 // has acknowledged them.
 func (s *session) publish(ctx context.Context) error {
@@ -171,29 +162,14 @@ func (s *session) publish(ctx context.Context) error {
 
 func (s *session) deadLetter(ctx context.Context, l letter) *event.DeadLetter {
 	r := l.from
-	d := &event.DeadLetter{
-		EventID:      event.NewID("dead_letter", "", r.Topic, strconv.Itoa(int(r.Partition)), r.Offset),
-		BrandID:      cut(r.Key, event.TextBytesMax),
-		Reason:       l.reason,
-		Detail:       cut([]byte(l.detail), detailBytesMax),
-		Record:       l.record,
-		Topic:        r.Topic,
-		Partition:    r.Partition,
-		Offset:       r.Offset,
-		OccurredAtMs: min(max(r.Timestamp.UnixMilli(), timeMsMin), timeMsMax),
-		Key:          r.Key[:min(len(r.Key), keyBytesMax)],
-		Payload:      r.Value[:min(len(r.Value), payloadBytesMax)],
-	}
+	var head *event.Header
 	// A record that could be read before can be read now.
 	if value, err := s.decoder.Decode(ctx, r.Topic, r.Value); err == nil {
 		if v, ok := value.(event.Record); ok {
-			d.EventID, d.OccurredAtMs = v.Head().EventID, v.Head().OccurredAtMs
+			head = v.Head()
 		}
 	}
-	return d
-}
-
-// cut returns at most bytesMax bytes as valid UTF-8.
-func cut(b []byte, bytesMax int) string {
-	return strings.ToValidUTF8(string(b[:min(len(b), bytesMax)]), "")
+	from := event.Origin{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, AtMs: r.Timestamp.UnixMilli(), Key: r.Key, Value: r.Value}
+	d := event.NewDeadLetter(from, head, l.record, l.reason, l.detail)
+	return &d
 }
