@@ -25,9 +25,6 @@ import (
 	"flywheel/pkg/embedded/internal/registry"
 )
 
-// closeTimeout bounds how long Run waits for running queries.
-const closeTimeout = 30 * time.Second
-
 // Engines are the three embedded engines. Build them with New, then Start and Close once.
 type Engines struct {
 	config   Config
@@ -72,17 +69,6 @@ func New(config Config, options ...Option) (*Engines, error) {
 		option(e)
 	}
 	return e, nil
-}
-
-// Run starts the engines, waits for ctx to end and stops them.
-func (e *Engines) Run(ctx context.Context) error {
-	if err := e.Start(ctx); err != nil {
-		return err
-	}
-	<-ctx.Done()
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-	defer cancel()
-	return e.Close(stop)
 }
 
 // Start brings the enabled engines up and returns when they answer. It fetches the ClickHouse

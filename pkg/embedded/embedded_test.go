@@ -51,11 +51,8 @@ func TestEnginesStopWithoutALeak(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	e, err := embedded.New(without(t.TempDir(), nil))
 	must(t, err)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- e.Run(ctx) }()
-	cancel()
-	must(t, <-ended)
+	must(t, e.Start(t.Context()))
+	must(t, e.Close(t.Context()))
 }
 
 func TestKafkaSpeaksCurrentTransactions(t *testing.T) {
