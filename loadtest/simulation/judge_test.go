@@ -239,7 +239,7 @@ func normal(p *topology.Partition) map[string][]byte {
 	state := make(map[string][]byte)
 	p.State(func(key, value []byte) {
 		switch key[1+key[0]] {
-		case 'm', 'b':
+		case 'm', 'b', 'e': // studies are derived, of what was published
 		default:
 			state[string(key)] = bytes.Clone(value)
 		}

@@ -47,6 +47,7 @@ type brand struct {
 	periods   []*period
 	hours     window.Set // hours whose slot changed since Changes
 	studies   studies
+	rests     []rest
 	studyHour int64 // of the day, at which studies end
 
 	// What was published, and is to be published again.
@@ -357,6 +358,7 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 	}
 	ser.ahead = slices.DeleteFunc(ser.ahead, func(a dayAhead) bool { return hour < a.by*24 })
 	b.studies.moved(ser, hour)
+	b.rests = slices.DeleteFunc(b.rests, func(r rest) bool { return hour < r.day*24 })
 	touches := p.plan.touches[ser.signal]
 	for mask, i := touches, 0; mask != 0; mask, i = mask>>1, i+1 {
 		if mask&1 == 0 {
@@ -423,6 +425,7 @@ func (b *brand) forget() {
 		f.moved(window.Before)
 	}
 	b.studies.drop(func(*study) bool { return true })
+	b.rests = nil
 	b.days.due.AddCommon(&b.days.published, window.Before, window.After)
 }
 
@@ -431,8 +434,8 @@ func stepMs(f event.Force) int64 { return int64(f.StepMinutes()) * 60_000 }
 
 // measure returns roughly the memory the brand takes.
 func (b *brand) measure() int64 {
-	const header, perForce, perLooks, perSeries, perFit, perDay, perContent = 1900, 960, 80, 152, 640, 216, 180
-	n := header + len(b.id) + b.snapshots.bytes() + b.facts.bytes() + b.contents.index.bytes()
+	const header, perForce, perLooks, perSeries, perFit, perDay, perContent, perStudy = 1950, 520, 80, 152, 640, 216, 180, 96
+	n := header + len(b.id) + b.snapshots.bytes() + b.facts.bytes() + b.contents.index.bytes() + perStudy*cap(b.studies) + perFit*cap(b.rests)
 	for i := range b.forces {
 		if b.forces[i].cache != nil {
 			n += perForce

@@ -13,8 +13,7 @@ import (
 type creditWork struct {
 	money, hours []int64
 	base         []float64
-	expected     []float64
-	convolved    []float64
+	acting, adds []float64 // a stimulus, and what it adds
 	claims       []claim
 	posts        []post
 	stimuli      []correlate.Stimulus
@@ -246,13 +245,11 @@ func (p *Partition) attribute(b *brand, ser *series, fromMs, toMs int64, claims 
 	w.pulses, w.labels, w.stimuli = w.pulses[:0], w.labels[:0], w.stimuli[:0]
 	if len(claims) > 0 {
 		day := window.Floor(b.clockMs, window.DayMs)
-		p.expect(b, ser, day, base, endMs, window.HourMs)
+		left := p.rest(b, ser, claims, day) // before the calendar, which shares its memory
+		c := p.calendar(b, ser.signal.Info().Node, hours, endMs, window.HourMs)
+		left.Fill(base, c, 60, float64(day*window.DayMs-endMs)/window.HourMs)
 		for _, c := range claims {
-			p.subtract(b, c, base, day, endMs)
 			p.stimuli(b, c, fromMs, endMs, perPost)
-		}
-		for t := range base {
-			base[t] = max(0, base[t])
 		}
 	}
 	for i, l := range w.labels {
@@ -266,17 +263,46 @@ func (p *Partition) attribute(b *brand, ser *series, fromMs, toMs int64, claims 
 	return correlate.Attribute(money, base, w.stimuli, &p.work.scratch)
 }
 
-// subtract takes out of the revenue's baseline what the stimulus's own baseline
-// has put into it.
-func (p *Partition) subtract(b *brand, c claim, base []float64, day, endMs int64) {
-	w := &p.work.credit
-	n := len(base) + c.kernel.Lags
-	expected, convolved := grow(&w.expected, n), grow(&w.convolved, n)
-	p.expect(b, c.stimulus, day, expected, endMs, window.HourMs)
-	c.kernel.Convolve(convolved, expected)
-	for t := range base {
-		base[t] -= c.beta * convolved[c.kernel.Lags+t]
+// rest is the baseline of a revenue that is left when what some claims add to it is
+// taken out.
+type rest struct {
+	ser    *series
+	day    int64 // that ends its history
+	claims []claim
+	base   correlate.Baseline
+}
+
+// rest returns the baseline of what claims leave of a revenue, by the history up to a
+// UTC day. One of the revenue itself takes with it what they add to its weeks and
+// hours, and credits came out an eighth too small.
+func (p *Partition) rest(b *brand, ser *series, claims []claim, day int64) *correlate.Baseline {
+	for i := range b.rests {
+		if r := &b.rests[i]; r.ser == ser && r.day == day && slices.Equal(r.claims, claims) {
+			return &r.base
+		}
 	}
+	w := &p.work.credit
+	node, to := ser.signal.Info().Node, day*24
+	from := b.first(node, to-int64(p.cfg.HistoryHours), to)
+	n := int(to - from)
+	left := make([]int64, n)
+	ser.hours.Read(left, from)
+	for _, c := range claims {
+		lags := c.kernel.Lags
+		hours, acting, adds := grow(&w.hours, n+lags), grow(&w.acting, n+lags), grow(&w.adds, n+lags)
+		c.stimulus.hours.Read(hours, from-int64(lags))
+		for t, v := range hours {
+			acting[t] = float64(v)
+		}
+		c.kernel.Convolve(adds, acting)
+		for t := range left {
+			left[t] = max(0, left[t]-int64(c.beta*adds[lags+t]))
+		}
+	}
+	calendar := p.calendar(b, node, n, to*window.HourMs, window.HourMs)
+	b.rests = slices.DeleteFunc(b.rests, func(r rest) bool { return r.ser == ser || r.day != day })
+	b.rests = append(b.rests, rest{ser, day, slices.Clone(claims), correlate.Fit(correlate.History{Counts: left, Calendar: calendar}, &p.work.scratch)})
+	return &b.rests[len(b.rests)-1].base
 }
 
 // stimuli appends the pulses of a claim that act between two moments: one
