@@ -160,3 +160,23 @@ func BenchmarkSpikes(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkStudy makes a study of five weeks: what a brand and force with evidence cost
+// once a day.
+func BenchmarkStudy(b *testing.B) {
+	for name, effect := range map[string]float64{"effect": 0.06, "none": 0} {
+		b.Run(name, func(b *testing.B) {
+			tr := truth{days: 42, delay: 8, life: 24, effect: effect, perSearch: 400_000, posts: 3, views: 4000}
+			p := newPartition(b)
+			for _, r := range tr.play(1).events {
+				p.Apply(r, taken)
+			}
+			acme := p.brands["acme"]
+			stimulus, response := acme.find(event.TikTokViews, [3]byte{}), acme.find(event.BrandedSearches, [3]byte{})
+			b.ReportAllocs()
+			for b.Loop() {
+				p.estimate(acme, stimulus, response, monday/window.HourMs+int64(tr.days)*24)
+			}
+		})
+	}
+}
