@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +44,7 @@ type settings struct {
 	data, out   string
 	nab         string
 	days, parts string
+	shares      string
 	step        time.Duration
 	cases       int
 	seed        uint64
@@ -56,6 +58,7 @@ func measure(ctx context.Context, args []string, out, progress io.Writer) error 
 	f.StringVar(&s.out, "out", "", "file of the cases done, to go on with; none to keep nothing")
 	f.StringVar(&s.days, "days", "21,35,60", "lengths of the history")
 	f.StringVar(&s.parts, "parts", "null,effect,promotion", "what is measured: null, effect, promotion (declared), undeclared, power, lag, classic")
+	f.StringVar(&s.shares, "shares", "", "of the shares that a part plants, such as 0,0.6, only these; none for all")
 	f.DurationVar(&s.step, "step", time.Hour, "the spacing of the series")
 	f.IntVar(&s.cases, "cases", 200, "cases of each kind")
 	f.Uint64Var(&s.seed, "seed", 1, "of all that is drawn")
@@ -116,6 +119,10 @@ func (s *settings) plan() ([]testCase, error) {
 		"null": {0}, "effect": {0.1, 0.3, 0.6}, "promotion": {0, 0.1, 0.3, 0.6}, "undeclared": {0, 0.3},
 		"power": {0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8}, "lag": {1. / 3}, "classic": {0},
 	}
+	only, err := numbers(s.shares)
+	if err != nil {
+		return nil, err
+	}
 	var plan []testCase
 	for text := range strings.SplitSeq(s.days, ",") {
 		days, err := strconv.Atoi(text)
@@ -127,6 +134,9 @@ func (s *settings) plan() ([]testCase, error) {
 				return nil, fmt.Errorf("--parts: there is no %q: want null, effect, promotion, undeclared, power, lag or classic", part)
 			}
 			for _, share := range shares[part] {
+				if only != nil && !slices.Contains(only, share) {
+					continue
+				}
 				for i := range s.cases {
 					plan = append(plan, testCase{part, name, days, s.step, share, s.seed, i, s.cases})
 				}
@@ -134,6 +144,21 @@ func (s *settings) plan() ([]testCase, error) {
 		}
 	}
 	return plan, nil
+}
+
+// numbers reads those of a list; nil for an empty one.
+func numbers(list string) (all []float64, err error) {
+	if list == "" {
+		return nil, nil
+	}
+	for text := range strings.SplitSeq(list, ",") {
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return nil, fmt.Errorf("--shares: %q is no number", text)
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }
 
 // read returns the cases in a file; none if there is no file.

@@ -115,33 +115,27 @@ func decayedProducts(a, b, x, y []float64, decay float64) {
 	}
 }
 
-// energies sets own to Σ z² over the steps from lags on, of the kernels of one
-// half-life, given the series decayed by it, and work for one value more; and whole
-// to the same, own being without the steps in gaps.
-func (d *dictionary) energies(own, whole []float64, half int, r, work []float64, gaps []int) {
-	// Below this the part that is cut is left out of the cross term.
-	const negligible = 1e-3
-	n, h := len(r), &d.halves[half]
-	sums := work[:n+1] // of the squares of what lies before
-	sums[0] = 0
-	for t, v := range r {
-		sums[t+1] = sums[t] + v*v
+// energy is Σ (v(t) − Σ φ(k)·v(t−k))² over all t, given autocovariances of v, not
+// divided, at lags 0 … len(φ): a sum of them weighed by those of the filter itself.
+func energy(covariance, weight []float64) float64 {
+	return max(0, floats.Dot(covariance, weight))
+}
+
+// energyWeights sets weight to what energy needs of a filter.
+func energyWeights(weight, phi []float64) {
+	tap := func(k int) float64 {
+		if k == 0 {
+			return 1
+		}
+		return -phi[k-1]
 	}
-	cut := sums[n-d.lags-1]
-	for at := h.from; at < h.to; at++ {
-		delay, tail, gain := d.atoms[at].Delay, d.tail[at], d.gain[at]
-		sum := sums[n-delay] - sums[d.lags-delay]
-		if tail > negligible {
-			sum += tail * (tail*cut - 2*floats.Dot(r[d.lags+1-delay:n-delay], r[:n-d.lags-1]))
+	for lag := range weight {
+		weight[lag] = 0
+		for k := lag; k <= len(phi); k++ {
+			weight[lag] += tap(k) * tap(k-lag)
 		}
-		whole[at] = max(0, gain*gain*sum)
-		for _, t := range gaps {
-			z := r[t-delay]
-			if t > d.lags {
-				z -= tail * r[t-d.lags-1]
-			}
-			sum -= z * z
+		if lag > 0 {
+			weight[lag] *= 2 // on both sides
 		}
-		own[at] = max(0, gain*gain*sum)
 	}
 }

@@ -1,6 +1,9 @@
 package correlate
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // prober tells which sizes of an effect are refuted.
 type prober struct {
@@ -101,7 +104,9 @@ func (p *prober) end(in, pIn, out, pOut float64) float64 {
 }
 
 // realised plants the effect into the placebos and returns the share of them whose
-// interval would hold it: each is judged by the kernel that itself speaks for.
+// interval would hold it: each is judged by the kernel that itself speaks for, and by
+// placebos that are not its neighbours. Those it is one of have it in their tail, and
+// so would nearly always hold it (Stone, Cross-validatory choice, 1974).
 func (w *world) realised(f fit) float64 {
 	const kernelsMax, thinned = 16, 3
 	before := w.mem.at
@@ -110,25 +115,55 @@ func (w *world) realised(f fit) float64 {
 	w.plant(column, f)
 	var planted, s searched
 	w.search(&planted, &z, column, f.beta)
-	judges := map[int]placebos{f.at: planted.distribution(w.independent, w.mem)}
+	judges := map[int][]placebos{f.at: w.others(&planted)}
 	few := *w
 	few.study = w.part(0, thinned)
 	held, count := 0, 0
 	for i, at := range planted.at {
-		d, known := judges[at]
+		others, known := judges[at]
 		if !known {
 			if len(judges) == kernelsMax {
 				continue
 			}
 			w.plant(column, fit{at, f.beta})
 			few.search(&s, &z, column, f.beta)
-			d = s.distribution(w.independent, w.mem)
-			judges[at] = d
+			others = few.others(&s)
+			judges[at] = others
 		}
 		count++
-		if d.p(planted.most[i]-planted.gain[i]) > Alpha {
+		if others[w.fold(i)].p(planted.most[i]-planted.gain[i]) > Alpha {
 			held++
 		}
 	}
 	return float64(held) / float64(count)
+}
+
+// folds is how many the placebos are cut into: about as many as are independent.
+func (s *study) folds() int { return int(s.independent) }
+
+// fold returns which of them a placebo belongs to, by its shift.
+func (s *study) fold(placebo int) int {
+	at := s.n
+	if placebo < len(s.shifts) {
+		at = s.shifts[placebo]
+	} else {
+		at += s.mirrored[placebo-len(s.shifts)]
+	}
+	return at * s.folds() / (2 * s.n)
+}
+
+// others returns for each fold the distribution of the statistics outside of it.
+func (s *study) others(found *searched) []placebos {
+	all := make([]placebos, s.folds())
+	for k := range all {
+		sorted := s.mem.floats(len(found.most))[:0]
+		for i, v := range found.most {
+			if s.fold(i) != k {
+				sorted = append(sorted, v-found.gain[i])
+			}
+		}
+		slices.Sort(sorted)
+		all[k] = placebos{sorted, s.independent * float64(len(sorted)) / float64(len(found.most))}
+	}
+	return all
 }

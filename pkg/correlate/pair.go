@@ -74,25 +74,23 @@ const declaredMax = 0.25
 
 // excuse takes what is declared from the steps that are judged: on both sides such a
 // time has a shape of its own, which no level tells. Where it is most of the history,
-// its levels have to do. It adds the steps it took to gaps.
-func (p *Pair) excuse(judged []float64, gaps []int) []int {
+// its levels have to do.
+func (p *Pair) excuse(judged []float64) {
 	if len(p.Declared) != len(judged) {
-		return gaps
+		return
 	}
 	declared := 0
 	for _, d := range p.Declared {
 		declared += min(d, 1)
 	}
 	if float64(declared) > declaredMax*float64(len(judged)) {
-		return gaps
+		return
 	}
 	for t, d := range p.Declared {
-		if d > 0 && judged[t] > 0 {
+		if d > 0 {
 			judged[t] = 0
-			gaps = append(gaps, t)
 		}
 	}
-	return gaps
 }
 
 func total(v []float64) float64 {

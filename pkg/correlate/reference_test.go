@@ -111,10 +111,9 @@ func TestDictionaryIsDirectEvaluation(t *testing.T) {
 	for i := range x {
 		x[i], y[i] = r.NormFloat64(), r.NormFloat64()
 	}
-	s := study{n: n, lags: lags, x: x, mem: &memory{}}
-	s.prepare()
-	s.judged = slices.Repeat([]float64{1}, n)
+	s := study{n: n, lags: lags, x: x, mem: &memory{}, judged: slices.Repeat([]float64{1}, n)}
 	clear(s.judged[:lags])
+	s.prepare()
 	w := s.world()
 	w.whiten()
 	scores, products, moved := make([]float64, len(w.atoms)), make([]float64, n), make([]float64, n+lags+2)
@@ -127,7 +126,7 @@ func TestDictionaryIsDirectEvaluation(t *testing.T) {
 		if math.Abs(scores[i]-want) > 1e-9 {
 			t.Fatalf("%+v: score %v, want %v", k, scores[i], want)
 		}
-		if math.Abs(w.own[i]-own) > 5e-3*own {
+		if math.Abs(w.own[i]-own) > 1e-9*own {
 			t.Fatalf("%+v: energy %v, want %v", k, w.own[i], own)
 		}
 		if got := w.through(seen, i); math.Abs(got-own) > 1e-9*own || math.Abs(seen[2*lags]-z[2*lags]) > 1e-9 {
@@ -143,6 +142,35 @@ func TestDictionaryIsDirectEvaluation(t *testing.T) {
 		got := w.gain[i] * (moved[k.Delay+shift] - w.tail[i]*moved[lags+1+shift])
 		if math.Abs(got-want) > 1e-9 {
 			t.Fatalf("%+v: moved %v, want %v", k, got, want)
+		}
+	}
+}
+
+// What a kernel explains is reckoned from autocovariances, with what the means of
+// the baseline take of it from delays nearby: it is what the sum over the steps that
+// are judged says, a promotion among them or not.
+func TestEnergyIsThatOfTheJudgedSteps(t *testing.T) {
+	for _, promoted := range []bool{false, true} {
+		p, _ := posted(5, 35, Kernel{6, 4, 72}, 0.3)
+		p.StepSeconds, p.Lags = 3600, 72
+		if promoted {
+			p.Declared = make([]int, len(p.X))
+			for i := 400; i < 448; i++ {
+				p.X[i] *= 3
+				p.Y[i] *= 3
+				p.Declared[i] = 1 + (i-400)/24
+			}
+		}
+		var e Estimator
+		e.Screen(p)
+		w, z := e.settled, make([]float64, len(p.X))
+		worst := 0.0
+		for i := range w.atoms {
+			want := w.through(z, i)
+			worst = max(worst, math.Abs(w.own[i]/want-1))
+		}
+		if worst > 0.05 {
+			t.Errorf("promoted %v: an energy is off by %v of it", promoted, worst)
 		}
 	}
 }

@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	responseOrder  = 8    // of the autoregression that whitens
+	responseOrder  = 8 // of the autoregression that whitens
+	taps           = responseOrder + 1
 	outlier        = 4    // robust standard deviations at which it is bounded
 	independentMin = 2.9  // placebos: those of four windows of history
 	placeboParts   = 18   // placebos in a window
@@ -17,16 +18,19 @@ const (
 
 // study is a pair on the grid that kernels are searched on.
 type study struct {
-	n, lags    int
-	y          []float64   // the response, 0 where it is missing
-	present    []float64   // 1 for the steps of the response that its baseline is fitted to
-	judged     []float64   // and 1 for those that are judged as well
-	x          []float64   // the stimulus less its baseline
-	decayed    [][]float64 // the same by half-life, less the means a baseline takes
+	n, lags int
+	y       []float64 // the response, 0 where it is missing
+	present []float64 // 1 for the steps of the response that its baseline is fitted to
+	judged  []float64 // and 1 for those that are judged as well
+	x       []float64 // the stimulus less its baseline
+	// own and whole are autocovariances of what each kernel makes of it, at lags below
+	// taps: where it is judged, less the means a baseline takes, and what
+	// that is on average over the shifts.
+	own, whole []float64
 	expectedX  []float64
 	sumX, sumY float64
-	gaps       []int       // steps of it that are declared, and not judged
 	groups     []*grouping // of the response
+	usual      []*grouping // of the stimulus: nothing is declared
 	shifts     []int       // of the placebos
 	mirrored   []int       // of those with the stimulus run backwards
 	// independent is how many placebos there are in effect.
@@ -53,7 +57,7 @@ func (s *study) load(p *Pair) Reason {
 	// Before one window has passed, not all that may have acted is known.
 	clear(s.present[:s.lags])
 	copy(s.judged, s.present)
-	s.gaps = p.excuse(s.judged, s.gaps[:0])
+	p.excuse(s.judged)
 	stride := max(1, s.lags/placeboParts)
 	s.shifts, s.mirrored = s.shifts[:0], s.mirrored[:0]
 	for shift := s.lags + s.lags/12 + 1; shift < s.n-s.lags; shift += stride {
@@ -84,7 +88,8 @@ func (s *study) load(p *Pair) Reason {
 	// levels of its own for what is declared.
 	usual := *p
 	usual.Declared = nil
-	factors(s.expectedX, x, presentX, usual.groupings(), s.mem)
+	s.usual = usual.groupings()
+	factors(s.expectedX, x, presentX, s.usual, s.mem)
 	s.betaMax = math.Inf(1)
 	if s.sumX > 0 && s.sumY > 0 && slices.Min(x) >= 0 && slices.Min(s.y) >= 0 {
 		s.betaMax = s.sumY / s.sumX // an effect makes up no more than there is
@@ -106,25 +111,89 @@ func (s *study) prepare() {
 		s.freq = newSpectrum(s.n)
 	}
 	s.centring = newCentring(s.groups, s.judged, s.mem)
-	every := s.mem.floats(s.n)
-	for t := range every {
-		every[t] = 1
-	}
-	whole := newCentring(s.groups, every, s.mem)
-	s.decayed = s.decayed[:0]
-	for i := range s.halves {
-		r, acc, decay := s.mem.floats(s.n), 0.0, s.halves[i].decay
-		for t, v := range s.x {
-			acc = v + decay*acc
-			r[t] = acc
-		}
-		whole.apply(r)
-		s.decayed = append(s.decayed, r)
-	}
+	s.covariances()
 	s.forward = s.freq.transform(s.forward, s.x)
 	slices.Reverse(s.x)
 	s.backward = s.freq.transform(s.backward, s.x)
 	slices.Reverse(s.x)
+}
+
+// covariances sets those of what each kernel makes of the stimulus, from which its
+// energy follows for any filter: as the pair judges it, and on average over the
+// shifts of it, where no step is judged more than another.
+func (s *study) covariances() {
+	s.own, s.whole = s.mem.floats(taps*len(s.atoms)), s.mem.floats(taps*len(s.atoms))
+	before := s.mem.at
+	every := s.mem.floats(s.n)
+	for t := range every {
+		every[t] = 1
+	}
+	usual := newCentring(s.usual, every, s.mem)
+	r, round := s.mem.floats(s.n), s.mem.floats(s.n+s.lags+taps)
+	share := s.steps() / float64(s.n)
+	for i := range s.halves {
+		h := &s.halves[i]
+		acc := 0.0
+		for t, v := range s.x {
+			acc = v + h.decay*acc
+			r[t] = acc
+		}
+		s.ownCovariances(h, r)
+		usual.apply(r)
+		s.scratch = s.freq.transform(s.scratch, r)
+		s.freq.circular(round[:s.n], s.freq.products(s.scratch, s.scratch))
+		copy(round[s.n:], round)
+		for at := h.from; at < h.to; at++ {
+			gain, tail, apart := s.gain[at], s.tail[at], s.lags+1-s.atoms[at].Delay
+			for k := range taps {
+				s.whole[at*taps+k] = share * gain * gain *
+					((1+tail*tail)*round[k] - tail*(round[apart+k]+round[max(apart-k, k-apart)]))
+			}
+		}
+	}
+	s.mem.release(before)
+}
+
+// ownCovariances sets those of the kernels of a half-life, given the stimulus
+// decayed by it. The share that the means of the baseline take of them changes little
+// from one delay to the next: it is reckoned twelve times a window.
+func (s *study) ownCovariances(h *half, r []float64) {
+	before := s.mem.at
+	z, taken, last := s.mem.floats(s.n), s.mem.floats(taps), s.mem.floats(taps)
+	stride, done := max(1, s.lags/(12*h.step)), h.from
+	for at := h.from; at < h.to; at++ {
+		gain, tail, delay := s.gain[at], s.tail[at], s.atoms[at].Delay
+		for t, j := range s.judged {
+			z[t] = 0
+			if j > 0 {
+				z[t] = gain * r[t-delay]
+				if t > s.lags {
+					z[t] -= gain * tail * r[t-s.lags-1]
+				}
+			}
+		}
+		own := s.own[at*taps:][:taps]
+		for k := range own {
+			own[k] = floats.Dot(z[k:], z[:s.n-k])
+		}
+		if (at-h.from)%stride > 0 && at < h.to-1 {
+			continue
+		}
+		s.centring.apply(z)
+		for k := range taken {
+			taken[k] = (own[k] - floats.Dot(z[k:], z[:s.n-k])) / max(own[0], math.SmallestNonzeroFloat64)
+		}
+		for ; done <= at; done++ {
+			part := min(1, float64(at-done)/float64(stride))
+			own := s.own[done*taps:][:taps]
+			whole := own[0]
+			for k := range own {
+				own[k] -= whole * ((1-part)*taken[k] + part*last[k])
+			}
+		}
+		copy(last, taken)
+	}
+	s.mem.release(before)
 }
 
 // steady says whether the present values are all the same.
@@ -149,10 +218,8 @@ type world struct {
 	phi      []float64
 	residual []float64 // the response less its baseline, the effect in it
 	y        []float64 // the same, whitened
-	own      []float64 // about Σ z² of each kernel
-	// whole is about what it is on average over the shifts: what is declared, and left
-	// out, moves with the response.
-	whole []float64
+	// own is Σ z² of each kernel, whole what it is on average over the shifts.
+	own, whole []float64
 }
 
 // world returns one that is yet to be fitted.
@@ -199,15 +266,11 @@ func (w *world) assume(f fit) {
 func (w *world) whiten() {
 	w.filter(w.y, w.residual)
 	before := w.mem.at
-	white, work := w.mem.floats(w.n), w.mem.floats(w.n+1)
-	for i, r := range w.decayed {
-		filter(white, r, w.phi)
-		w.energies(w.own, w.whole, i, white, work, w.gaps)
-	}
-	steps, share := float64(w.n-w.lags), w.steps()
+	weight := w.mem.floats(taps)
+	energyWeights(weight, w.phi)
 	for i := range w.own {
-		w.whole[i] *= share / steps
-		w.own[i] *= share / (steps - float64(len(w.gaps)))
+		w.own[i] = energy(w.study.own[i*taps:][:taps], weight)
+		w.whole[i] = energy(w.study.whole[i*taps:][:taps], weight)
 	}
 	w.mem.release(before)
 }
