@@ -74,12 +74,18 @@ func (c testCase) run(e *correlate.Estimator, from *source) (outcome, error) {
 			}
 		}
 		hour := float64(time.Hour) / float64(c.Step)
-		delay := [...]float64{0, 3, 12, 30}[r.IntN(4)]
-		half := [...]float64{1, 2, 8, 24}[r.IntN(4)]
-		if c.Part == "lag" {
-			delay, half = window.Hours()*float64(c.Number)/float64(max(1, c.Of-1)), 0
+		// Something else acts on both sides, and is given or not.
+		if c.Part == "confounder" || c.Part == "hidden" {
+			other := from.third(r, c.Days, perDay)
+			confound(r, &in, other, hour)
+			if c.Part == "confounder" {
+				in.Confounders = [][]float64{other}
+			}
 		}
-		k := correlate.Kernel{Delay: int(math.Round(delay * hour)), HalfLife: int(math.Round(half * hour)), Lags: in.Lags}
+		k := kernel(r, hour, in.Lags)
+		if c.Part == "lag" {
+			k.Delay, k.HalfLife = int(math.Round(window.Hours()*hour*float64(c.Number)/float64(max(1, c.Of-1)))), 0
+		}
 		o.DelayS = float64(k.Delay) * c.Step.Seconds()
 		o.Truth = plant(&in, k, c.Share)
 	}
@@ -93,6 +99,24 @@ func (c testCase) run(e *correlate.Estimator, from *source) (outcome, error) {
 	o.BestLagS = float64(rel.Profile.BestLag) * float64(in.StepSeconds)
 	o.Detectable, o.Verdict = rel.Detectable, string(rel.Verdict)
 	return o, nil
+}
+
+// kernel draws one.
+func kernel(r *rand.Rand, hour float64, lags int) correlate.Kernel {
+	delay := [...]float64{0, 3, 12, 30}[r.IntN(4)]
+	half := [...]float64{1, 2, 8, 24}[r.IntN(4)]
+	return correlate.Kernel{Delay: int(math.Round(delay * hour)), HalfLife: int(math.Round(half * hour)), Lags: lags}
+}
+
+// confoundedShare is the share of each side that follows a confounder.
+const confoundedShare = 0.6
+
+// confound adds to both sides of a pair what follows another series, each by a
+// kernel of its own.
+func confound(r *rand.Rand, p *correlate.Pair, other []float64, hour float64) {
+	for _, side := range [...][]float64{p.X, p.Y} {
+		plant(&correlate.Pair{X: other, Y: side}, kernel(r, hour, p.Lags), confoundedShare)
+	}
 }
 
 // plant adds an effect to a pair that makes up a share of the response, and returns

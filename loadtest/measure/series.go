@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"flywheel/pkg/correlate"
@@ -83,13 +84,29 @@ func (s *source) pair(r *rand.Rand, days, perDay int) (x, y []float64, err error
 		return nil, nil, fmt.Errorf("--days: the series hold %d whole weeks: ask for at most %d days", whole, 7*whole)
 	}
 	from, shift := r.IntN(whole-weeks+1), 1+r.IntN(whole-1)
+	return s.weeks(i, from, weeks, whole), s.weeks(j, from+shift, weeks, whole), nil
+}
+
+// weeks returns some weeks of a real series, in a circle of so many.
+func (s *source) weeks(series, from, weeks, whole int) (v []float64) {
 	for w := range weeks {
-		at := (from + w) * s.week
-		x = append(x, s.real[i][at:at+s.week]...)
-		at = (from + w + shift) % whole * s.week
-		y = append(y, s.real[j][at:at+s.week]...)
+		at := (from + w) % whole * s.week
+		v = append(v, s.real[series][at:at+s.week]...)
 	}
-	return x, y, nil
+	return v
+}
+
+// third returns another series beside a pair: a generated one, or that of any brand,
+// from any week on and backwards, so that it is none of the two.
+func (s *source) third(r *rand.Rand, days, perDay int) []float64 {
+	if s.real == nil {
+		return bursty(r, days, perDay)
+	}
+	i := r.IntN(len(s.real))
+	whole := len(s.real[i]) / s.week
+	v := s.weeks(i, r.IntN(whole), days/7, whole)
+	slices.Reverse(v)
+	return v
 }
 
 // bursty draws counts as brands are mentioned: a daily and a weekly season, a

@@ -167,12 +167,14 @@ func smallStep(y, present []float64, m *memory) float64 {
 	return selectKth(v, len(v)/4)
 }
 
-// centring takes the means of groups out of a series, where it is present.
+// centring takes the means of groups out of a series, where it is present, and what
+// confounders explain.
 type centring struct {
 	all     []*grouping
 	present []float64
 	// Of each grouping: 1/size, and room for sums and means.
 	inverse, sum, mean [][]float64
+	basis              [][]float64 // of what confounders explain
 }
 
 func newCentring(all []*grouping, present []float64, m *memory) *centring {
@@ -193,9 +195,15 @@ func newCentring(all []*grouping, present []float64, m *memory) *centring {
 	return c
 }
 
-// apply centres v, which is 0 where nothing is present, by each grouping in turn.
-// A pass takes out the means of one and sums up for the next.
+// apply takes all of it out of v, which is 0 where nothing is present.
 func (c *centring) apply(v []float64) {
+	c.means(v)
+	explain(nil, v, c.basis)
+}
+
+// means centres v by each grouping in turn. A pass takes out the means of one and
+// sums up for the next.
+func (c *centring) means(v []float64) {
 	const sweeps = 4
 	if len(c.all) == 0 {
 		return

@@ -10,6 +10,9 @@ import (
 type Pair struct {
 	// X and Y are the amounts of each step; NaN where nothing is known.
 	X, Y []float64
+	// Confounders are other stimuli that may act on both, on the same grid: what they
+	// may have added to the response within a window is taken out of both sides.
+	Confounders [][]float64
 	// Declared numbers what is known to have happened at each step for other
 	// reasons, 0 for nothing; nil for nothing at all.
 	Declared []int
@@ -46,15 +49,35 @@ func (p *Pair) coarse() (*Pair, int) {
 	if len(p.Declared) == len(p.Y) {
 		c.Declared = make([]int, n)
 	}
+	for range p.Confounders {
+		c.Confounders = append(c.Confounders, make([]float64, n))
+	}
 	c.Hours, c.Days = every(p.Hours, first, per), every(p.Days, first, per)
 	for t := range n {
 		from, to := first+t*per, first+(t+1)*per
 		c.X[t], c.Y[t] = total(p.X[from:to]), total(p.Y[from:to])
+		for i, v := range p.Confounders {
+			c.Confounders[i][t] = total(v[from:to])
+		}
 		if c.Declared != nil {
 			c.Declared[t] = slices.Max(p.Declared[from:to])
 		}
 	}
 	return c, per
+}
+
+// less returns the pair with so much less of a response, given on the grid of coarse.
+func (p *Pair) less(amounts []float64, per int) *Pair {
+	if len(p.Confounders) == 0 {
+		return p
+	}
+	rest := *p
+	rest.Y = slices.Clone(p.Y)
+	first := len(p.Y) - len(amounts)*per
+	for t := first; t < len(p.Y); t++ {
+		rest.Y[t] -= amounts[(t-first)/per] / float64(per)
+	}
+	return &rest
 }
 
 // every returns each per-th of some labels, from the first on; nil for none.

@@ -113,7 +113,7 @@ func TestDictionaryIsDirectEvaluation(t *testing.T) {
 	}
 	s := study{n: n, lags: lags, x: x, mem: &memory{}, judged: slices.Repeat([]float64{1}, n)}
 	clear(s.judged[:lags])
-	s.prepare()
+	s.prepare(&Pair{})
 	w := s.world()
 	w.whiten()
 	scores, products, moved := make([]float64, len(w.atoms)), make([]float64, n), make([]float64, n+lags+2)

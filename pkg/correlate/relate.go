@@ -21,7 +21,8 @@ type Relation struct {
 	// would have been, and Detectable the smallest share that is found with a
 	// probability of 80 %, 1 when there is none.
 	Share, Power, Detectable float64
-	// Expected is the response of each step without the stimulus.
+	// Expected is the response of each step without the stimulus, what confounders add
+	// included.
 	Expected []float64
 	Verdict  Conclusion
 	Reason   Reason
@@ -99,7 +100,8 @@ func (e *Estimator) Screen(p *Pair) Relation {
 	e.settled, e.fit = s.settle(e.null)
 	k, beta := s.atoms[e.fit.at], e.fit.beta
 	rel.Kernel = Kernel{k.Delay * merged, k.HalfLife * merged, p.Lags}
-	rel.Profile = lagged(p, rel.Kernel.HalfLife, &e.mem)
+	confounded := e.settled.confounding(e.fit)
+	rel.Profile = lagged(p.less(confounded, merged), rel.Kernel.HalfLife, &e.mem)
 	if rel.Verdict == Effective {
 		rel.Profile.near(rel.Kernel.Delay, max(merged, k.HalfLife*merged/8))
 	}
@@ -114,7 +116,7 @@ func (e *Estimator) Screen(p *Pair) Relation {
 	first := len(p.Y) - s.n*merged
 	for t := range rel.Expected {
 		i := max(0, t-first) / merged
-		rel.Expected[t] = max(0, e.settled.expected[i]-beta*steady[i]) / float64(merged)
+		rel.Expected[t] = max(0, e.settled.expected[i]+confounded[i]-beta*steady[i]) / float64(merged)
 	}
 	return rel
 }

@@ -98,12 +98,12 @@ func (s *study) load(p *Pair) Reason {
 	for t := range x {
 		s.x[t] = presentX[t] * (x[t] - s.expectedX[t])
 	}
-	s.prepare()
+	s.prepare(p)
 	return NoReason
 }
 
 // prepare decays and transforms the stimulus.
-func (s *study) prepare() {
+func (s *study) prepare(p *Pair) {
 	if s.dictionary == nil || s.dictionary.lags != s.lags {
 		s.dictionary = newDictionary(s.lags)
 	}
@@ -111,6 +111,7 @@ func (s *study) prepare() {
 		s.freq = newSpectrum(s.n)
 	}
 	s.centring = newCentring(s.groups, s.judged, s.mem)
+	s.centring.basis = s.confounders(p)
 	s.covariances()
 	s.forward = s.freq.transform(s.forward, s.x)
 	slices.Reverse(s.x)
@@ -130,7 +131,8 @@ func (s *study) covariances() {
 	}
 	usual := newCentring(s.usual, every, s.mem)
 	r, round := s.mem.floats(s.n), s.mem.floats(s.n+s.lags+taps)
-	share := s.steps() / float64(s.n)
+	// Of a series that has nothing to do with them, confounders explain one step each.
+	share := (s.steps() - float64(len(s.centring.basis))) / float64(s.n)
 	for i := range s.halves {
 		h := &s.halves[i]
 		acc := 0.0

@@ -3,19 +3,22 @@
 package estimate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"flywheel/pkg/correlate"
 )
 
-// Input is what is judged. Revenue and Calendar may be left out (nil).
+// Input is what is judged. Revenue, Calendar and Confounders may be left out (nil).
 type Input struct {
 	Stimulus, Response Source
 	Revenue, Calendar  *Source
+	Confounders        []Source // other stimuli that may act on both
 }
 
 // Estimate is what was found, and the series it was found in.
@@ -42,6 +45,14 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 	if err != nil {
 		return nil, err
 	}
+	var confounders []*points
+	for _, from := range in.Confounders {
+		c, err := readPoints(ctx, from)
+		if err != nil {
+			return nil, err
+		}
+		confounders = append(confounders, c)
+	}
 	var revenue *points
 	if in.Revenue != nil {
 		if revenue, err = readPoints(ctx, *in.Revenue); err != nil {
@@ -54,7 +65,7 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 			return nil, err
 		}
 	}
-	if e.grid, err = common(stimulus, response, cfg.Window); err != nil {
+	if e.grid, err = common(stimulus, response, confounders, cfg.Window); err != nil {
 		return nil, err
 	}
 	r := &e.Result
@@ -73,19 +84,22 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	e.relation = correlate.Relate(&correlate.Pair{
+	pair := correlate.Pair{
 		X: e.x, Y: e.y, Declared: declared, StepSeconds: e.grid.step / 1000, StartS: e.grid.start / 1000, Lags: lags,
-	})
+	}
+	sides := []side{{stimulus, missingX}, {response, missingY}}
+	for _, c := range confounders {
+		v, missing := c.onto(e.grid)
+		pair.Confounders, sides = append(pair.Confounders, v), append(sides, side{c, missing})
+	}
+	e.relation = correlate.Relate(&pair)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
 
-	r.note("judged are %d steps of %s from %s to %s UTC, which both series cover; the stimulus may come first by one window",
+	r.note("judged are %d steps of %s from %s to %s UTC, which all series cover; the stimulus may come first by one window",
 		e.grid.n, short(step), stamp(e.grid.at(0)), stamp(e.grid.at(e.grid.n)))
-	for _, side := range [...]struct {
-		*points
-		missing int
-	}{{stimulus, missingX}, {response, missingY}} {
+	for _, side := range sides {
 		if side.repeated > 0 {
 			r.note("%d lines of %s say again what another one says, and count once", side.repeated, side.name)
 		}
@@ -99,38 +113,52 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 	if in.Calendar != nil {
 		r.note("%d of %d declared spans lie in this time; each of their days has a level of its own, and unless they are more than a quarter of it, the response of these days is no evidence", used, len(e.spans))
 	}
+	if len(confounders) > 0 && e.relation.Reason == correlate.NoReason {
+		r.note("what the confounders (%d) may have added within %s is taken out of both sides; credit leaves it to the baseline", len(confounders), short(cfg.Window))
+	}
 	r.fill(e, step, cfg.Window)
 	return e, e.credit(revenue)
 }
 
-// stepsMax is how many steps of the coarser series may make one that both have.
+// side is a series that was read, and how many steps it has no value for.
+type side struct {
+	*points
+	missing int
+}
+
+// stepsMax is how many steps of the coarsest series may make one that all have.
 const stepsMax = 4
 
-// common returns the grid both series are on: the finest that both can be summed to,
-// over the time they share, and up to a window before the response.
-func common(stimulus, response *points, window time.Duration) (grid, error) {
-	coarse, fine := stimulus, response
-	if response.spacing > stimulus.spacing {
-		coarse, fine = response, stimulus
-	}
+// common returns the grid all series are on: the finest that they can be summed to,
+// over the time they share, the others from up to a window before the response.
+func common(stimulus, response *points, confounders []*points, window time.Duration) (grid, error) {
+	others := append([]*points{stimulus}, confounders...)
+	all := append([]*points{response}, others...)
+	coarse := slices.MaxFunc(all, func(a, b *points) int { return cmp.Compare(a.spacing, b.spacing) })
 	step := coarse.spacing
-	for step%fine.spacing != 0 && step < stepsMax*coarse.spacing {
+	uneven := func(p *points) bool { return step%p.spacing != 0 }
+	fine := slices.IndexFunc(all, uneven)
+	for slices.ContainsFunc(all, uneven) && step < stepsMax*coarse.spacing {
 		step += coarse.spacing
 	}
-	if step%fine.spacing != 0 || step > SpacingMax.Milliseconds() {
+	if slices.ContainsFunc(all, uneven) || step > SpacingMax.Milliseconds() {
 		return grid{}, fmt.Errorf("%s has a point every %s and %s every %s: sum one of them so that its steps are a multiple of the other's",
-			coarse.name, time.Duration(coarse.spacing)*time.Millisecond, fine.name, time.Duration(fine.spacing)*time.Millisecond)
+			coarse.name, time.Duration(coarse.spacing)*time.Millisecond, all[fine].name, time.Duration(all[fine].spacing)*time.Millisecond)
+	}
+	late := slices.MaxFunc(all, func(a, b *points) int { return cmp.Compare(a.first(), b.first()) })
+	early := slices.MinFunc(all, func(a, b *points) int { return cmp.Compare(a.end(), b.end()) })
+	from := response.first() - window.Milliseconds()/step*step
+	for _, p := range others {
+		from = max(from, p.first())
 	}
 	g := grid{step: step}
 	phase := coarse.first()
-	from := max(stimulus.first(), response.first()-window.Milliseconds()/g.step*g.step)
-	end := min(stimulus.end(), response.end())
-	g.start = phase + floor(from-phase+g.step-1, g.step)*g.step
-	g.n = int(max(0, floor(end-g.start, g.step)))
-	if g.start >= end || g.n < 2 || response.first() >= end {
+	g.start = phase + floor(from-phase+step-1, step)*step
+	g.n = int(max(0, floor(early.end()-g.start, step)))
+	if late.first() >= early.end() || g.n < 2 {
 		return grid{}, fmt.Errorf("%s covers %s to %s and %s covers %s to %s UTC: they have no time in common",
-			stimulus.name, stamp(time.UnixMilli(stimulus.first())), stamp(time.UnixMilli(stimulus.end())),
-			response.name, stamp(time.UnixMilli(response.first())), stamp(time.UnixMilli(response.end())))
+			early.name, stamp(time.UnixMilli(early.first())), stamp(time.UnixMilli(early.end())),
+			late.name, stamp(time.UnixMilli(late.first())), stamp(time.UnixMilli(late.end())))
 	}
 	return g, nil
 }

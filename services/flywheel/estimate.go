@@ -16,6 +16,7 @@ import (
 // estimateFlags are the flags of `flywheel estimate`.
 type estimateFlags struct {
 	stimulus, response, revenue, calendar, plot string
+	confounders                                 []string
 	window                                      time.Duration
 	json                                        bool
 }
@@ -32,6 +33,9 @@ minute to a day; whole steps may be missing. A timestamp is 2015-02-26 21:42:53 
 or seconds or milliseconds since 1970. Series of different spacings are summed to the finest
 steps both have. Revenue has the same form, in units of its currency. A calendar has the header
 begin,end,name and a row for each promotion or event that explains the response otherwise.
+A confounder is another stimulus that may act on both, such as advertising: whatever it may have
+added to the response within the window, at any lag, is taken out of both sides. Each costs
+evidence, so name what is known to act, not everything there is.
 
   p.calibrated   how often such evidence comes about without an effect, by placebos: the same
                  series shifted against each other by more than the window, and reversed
@@ -46,7 +50,7 @@ A window of 72 hours needs about eleven days of history; below five weeks only s
 are found.`,
 		Example: `  flywheel estimate --stimulus views.csv --response searches.csv
   flywheel estimate --stimulus views.csv --response searches.csv --revenue sales.csv \
-    --calendar promotions.csv --plot effect.png --json`,
+    --calendar promotions.csv --confounder ads.csv --confounder coupons.csv --plot effect.png --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return env.estimate(cmd.Context(), f) },
 	}
@@ -55,6 +59,7 @@ are found.`,
 	flags.StringVar(&f.response, "response", "", "the series it may act on (required)")
 	flags.StringVar(&f.revenue, "revenue", "", "the money that came with the response, to be credited")
 	flags.StringVar(&f.calendar, "calendar", "", "what else is known to have acted: begin,end,name")
+	flags.StringArrayVar(&f.confounders, "confounder", nil, "another stimulus that may act on both, timestamp,value; may be given again")
 	flags.DurationVar(&f.window, "window", estimate.DefaultConfig().Window, "how far an effect may reach")
 	flags.StringVar(&f.plot, "plot", "", "draw series, baseline, excess, lag profile and credit to this PNG file")
 	flags.BoolVar(&f.json, "json", false, "write everything as one JSON object")
@@ -68,17 +73,21 @@ func (e *environment) estimate(ctx context.Context, f estimateFlags) error {
 		return usageError{err}
 	}
 	var in estimate.Input
-	var optional [2]estimate.Source
-	for _, file := range [...]struct {
+	type file struct {
 		flag, path string
 		required   bool
-		to         *estimate.Source
-	}{
-		{"--stimulus", f.stimulus, true, &in.Stimulus},
-		{"--response", f.response, true, &in.Response},
-		{"--revenue", f.revenue, false, &optional[0]},
-		{"--calendar", f.calendar, false, &optional[1]},
-	} {
+		take       func(estimate.Source)
+	}
+	files := []file{
+		{"--stimulus", f.stimulus, true, func(s estimate.Source) { in.Stimulus = s }},
+		{"--response", f.response, true, func(s estimate.Source) { in.Response = s }},
+		{"--revenue", f.revenue, false, func(s estimate.Source) { in.Revenue = &s }},
+		{"--calendar", f.calendar, false, func(s estimate.Source) { in.Calendar = &s }},
+	}
+	for _, path := range f.confounders {
+		files = append(files, file{"--confounder", path, true, func(s estimate.Source) { in.Confounders = append(in.Confounders, s) }})
+	}
+	for _, file := range files {
 		if file.path == "" {
 			if file.required {
 				return usageError{fmt.Errorf("%s: name the file with the series", file.flag)}
@@ -93,13 +102,7 @@ func (e *environment) estimate(ctx context.Context, f estimateFlags) error {
 		if info, err := from.Stat(); err != nil || info.IsDir() {
 			return usageError{fmt.Errorf("%s: %q is a folder: name a file", file.flag, file.path)}
 		}
-		*file.to = estimate.Source{Name: file.path, From: from}
-	}
-	if f.revenue != "" {
-		in.Revenue = &optional[0]
-	}
-	if f.calendar != "" {
-		in.Calendar = &optional[1]
+		file.take(estimate.Source{Name: file.path, From: from})
 	}
 	var plot *os.File
 	if f.plot != "" {
