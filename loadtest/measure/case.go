@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"gonum.org/v1/gonum/floats"
+
 	"flywheel/pkg/correlate"
 )
 
@@ -87,7 +89,11 @@ func (c testCase) run(e *correlate.Estimator, from *source) (outcome, error) {
 			k.Delay, k.HalfLife = int(math.Round(window.Hours()*hour*float64(c.Number)/float64(max(1, c.Of-1)))), 0
 		}
 		o.DelayS = float64(k.Delay) * c.Step.Seconds()
-		o.Truth = plant(&in, k, c.Share)
+		acting := in
+		if c.Part == "saturated" {
+			acting.X = saturated(in.X)
+		}
+		o.Truth = plant(&acting, k, c.Share)
 	}
 	rel := e.Screen(&in)
 	if c.Part != "power" && c.Part != "lag" {
@@ -117,6 +123,17 @@ func confound(r *rand.Rand, p *correlate.Pair, other []float64, hour float64) {
 	for _, side := range [...][]float64{p.X, p.Y} {
 		plant(&correlate.Pair{X: other, Y: side}, kernel(r, hour, p.Lags), confoundedShare)
 	}
+}
+
+// saturated is what acts of a stimulus whose returns diminish, by its root, in all as
+// much as there is: an effect planted with it has the same size on average.
+func saturated(x []float64) []float64 {
+	out := make([]float64, len(x))
+	for t, v := range x {
+		out[t] = math.Sqrt(v)
+	}
+	floats.Scale(floats.Sum(x)/floats.Sum(out), out)
+	return out
 }
 
 // plant adds an effect to a pair that makes up a share of the response, and returns
