@@ -174,6 +174,8 @@ type Spike struct {
 	Watermarks []SourceWatermark `avro:"watermarks"`
 	// The version of the statistics that computed it.
 	CodeVersion string `avro:"code_version"`
+	// Probability that the stimulus before it is as strong there by chance: its rank among the brand's other days; 1 when it was not told.
+	LeadPValue float64 `avro:"lead_p_value"`
 }
 
 // DeadLetter is a record that was not applied, with its one reason.

@@ -86,20 +86,24 @@ func (p *Partition) refreshSpikes(b *brand, emit func(any)) {
 	if firstMs > begin*window.HourMs { // whose stimulus is not all there any more is out of sight
 		from = max(from, s.First+int64(cfg.Lead))
 	}
+	leadHours := int(int64(cfg.Lead) * width / window.HourMs)
 	w.episodes = slices.DeleteFunc(episodes, func(e spike.Episode) bool {
 		return e.Start < from || !e.Evidence.Attributed || b.explained(f.To, e.Start*width) ||
-			p.chance(b, stimulus, e.Start*width, int(int64(cfg.Lead)*width/window.HourMs)) > cfg.LeadChance
+			p.chance(b, stimulus, e.Start*width, leadHours) > cfg.LeadChance
 	})
 	w.steps = spike.Diff(w.steps[:0], b.episodes, w.episodes, from)
 	for _, t := range w.steps {
-		p.publishSpike(b, f, &t.Episode, response, width, emit)
+		p.publishSpike(b, f, &t.Episode, response, width, p.chance(b, stimulus, t.Episode.Start*width, leadHours), emit)
 	}
 	b.episodes = spike.Apply(b.episodes, w.steps, s.First)
 }
 
 // chance returns the probability that the stimulus in the hours up to a moment is
-// there by chance (spike.Chance).
+// there by chance (spike.Chance); 1 without one.
 func (p *Partition) chance(b *brand, stimulus *series, startMs int64, leadHours int) float64 {
+	if stimulus == nil {
+		return 1
+	}
 	to := window.Floor(startMs, window.HourMs) + 1
 	from := b.first(stimulus.signal.Info().Node, to-int64(p.cfg.HistoryHours), to)
 	hours := grow(&p.work.x, int(to-from)) // the episodes' stimulus is not needed any more
@@ -156,7 +160,7 @@ func (p *Partition) ahead(b *brand, ser *series, day, by int64) *dayAhead {
 	return &ser.ahead[len(ser.ahead)-1]
 }
 
-func (p *Partition) publishSpike(b *brand, f *event.Force, e *spike.Episode, response *series, width int64, emit func(any)) {
+func (p *Partition) publishSpike(b *brand, f *event.Force, e *spike.Episode, response *series, width int64, chance float64, emit func(any)) {
 	startMs := e.Start * width
 	out := event.Spike{
 		BrandID: b.id, SpikeID: event.NewID("spike", b.id, f.Responses[0].String(), "", startMs),
@@ -164,6 +168,7 @@ func (p *Partition) publishSpike(b *brand, f *event.Force, e *spike.Episode, res
 		StartedAtMs: startMs, PeakAtMs: e.Peak * width, EndedAtMs: e.End * width, PeakZ: e.PeakZ, Excess: e.Excess,
 		ResponseSignal: response.signal.String(),
 		Revision:       b.revision, Tier: p.tier(b, f, response, startMs, e.End*width), Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
+		LeadPValue: chance,
 	}
 	out.LeadingContentID, out.LeadingViews = b.leading(
 		window.Floor(e.Evidence.From*width, window.HourMs), window.Floor(e.Peak*width, window.HourMs), p.basis(b, spikeForce).Choice)

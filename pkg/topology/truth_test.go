@@ -302,6 +302,12 @@ func TestSpikeLifeCycle(t *testing.T) {
 	if first.LeadingContentID != "post-15-0" {
 		t.Errorf("it is laid to %q", first.LeadingContentID)
 	}
+	// The strongest day of the brand so far, among more than a week of others.
+	for _, s := range seen {
+		if s.LeadPValue > 1.0/8 || s.LeadPValue < 1.0/18 {
+			t.Errorf("revision %d: the post is there by chance with probability %v", s.Revision, s.LeadPValue)
+		}
+	}
 	if lastSeen.Status != event.SpikeStatusResolved || lastSeen.SpikeID != first.SpikeID {
 		t.Errorf("it ends as %s", lastSeen.Status)
 	}
