@@ -260,7 +260,7 @@ func TestEvidence(t *testing.T) {
 			t.Errorf("%s: %.2f false alarms a month at 0.5, want about one", title, rate)
 		}
 		// Of hours, a rival that is told the answers finds about as many.
-		least := 1.25
+		least := 1.2
 		if spacing == hourMs {
 			least = 0.8
 		}

@@ -21,10 +21,11 @@ type horizon struct {
 const excursionHalfMs = hourMs / 2
 
 func newHorizon(points int, spacingMs int64, prior float64) horizon {
+	doubt := max(doubt, 1/math.Sqrt(float64(points)))
 	h := horizon{
 		points: float64(points), keep: 1 - 1/float64(points), gain: gain(spacingMs, noiseHalfMs, 20),
 		hold: 1 - gain(spacingMs, excursionHalfMs, int64(max(3, points))),
-		up:   newTail(spacingMs, prior), down: newTail(spacingMs, prior),
+		up:   newTail(spacingMs, doubt, prior), down: newTail(spacingMs, doubt, prior),
 	}
 	h.variance = 1 / (2*h.points - 1) // of independent residuals
 	h.least = h.variance / 2

@@ -18,11 +18,12 @@ const (
 	// The mean excess is no smaller a part of the threshold: the few different
 	// values of small counts look like a tail that is steeper than any is.
 	steepest = 0.1
-	// An excursion that chance shows less than doubtful times a month may be an event
-	// and no chance: it counts by doubt only, and as no further out than what comes
-	// once in surely months. So one event does not hide the next, and what comes again
-	// and again is learnt after all.
-	doubtful, doubt, surely = 10, 0.25, 100
+	// An excursion that chance shows less than doubtful times a month may be an event and
+	// no chance. An event lasts, and a point far out may be no more than the tail of the
+	// noise: it counts in full, and an average of n by 1/√n, doubt at least. So one event
+	// does not hide the next, and what comes again and again is learnt after all. None
+	// counts as further out than what comes once in surely months.
+	doubtful, doubt, surely = 3.0, 0.4, 100
 )
 
 // excursion is the maximum of one, and what it counts.
@@ -40,7 +41,8 @@ type tail struct {
 	points float64   // as many as were seen, in the same units
 	grown  float64   // weight of a new excursion; the old ones keep theirs
 	growth float64   // of grown, per point
-	doubts float64   // doubtful times a month, per point
+	month  float64   // in points
+	doubt  float64   // what an excursion counts that may be an event
 	prior  float64   // shape
 	left   float64   // of the last excursion
 	peak   float64   // how far that went
@@ -51,10 +53,10 @@ type tail struct {
 // fit is the generalised Pareto law of the excesses over a threshold.
 type fit struct{ threshold, above, scale, shape float64 }
 
-func newTail(spacingMs int64, prior float64) tail {
+func newTail(spacingMs int64, doubt, prior float64) tail {
 	t := tail{
 		sum: priorExcursions, points: priorPoints, grown: 1, growth: 1 / (1 - gain(spacingMs, tailHalfMs, 500)),
-		doubts: doubtful / monthPoints(spacingMs), prior: prior,
+		month: monthPoints(spacingMs), doubt: doubt, prior: prior,
 	}
 	t.refit()
 	return t
@@ -133,9 +135,9 @@ func (t *tail) take(z float64) {
 	}
 	t.peak = z
 	weight := t.grown
-	if t.rate(z) < t.doubts {
-		weight *= doubt
-		z = min(z, t.reach(t.doubts/doubtful/surely))
+	if t.rate(z)*t.month < doubtful {
+		weight *= t.doubt
+		z = min(z, t.reach(1/t.month/surely))
 	}
 	if goesOn {
 		t.remove(t.last)
