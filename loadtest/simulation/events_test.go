@@ -376,7 +376,7 @@ func (w *writer) spoiled() *message {
 // hours before bornMs.
 func history(seed uint64, brand string) []*message {
 	const (
-		days   = 15
+		days   = 18
 		effect = 0.3
 	)
 	random := rand.New(rand.NewPCG(seed, 77))
