@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"flywheel/pkg/event"
 	"flywheel/pkg/fault"
@@ -111,7 +113,11 @@ func (s *session) run(ctx context.Context) error {
 	s.turnedAt.Store(s.bornAt.UnixMilli())
 	defer s.turnedAt.Store(0)
 	for ctx.Err() == nil {
+		began := time.Now()
 		if err := s.cycle(ctx); err != nil {
+			if errors.Is(err, kerr.ProducerFenced) && time.Since(began) > s.cfg.TransactionTimeout {
+				err = outlived(ctx, s.txn.Client(), &s.cfg, err)
+			}
 			return err
 		}
 		s.turnedAt.Store(time.Now().UnixMilli())
@@ -123,6 +129,24 @@ func (s *session) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// outlived says what has fenced the producer of a transaction that may have been open
+// for longer than transaction_timeout, as when the process was stopped meanwhile. Its
+// coordinator then ends it with a newer epoch, which looks as if another processor had
+// the name. That one would have this one's place in the group as well: only where it
+// has is the producer still said to be fenced.
+func outlived(ctx context.Context, client *kgo.Client, cfg *Config, fenced error) error {
+	ctx, cancel := context.WithTimeout(ctx, cfg.SessionTimeout)
+	defer cancel()
+	req := kmsg.NewPtrHeartbeatRequest()
+	req.Group, req.InstanceID = cfg.Group, &cfg.InstanceID
+	req.MemberID, req.Generation = client.GroupMetadata()
+	if resp, err := req.RequestWith(ctx, client); err == nil && resp.ErrorCode == kerr.FencedInstanceID.Code {
+		return fenced
+	}
+	why, _, _ := strings.Cut(fenced.Error(), "\n") // one line for each partition
+	return fmt.Errorf("the transaction was open for longer than processor.transaction_timeout (%s), and Kafka has ended it: %s", cfg.TransactionTimeout, why)
 }
 
 // steady is how long a session must last to count as progress without input to

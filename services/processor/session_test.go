@@ -1,0 +1,60 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// A transaction that its coordinator has ended for its age looks as if another
+// processor had the name. The group tells them apart.
+func TestAnOldTransactionIsNoOtherProcessor(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "input"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cluster.Close()
+	cfg := DefaultConfig()
+	cfg.InstanceID = "one"
+	join := func() *kgo.Client {
+		client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.ConsumeTopics("input"),
+			kgo.ConsumerGroup(cfg.Group), kgo.InstanceID(cfg.InstanceID))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(client.CloseAllowingRebalance)
+		for begun := time.Now(); ; {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			client.PollFetches(ctx)
+			cancel()
+			if _, generation := client.GroupMetadata(); generation >= 0 {
+				return client
+			}
+			if time.Since(begun) > 20*time.Second {
+				t.Fatal("the group takes no member")
+			}
+		}
+	}
+	fenced := fmt.Errorf("commit a transaction: %w", kerr.ProducerFenced)
+	one := join()
+	if err := outlived(t.Context(), one, &cfg, fenced); errors.Is(err, kerr.ProducerFenced) || err == nil {
+		t.Errorf("nobody else is there: %v", err)
+	} else {
+		t.Log(err)
+	}
+	member, generation := one.GroupMetadata()
+	one.PauseFetchTopics("input")
+	two := join()
+	if id, _ := two.GroupMetadata(); id == member {
+		t.Fatalf("both are %s in generation %d", id, generation)
+	}
+	if err := outlived(t.Context(), one, &cfg, fenced); !errors.Is(err, kerr.ProducerFenced) {
+		t.Errorf("another has its place: %v", err)
+	}
+}
