@@ -176,18 +176,18 @@ func TestBrandSpikeIsEverySpikeInItsNewestRevision(t *testing.T) {
 	conn := migrated(t)
 	insert := func(id, status, started, ended string, revision int, content string) {
 		t.Helper()
-		exec(t, conn, fmt.Sprintf(`INSERT INTO spike (brand_id, spike_id, force, status, started_at, ended_at, leading_content_id, leading_views, lead_p_value, revision)
-VALUES ('acme', '00000000-0000-0000-0000-%s', 1, '%s', '%s', '%s', '%s', 1000, 0.125, %d)`, id, status, started, ended, content, revision))
+		exec(t, conn, fmt.Sprintf(`INSERT INTO spike (brand_id, spike_id, force, status, started_at, ended_at, leading_content_id, leading_views, lead_p_value, explained_share, driven, revision)
+VALUES ('acme', '00000000-0000-0000-0000-%s', 1, '%s', '%s', '%s', '%s', 1000, 0.125, 0.75, true, %d)`, id, status, started, ended, content, revision))
 	}
 	insert("000000000001", "active", "2026-10-04 12:00:00", "2026-10-04 12:30:00", 1, "a")
 	insert("000000000001", "resolved", "2026-10-04 12:00:00", "2026-10-04 14:00:00", 3, "b")
 	insert("000000000001", "active", "2026-10-04 12:00:00", "2026-10-04 13:00:00", 2, "a") // arrives late
 	insert("000000000002", "active", "2026-10-05 12:00:00", "2026-10-05 12:15:00", 1, "c")
 	insert("000000000002", "retracted", "2026-10-05 12:00:00", "2026-10-05 12:15:00", 2, "")
-	wantTable(t, conn, `SELECT toString(brand_id), toString(force_name), toString(status), toString(started_at), toString(duration_minutes), leading_content_id, toString(leading_views), toString(lead_p_value), toString(revision)
+	wantTable(t, conn, `SELECT toString(brand_id), toString(force_name), toString(status), toString(started_at), toString(duration_minutes), leading_content_id, toString(leading_views), toString(lead_p_value), toString(explained_share), toString(driven), toString(revision)
 	FROM brand_spike ORDER BY started_at`,
-		"acme | tiktok → amazon | resolved | 2026-10-04 12:00:00.000 | 120 | b | 1000 | 0.125 | 3",
-		"acme | tiktok → amazon | retracted | 2026-10-05 12:00:00.000 | 15 |  | 1000 | 0.125 | 2",
+		"acme | tiktok → amazon | resolved | 2026-10-04 12:00:00.000 | 120 | b | 1000 | 0.125 | 0.75 | true | 3",
+		"acme | tiktok → amazon | retracted | 2026-10-05 12:00:00.000 | 15 |  | 1000 | 0.125 | 0.75 | true | 2",
 	)
 }
 

@@ -176,6 +176,10 @@ type Spike struct {
 	CodeVersion string `avro:"code_version"`
 	// Probability that the stimulus before it is as strong there by chance: its rank among the brand's other days; 1 when it was not told.
 	LeadPValue float64 `avro:"lead_p_value"`
+	// Part of the excess that the stimulus makes by the effect the force has; 0 where that is not known.
+	ExplainedShare float64 `avro:"explained_share"`
+	// Whether the stimulus drives it: it makes half of the excess, and the force was a discovery at the midnight before.
+	Driven bool `avro:"driven"`
 }
 
 // DeadLetter is a record that was not applied, with its one reason.

@@ -361,3 +361,71 @@ func TestDeclaredPromotionsAreNoSpikes(t *testing.T) {
 		t.Errorf("once it is withdrawn there are %d spikes, want 1", spikes)
 	}
 }
+
+// TestDrivenSpikesAreThoseTheStimulusMakes lets searches leap after a viral post: because
+// posts move them, by chance at the same time, or by far more than posts make.
+func TestDrivenSpikesAreThoseTheStimulusMakes(t *testing.T) {
+	const brands = 12
+	for name, tc := range map[string]struct {
+		effect float64
+		burst  int64 // searches a quarter-hour more, for five hours
+	}{
+		"posts move searches":                    {0.06, 0},
+		"posts move no searches, and they burst": {0, 300},
+		"posts move searches, which burst more":  {0.06, 3000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := truth{days: 30, delay: 4, life: 12, effect: tc.effect, posts: 2, views: 3000, viral: 28, viralHour: 12}
+			viral := int64(monday) + 28*window.DayMs + 12*window.HourMs
+			raised, driven := 0, 0
+			var shares []float64
+			for seed := range uint64(brands) {
+				p := newPartition(t)
+				last := make(map[event.ID]event.Spike)
+				take := func(v any) {
+					if s, ok := v.(*event.Spike); ok {
+						last[s.SpikeID] = *s
+					}
+				}
+				for _, r := range tr.play(200 + seed).events {
+					at := r.Head().OccurredAtMs
+					if s, ok := r.(*event.AmazonSearchReport); ok && at >= viral+window.HourMs && at < viral+6*window.HourMs {
+						s.Volume += tc.burst
+					}
+					p.Apply(r, taken)
+					if at > viral && at < viral+10*window.HourMs && at%window.HourMs == 0 {
+						p.Refresh(taken, all, take)
+					}
+				}
+				for _, s := range last {
+					if s.StartedAtMs < viral || s.Status == event.SpikeStatusRetracted {
+						continue
+					}
+					raised++
+					if s.ExplainedShare > 0 {
+						shares = append(shares, s.ExplainedShare)
+					}
+					if s.Driven {
+						driven++
+					}
+					if s.Driven != (s.ExplainedShare >= drivenShare) {
+						t.Errorf("seed %d: driven is %v with %.2f explained", seed, s.Driven, s.ExplainedShare)
+					}
+				}
+			}
+			slices.Sort(shares)
+			t.Logf("of %d spikes %d are driven, explained %.2f", raised, driven, shares)
+			switch {
+			case raised < brands-2:
+				t.Errorf("there are %d spikes, want one of each of %d brands", raised, brands)
+			case tc.burst > 0 && driven > 1:
+				t.Errorf("%d of %d spikes are laid to posts that do not make them", driven, raised)
+			case tc.burst > 0:
+			case driven < brands-2:
+				t.Errorf("%d of %d spikes are laid to the posts that make them", driven, raised)
+			case shares[len(shares)/2] < 0.7 || shares[len(shares)/2] > 1.4:
+				t.Errorf("of the spikes that posts make %.2f is explained in the middle", shares[len(shares)/2])
+			}
+		})
+	}
+}

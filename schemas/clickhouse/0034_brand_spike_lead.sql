@@ -15,6 +15,8 @@ CREATE OR REPLACE VIEW brand_spike
     leading_content_id String COMMENT 'The post with most responsibility, empty when none.',
     leading_views Int64 COMMENT 'Views that post gained in the window before the spike.',
     lead_p_value Float64 COMMENT 'Probability that the stimulus before it is as strong there by chance: its rank among the brand\'s other days; 1 when it was not told.',
+    explained_share Float64 COMMENT 'Part of the excess that the stimulus makes by the effect the force has; 0 where that is not known.',
+    driven Bool COMMENT 'Whether the stimulus drives it: it makes half of the excess, and the force was a discovery at the midnight before.',
     revision Int64 COMMENT 'Version of the result: the highest there is.',
     tier LowCardinality(String) COMMENT 'provisional from hourly proxies, settled once the platform\'s report has landed.',
     inserted_at DateTime64(3, 'UTC') COMMENT 'When ClickHouse received the row.'
@@ -36,6 +38,8 @@ AS SELECT
     leading_content_id,
     leading_views,
     lead_p_value,
+    explained_share,
+    driven,
     revision,
     tier,
     inserted_at

@@ -16,7 +16,7 @@ func (d *Demo) summarise(p *play, written bool) {
 	serve := fmt.Sprintf("%s embedded --embedded.data_dir=%s", d.command, d.parts.Embedded.DataDir)
 	d.screen.say("\nThe data stay until the next demo. Serve them again with\n\n  %s\n\nand ask, in another terminal:\n", serve)
 	for _, q := range [...]struct{ what, sql string }{
-		{"which brand is spiking, and which post leads", "SELECT brand_id, status, started_at, round(peak_z, 1) AS z, leading_content_id FROM brand_spike WHERE status != 'retracted' ORDER BY started_at DESC LIMIT 10 FORMAT PrettyCompact"},
+		{"which brand is spiking, and which post leads", "SELECT brand_id, status, started_at, round(peak_z, 1) AS z, leading_content_id, driven FROM brand_spike WHERE status != 'retracted' ORDER BY started_at DESC LIMIT 10 FORMAT PrettyCompact"},
 		{"what each post was worth", "SELECT brand_id, content_id, currency, sum(credit_micros) / 1e6 AS credit FROM post_credit WHERE part = 'post' GROUP BY ALL ORDER BY credit DESC LIMIT 10 FORMAT PrettyCompact"},
 		{"how strong each force was, day by day", "SELECT day, force_name, count() AS brands, round(avg(decayed_correlation), 2) AS correlation FROM force_strength WHERE windows_significant > 0 GROUP BY ALL ORDER BY day DESC, brands DESC LIMIT 10 FORMAT PrettyCompact"},
 		{"which forces act, with false discoveries controlled over all brands", "SELECT brand_id, force_name, discovery, round(test_p_value, 6) AS p, round(q_value, 4) AS q FROM force_discovery ORDER BY q LIMIT 10 FORMAT PrettyCompact"},
@@ -42,8 +42,8 @@ func (v *view) summary(r *Report) []string {
 	say("double counted", "%s", grouped(r.DoubleCounted))
 	say("misjudged", "%s", grouped(r.Misjudged))
 	say("residual", "%s micros between credits, baseline and what was sold", grouped(r.ConservationResidualMicros))
-	say("spikes", "%d planted (%d in the first ten days, with little history to tell them by), %d detected, %d of them with the right post; %d false, %d of those in a promotion or stock-out",
-		r.Spikes.Planted, r.Spikes.Early, r.Spikes.Detected, r.Spikes.Led, r.Spikes.False, r.Spikes.Confounded)
+	say("spikes", "%d planted (%d in the first ten days, with little history to tell them by), %d detected, %d of them with the right post, %d proven to be driven by posts; %d false, %d of those in a promotion or stock-out",
+		r.Spikes.Planted, r.Spikes.Early, r.Spikes.Detected, r.Spikes.Led, r.Spikes.Driven, r.Spikes.False, r.Spikes.Confounded)
 	say("latency", "event to row p50 %s p99 %s; event to answer p50 %s p99 %s", millis(r.LatencyMs.P50), millis(r.LatencyMs.P99), millis(r.LatencyMs.AnswerP50), millis(r.LatencyMs.AnswerP99))
 	say("throughput", "%s events/s while backfilling; %.1f CPU seconds per million events, engines and simulator included", grouped(int64(r.ThroughputPerS)), r.CPUSPerMillion)
 	lines = append(lines, "")

@@ -60,6 +60,7 @@ type cellKey struct {
 // alert is one spike that was not retracted.
 type alert struct {
 	brand, post    string
+	driven         bool
 	startMs, endMs int64
 }
 
@@ -107,11 +108,11 @@ func Gather(ctx context.Context, conn driver.Conn) (Facts, error) {
 		return f, err
 	}
 	err = clickhouse.Each(ctx, conn, `
-		SELECT brand_id, leading_content_id, toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(ended_at)
+		SELECT brand_id, leading_content_id, driven, toUnixTimestamp64Milli(started_at), toUnixTimestamp64Milli(ended_at)
 		FROM brand_spike WHERE force = 1 AND status != 'retracted' ORDER BY brand_id, started_at`,
 		func(rows driver.Rows) error {
 			var a alert
-			if err := rows.Scan(&a.brand, &a.post, &a.startMs, &a.endMs); err != nil {
+			if err := rows.Scan(&a.brand, &a.post, &a.driven, &a.startMs, &a.endMs); err != nil {
 				return err //nolint:wrapcheck // Each says what was asked
 			}
 			f.alerts = append(f.alerts, a)

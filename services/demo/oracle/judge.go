@@ -165,12 +165,13 @@ func (j judgement) spikes(d *simulator.Detail, alerts []alert) {
 		if s.Early {
 			j.Spikes.Early++
 		}
-		detected, led := 0, false
+		detected, led, driven := 0, false, false
 		for i, a := range alerts {
 			if a.brand == s.BrandID && a.startMs < s.EndMs && a.endMs > s.VisibleMs {
 				met[i] = true
 				detected++
 				led = led || a.post == s.ContentID
+				driven = driven || a.driven
 			}
 		}
 		if detected > 0 {
@@ -181,6 +182,9 @@ func (j judgement) spikes(d *simulator.Detail, alerts []alert) {
 		}
 		if led {
 			j.Spikes.Led++
+		}
+		if driven {
+			j.Spikes.Driven++
 		}
 	}
 	for i, a := range alerts {

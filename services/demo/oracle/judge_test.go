@@ -91,10 +91,10 @@ var rows = []string{
 	 VALUES ('acme', '2026-01-01 00:00:00', 'tiktok', 'USD', 10000000, 10000000, [], [], [], [], 2)`,
 	`INSERT INTO correlation (brand_id, force, window_start, window_end, revision, watermarks.source, watermarks.watermark, kafka_partition, kafka_offset, kafka_at, inserted_at)
 	 VALUES ('acme', 1, '2025-12-29 12:00:00', '2026-01-01 12:00:00', 2, ['tiktok_shop', 'amazon_orders'], ['2026-01-01 11:00:00', '2026-01-01 01:00:00'], 3, 5, '2026-02-01 00:00:10.300', '2026-02-01 00:00:11.000')`,
-	`INSERT INTO spike (brand_id, spike_id, force, status, started_at, ended_at, leading_content_id, revision) VALUES
-	 ('acme', '` + one + `', 1, 'resolved', '2026-01-01 03:00:00', '2026-01-01 04:00:00', 'p1', 1),
-	 ('acme', '` + two + `', 1, 'active', '2026-01-01 13:00:00', '2026-01-01 15:00:00', 'p2', 1),
-	 ('acme', '00000000-0000-0000-0000-000000000003', 1, 'retracted', '2026-01-01 17:00:00', '2026-01-01 18:00:00', 'p2', 2)`,
+	`INSERT INTO spike (brand_id, spike_id, force, status, started_at, ended_at, leading_content_id, driven, revision) VALUES
+	 ('acme', '` + one + `', 1, 'resolved', '2026-01-01 03:00:00', '2026-01-01 04:00:00', 'p1', true, 1),
+	 ('acme', '` + two + `', 1, 'active', '2026-01-01 13:00:00', '2026-01-01 15:00:00', 'p2', true, 1),
+	 ('acme', '00000000-0000-0000-0000-000000000003', 1, 'retracted', '2026-01-01 17:00:00', '2026-01-01 18:00:00', 'p2', true, 2)`,
 }
 
 func verdict(t testing.TB, conn driver.Conn, d simulator.Detail) Verdict {
@@ -114,7 +114,7 @@ func TestAFaultlessPlayAddsUp(t *testing.T) {
 		Events:       Events{Sent: 4, Valid: 2, Duplicate: 1, Poison: 1},
 		ClickHouse:   ClickHouse{EventRows: 2, ResultRows: 6},
 		DeadLettered: 2,
-		Spikes:       Spikes{Planted: 1, Detected: 1, False: 1, Early: 1, Confounded: 1, Led: 1},
+		Spikes:       Spikes{Planted: 1, Detected: 1, False: 1, Early: 1, Confounded: 1, Led: 1, Driven: 1},
 		Problems:     []string{},
 		Details:      []string{},
 	}

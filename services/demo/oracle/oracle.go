@@ -69,6 +69,8 @@ type Spikes struct {
 	Confounded int `json:"confounded"`
 	// Led is how many of the detected ones name the planted post.
 	Led int `json:"led"`
+	// Driven is how many of the detected ones are laid to the posts with proof.
+	Driven int `json:"driven"`
 }
 
 // Err is nil if everything adds up, and otherwise says what does not.
