@@ -64,7 +64,7 @@ type brand struct {
 
 	touched, queued, restating, restored bool
 	forgetting                           bool // observations, once their slots are written
-	refreshedMs                          int64
+	refreshedMs, restatedMs              int64
 	bytes                                int64
 }
 
@@ -148,6 +148,10 @@ type days struct {
 	// void are the starts, in quarter-hours, of days published that the brand's
 	// calendar does not know any more.
 	void window.Set
+	// plain says that no effect is behind a day published that is not due: it is what
+	// its money is. Then a day that is due comes out the same, unless it is in hit.
+	plain bool
+	hit   window.Set // days whose money has changed since they were published
 }
 
 // entry is what the processor needs of a brand's entry.
@@ -380,6 +384,9 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 		return
 	}
 	day := b.entry.zone.Day(atMs)
+	if ser.signal.Info().Money {
+		d.hit.Add(day, day+1)
+	}
 	if day > d.published.Last() && hour >= d.basis*24 {
 		return
 	}
@@ -427,6 +434,7 @@ func (b *brand) forget() {
 	b.studies.drop(func(*study) bool { return true })
 	b.rests = nil
 	b.days.due.AddCommon(&b.days.published, window.Before, window.After)
+	b.days.plain = false
 }
 
 // stepMs is the width of a lag step of a force.

@@ -68,9 +68,59 @@ func (p *Partition) refreshDays(b *brand, emit func(any)) (spent Budget) {
 		b.days.basis = basis
 		b.days.due.AddCommon(&b.days.published, window.Before, today)
 	}
+	b.days.hit.Add(first, today)
+	if !b.days.published.Has(today) {
+		b.days.hit.Add(today, today+1)
+	}
 	b.days.published.Add(first, today+1)
-	b.days.due.Remove(today, window.After)
-	return spent + p.publishDay(b, today, emit)
+	b.days.due.Add(today, today+1)
+	b.days.due.Remove(today+1, window.After)
+	p.sift(b)
+	if !b.days.due.Has(today) {
+		return spent
+	}
+	b.days.due.Remove(today, today+1)
+	spent += p.publishDay(b, today, emit)
+	p.plain(b)
+	return spent
+}
+
+// sift takes the days off that would come out as they were published. As long as no
+// force earns credit, a day rests on nothing but its own money: then a late event,
+// which may show an effect in the history that all days rest on, has left them alone.
+func (p *Partition) sift(b *brand) {
+	d := &b.days
+	if d.plain = d.plain && !p.claimed(b); !d.plain {
+		return
+	}
+	var left window.Set
+	for _, r := range d.due.Spans() {
+		left.AddCommon(&d.hit, r.From, r.To)
+	}
+	d.due = left
+}
+
+// plain notes, once all days are published, whether an effect is behind them.
+func (p *Partition) plain(b *brand) {
+	d := &b.days
+	if !d.plain && d.due.Empty() && d.basis == window.Floor(b.clockMs, window.DayMs) {
+		d.plain = !p.claimed(b)
+	}
+}
+
+// claimed says whether a force earns credit by the history up to the brand's clock.
+func (p *Partition) claimed(b *brand) bool {
+	for _, revenue := range revenues() {
+		if p.claims(b, revenue); len(p.work.credit.claims) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// revenues are the signals whose money is split.
+func revenues() [3]event.Signal {
+	return [...]event.Signal{event.BrandedRevenue, event.ShopifyRevenue, event.TikTokGMV}
 }
 
 // makesMoney says whether there are credits of a series.
@@ -87,7 +137,8 @@ func (p *Partition) publishDay(b *brand, day int64, emit func(any)) (spent Budge
 	}
 	untilMs := min(endMs, startMs+window.Ceil(b.clockMs+1-startMs, window.HourMs)*window.HourMs)
 	reporting := b.currency()
-	for _, revenue := range [...]event.Signal{event.BrandedRevenue, event.ShopifyRevenue, event.TikTokGMV} {
+	b.days.hit.Remove(day, day+1)
+	for _, revenue := range revenues() {
 		p.claims(b, revenue)
 		for _, ser := range b.series {
 			if ser.signal != revenue {

@@ -76,24 +76,35 @@ func (p *Partition) refreshNewest(nowMs int64, budget Budget, emit func(any)) (s
 	return spent
 }
 
+// pastIntervals is how many refresh intervals lie between two restatements of a
+// brand's past, while input keeps coming: what is late comes in pieces, a few
+// a second, and each is to be shown with the next.
+const pastIntervals = 4
+
 // refreshPast publishes restated windows, brand after brand.
 func (p *Partition) refreshPast(nowMs int64, budget Budget, emit func(any)) (spent Budget) {
-	done := 0
+	intervalMs := pastIntervals * p.cfg.RefreshInterval.Milliseconds()
+	if len(p.queue) == 0 {
+		intervalMs = 0
+	}
+	left := p.past[:0]
 	for _, b := range p.past {
-		if spent >= budget {
-			break
+		if spent >= budget || nowMs < b.restatedMs+intervalMs && b.restatedMs <= nowMs {
+			left = append(left, b)
+			continue
 		}
 		if !b.entry.retired {
 			spent += p.restate(b, nowMs, budget-spent, emit)
-			if b.due() {
-				break
+			if b.due() { // the budget is spent
+				left = append(left, b)
+				continue
 			}
 		}
-		b.restating = false
+		b.restating, b.restatedMs = false, nowMs
 		p.tidy(b)
-		done++
 	}
-	p.past = append(p.past[:0], p.past[done:]...)
+	clear(p.past[len(left):])
+	p.past = left
 	return spent
 }
 
@@ -168,11 +179,16 @@ func (p *Partition) restate(b *brand, nowMs int64, budget Budget, emit func(any)
 			spent += 1 + p.work.studies()
 		}
 	}
+	if spent >= budget {
+		return spent
+	}
+	p.sift(b)
 	for spent < budget && !b.days.due.Empty() {
 		day := b.days.due.Last()
 		b.days.due.Remove(day, day+1)
 		spent += p.publishDay(b, day, emit) + p.work.studies()
 	}
+	p.plain(b)
 	return spent
 }
 
@@ -246,6 +262,7 @@ func (p *Partition) sweep(b *brand, hour int64) {
 	firstDay := b.entry.zone.Day(b.oldestDayMs())
 	b.days.published.Remove(window.Before, firstDay)
 	b.days.due.Remove(window.Before, firstDay)
+	b.days.hit.Remove(window.Before, firstDay)
 	p.closeStudies(b)
 	b.expireFacts()
 	b.changed = append(b.changed, b.expireSnapshots()...)

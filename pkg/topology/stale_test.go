@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -104,5 +105,138 @@ func TestNothingPublishedGoesStale(t *testing.T) {
 			}
 			fresh(t, p, got, changes)
 		})
+	}
+}
+
+// TestDaysBeforeTheEvidenceGetTheirCredit plays weeks of a brand with all results
+// published every few hours: days that were published when no force had shown an
+// effect are published again once one has, and likewise back.
+func TestDaysBeforeTheEvidenceGetTheirCredit(t *testing.T) {
+	for seed := range uint64(3) {
+		tr := truth{days: 24 + int(seed), delay: 4, life: 16, effect: 0.06, perSearch: 400_000, posts: 2, views: 4000}
+		p := newPartition(t)
+		got, changes := make(results), make(log)
+		turns, plain := 0, false
+		for i, e := range tr.play(seed).events {
+			p.Apply(e, taken)
+			if i%150 > 0 {
+				continue
+			}
+			for more := true; more; more = p.Stats().Dirty > 0 {
+				p.Refresh(taken, 1+Budget(i%7), got.take)
+			}
+			if now := p.brands["acme"].days.plain; now != plain {
+				turns++
+				plain = now
+			}
+		}
+		if turns < 2 {
+			t.Errorf("seed %d: credit came and went %d times, want 2 or more", seed, turns)
+		}
+		fresh(t, p, got, changes)
+	}
+}
+
+// TestADayWithoutEffectIsItsMoney has late events come to a brand of which no force
+// earns credit: only the day whose money they change is published again.
+func TestADayWithoutEffectIsItsMoney(t *testing.T) {
+	p := newPartition(t)
+	at := func(day, hour int64) int64 { return monday + day*window.DayMs + hour*window.HourMs }
+	for day := range int64(4) {
+		p.Apply(order(fmt.Sprint(day), 1, at(day, 11), 10_000_000, 0, event.OrderStatusPlaced), taken)
+		p.Apply(statistics("post", day+1, at(day, 12), at(0, 0), 1000*(day+1)), taken)
+		p.Apply(searches(at(day, 12), 1, 15, 10), taken)
+	}
+	published := func() (days []int64) {
+		for {
+			p.Refresh(taken, all, func(v any) {
+				if c, ok := v.(*event.Credit); ok {
+					days = append(days, (c.DayMs-monday)/window.DayMs)
+				}
+			})
+			if p.Stats().Dirty == 0 {
+				return days
+			}
+		}
+	}
+	for _, step := range []struct {
+		name string
+		late event.Record
+		want []int64
+	}{
+		{"at first all days", nil, []int64{3, 2, 1, 0}},
+		{"late views", statistics("post", 3, at(1, 18), at(0, 0), 2500), nil},
+		{"a late report", searches(at(0, 12), 2, 15, 90), nil},
+		{"a late order", order("late", 1, at(2, 1), 5_000_000, 0, event.OrderStatusPlaced), []int64{2}},
+		{"an order of today", order("now", 1, at(3, 12), 5_000_000, 0, event.OrderStatusPlaced), []int64{3}},
+		{"an order that is returned", order("1", 2, at(1, 11), 10_000_000, 10_000_000, event.OrderStatusReturned), []int64{1}},
+		{"the next day", searches(at(4, 1), 1, 15, 10), []int64{4, 3}}, // and the day that has ended
+	} {
+		if step.late != nil {
+			if got := p.Apply(step.late, taken); got != Applied {
+				t.Fatalf("%s: %v", step.name, got)
+			}
+		}
+		if got := published(); !slices.Equal(got, step.want) {
+			t.Errorf("%s: days %v are published, want %v", step.name, got, step.want)
+		}
+	}
+}
+
+// TestLateEventsOfAFewSecondsAreShownTogether has a late event come before each of
+// twelve refreshes of a brand, while another brand always waits: the newest window is
+// published each time, the one before it every pastIntervals-th, and at once when
+// nothing comes any more.
+func TestLateEventsOfAFewSecondsAreShownTogether(t *testing.T) {
+	const end = monday + 3*window.DayMs
+	p, err := New(DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, newest, past := int64(taken), 0, 0
+	refresh := func() {
+		p.Refresh(now, all, func(v any) {
+			switch c, ok := v.(*event.Correlation); {
+			case !ok || c.BrandID != "acme":
+			case c.WindowEndMs > end:
+				newest++
+			default:
+				past++
+			}
+		})
+		now += 500
+	}
+	other := searches(end, 1, 15, 1)
+	other.BrandID = "other"
+	late := func(version int64) {
+		p.Apply(statistics("post", version, end-window.HourMs+version, monday, 100*version), taken)
+	}
+	busy := func(version int64) {
+		other.Version = version
+		p.Apply(other, taken)
+	}
+	p.Apply(searches(end-window.QuarterMs, 1, 15, 10), taken)
+	late(1)
+	refresh()
+	p.Apply(searches(end, 1, 15, 10), taken)
+	busy(1)
+	refresh() // the other brand's turn is always between those of this one
+	const steps = 12
+	newest, past = 0, 0
+	for i := range int64(steps) {
+		late(2 + 2*i)
+		busy(2 + i)
+		refresh()
+		late(3 + 2*i)
+		refresh()
+	}
+	if newest != steps || past < 1 || past > steps/pastIntervals+1 {
+		t.Errorf("in %d refreshes the newest window was published %d times and the one before %d times, want every time and every %d-th", steps, newest, past, pastIntervals)
+	}
+	for range 3 {
+		refresh()
+	}
+	if s := p.Stats(); s.Dirty > 0 {
+		t.Errorf("%d brands still wait", s.Dirty)
 	}
 }
