@@ -3,9 +3,12 @@ package estimate
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/xml"
+	"errors"
 	"flag"
 	"fmt"
 	"image/png"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -436,8 +439,9 @@ func TestPlot(t *testing.T) {
 	short := play(10, 2, time.Hour, 3*time.Hour, 4*time.Hour, 0.3)
 	for name, w := range map[string]world{"an effect": effect, "two days": short} {
 		t.Run(name, func(t *testing.T) {
+			e := w.run(t, nil)
 			var b bytes.Buffer
-			if err := w.run(t, nil).WritePNG(&b); err != nil {
+			if err := e.Draw(&b, PNG); err != nil {
 				t.Fatal(err)
 			}
 			img, err := png.Decode(&b)
@@ -447,7 +451,54 @@ func TestPlot(t *testing.T) {
 			if size := img.Bounds().Size(); size.X != 1080 || size.Y != 1440 {
 				t.Errorf("the picture is %v", size)
 			}
+			b.Reset()
+			if err := e.Draw(&b, SVG); err != nil {
+				t.Fatal(err)
+			}
+			titles := 0
+			for d := xml.NewDecoder(&b); ; {
+				token, err := d.Token()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if text, ok := token.(xml.CharData); ok && panelTitle.Match(text) {
+					titles++
+				}
+			}
+			if titles != 5 {
+				t.Errorf("%d panels have a title", titles)
+			}
+			if err := e.Draw(&b, "gif"); err == nil {
+				t.Error("it is drawn as GIF")
+			}
 		})
+	}
+}
+
+var panelTitle = regexp.MustCompile("^[a-e]  [A-Z]")
+
+// TestPictureOfTheREADME keeps the picture there the one that is drawn.
+func TestPictureOfTheREADME(t *testing.T) {
+	w := play(2, 28, time.Hour, 3*time.Hour, 4*time.Hour, 0.3)
+	var b bytes.Buffer
+	if err := w.run(t, nil).Draw(&b, SVG); err != nil {
+		t.Fatal(err)
+	}
+	golden := filepath.Join("testdata", "effect.svg")
+	if *update {
+		if err := os.WriteFile(golden, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(want, b.Bytes()) {
+		t.Errorf("%s is not what is drawn: if that is meant, draw it anew with `make goldens`", golden)
 	}
 }
 

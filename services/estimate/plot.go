@@ -13,6 +13,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
 )
 
 // The picture: colours of Okabe and Ito, which the colour-blind tell apart.
@@ -32,9 +33,18 @@ func inks() ink {
 	}
 }
 
-// WritePNG draws stimulus, response with baseline, excess with the effect, the lag
+// Format is how a picture is written.
+type Format string
+
+// The formats, as a file's name ends.
+const (
+	PNG Format = "png"
+	SVG Format = "svg"
+)
+
+// Draw draws stimulus, response with baseline, excess with the effect, the lag
 // profile with its band, and the credit.
-func (e *Estimate) WritePNG(to io.Writer) error {
+func (e *Estimate) Draw(to io.Writer, format Format) error {
 	n := e.grid.n
 	base, excess, both, effect := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
 	for t := range base {
@@ -85,15 +95,26 @@ func (e *Estimate) WritePNG(to io.Writer) error {
 		return fmt.Errorf("draw the plot: %w", pp.err)
 	}
 	a.Title.Text = e.headline() + "\n\n" + a.Title.Text
-	img := vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(plotDots), vgimg.UseBackgroundColor(color.White))
+	var sheet interface {
+		vg.CanvasSizer
+		io.WriterTo
+	}
+	switch format {
+	case PNG:
+		sheet = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(plotDots), vgimg.UseBackgroundColor(color.White))}
+	case SVG:
+		sheet = vgsvg.NewWith(vgsvg.UseWH(plotWidth, plotHeight))
+	default:
+		return fmt.Errorf("a plot is not drawn as %q, only as %q or %q", format, PNG, SVG)
+	}
 	all := [][]*plot.Plot{{a}, {b}, {d}, {l}, {f}}
 	tiles := draw.Tiles{
 		Rows: len(all), Cols: 1, PadTop: vg.Points(8), PadBottom: vg.Points(8), PadLeft: vg.Points(8), PadRight: vg.Points(16), PadY: vg.Points(12),
 	}
-	for i, canvas := range plot.Align(all, tiles, draw.New(img)) {
+	for i, canvas := range plot.Align(all, tiles, draw.New(sheet)) {
 		all[i][0].Draw(canvas[0])
 	}
-	if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(to); err != nil {
+	if _, err := sheet.WriteTo(to); err != nil {
 		return fmt.Errorf("write the plot: %w", err)
 	}
 	return nil

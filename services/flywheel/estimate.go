@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"flywheel/services/estimate"
@@ -61,7 +62,7 @@ are found.`,
 	flags.StringVar(&f.calendar, "calendar", "", "what else is known to have acted: begin,end,name")
 	flags.StringArrayVar(&f.confounders, "confounder", nil, "another stimulus that may act on both, timestamp,value; may be given again")
 	flags.DurationVar(&f.window, "window", estimate.DefaultConfig().Window, "how far an effect may reach")
-	flags.StringVar(&f.plot, "plot", "", "draw series, baseline, excess, lag profile and credit to this PNG file")
+	flags.StringVar(&f.plot, "plot", "", "draw series, baseline, excess, lag profile and credit to this file, as its name ends in .png or .svg")
 	flags.BoolVar(&f.json, "json", false, "write everything as one JSON object")
 	return cmd
 }
@@ -127,10 +128,15 @@ func (e *environment) estimate(ctx context.Context, f estimateFlags) error {
 	return found.Result.WriteText(e.stdout)
 }
 
+// format returns what a file's name ends in.
+func format(path string) estimate.Format {
+	return estimate.Format(strings.TrimPrefix(filepath.Ext(path), "."))
+}
+
 // newPlot makes sure, before anything is read, that a plot can be written.
 func newPlot(path string) (*os.File, error) {
-	if filepath.Ext(path) != ".png" {
-		return nil, fmt.Errorf("--plot: %q does not end in .png: only PNG is drawn", path)
+	if f := format(path); f != estimate.PNG && f != estimate.SVG {
+		return nil, fmt.Errorf("--plot: %q ends neither in .png nor in .svg: only these are drawn", path)
 	}
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("--plot: %q is no regular file: name a file", path)
@@ -143,7 +149,7 @@ func newPlot(path string) (*os.File, error) {
 }
 
 func deliverPlot(found *estimate.Estimate, temp *os.File, path string) error {
-	if err := found.WritePNG(temp); err != nil {
+	if err := found.Draw(temp, format(path)); err != nil {
 		return err
 	}
 	err := errors.Join(temp.Chmod(0o644), temp.Close())
