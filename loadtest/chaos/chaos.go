@@ -23,6 +23,7 @@ import (
 
 	"flywheel/loadtest/apache"
 	"flywheel/loadtest/proxy"
+	"flywheel/loadtest/smalldisk"
 	"flywheel/loadtest/stage"
 	"flywheel/loadtest/verify"
 	"flywheel/pkg/fault"
@@ -37,7 +38,7 @@ type Config struct {
 	Nodes    int           // of Apache Kafka
 	Binary   string        // built by stage.Build
 	CacheDir string        // of Apache Kafka and the registry
-	Dir      string        // of data and logs; emptied in the end unless something failed
+	Dir      string        // of data and logs; emptied in the end unless something failed, when the logs stay
 	Only     []Kind        // the faults to draw from; empty takes all that the stage can have
 	Rate     int           // records per second; the play lasts about 53 000 records
 	Replay   bool          // process the whole input again in the end
@@ -125,7 +126,7 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 	migration := fault.Rule{Point: []fault.Point{fault.MigrateApplied, fault.MigrateRecorded}[p.random.IntN(2)], Passing: 1 + p.random.IntN(25), Action: fault.Kill}
 	if p.Stage, err = stage.Open(ctx, stage.Config{
 		Binary: cfg.Binary, Dir: cfg.Dir, Broker: cfg.Broker, Nodes: cfg.Nodes, Partitions: partitions, CacheDir: cfg.CacheDir, Out: cfg.Out,
-		Migrate: fault.Format(migration),
+		Migrate: fault.Format(migration), Disks: true,
 		Env: []string{
 			"FLYWHEEL_PROCESSOR_SESSION_TIMEOUT=" + sessionTimeout.String(), "FLYWHEEL_PROCESSOR_TRANSACTION_TIMEOUT=" + transactionTimeout.String(),
 			"FLYWHEEL_SINK_SESSION_TIMEOUT=" + sessionTimeout.String(), "FLYWHEEL_PROCESSOR_REBALANCE_TIMEOUT=10s",
@@ -300,7 +301,12 @@ func (p *play) torment(ctx context.Context) error {
 		p.last = string(kind)
 		began, measured := time.Now(), len(p.report.RecoveryMs)
 		// A fault that has begun is brought to its end.
-		if err := faults[kind].inflict(context.WithoutCancel(ctx), p); err != nil {
+		err := faults[kind].inflict(context.WithoutCancel(ctx), p)
+		if errors.Is(err, smalldisk.ErrUnavailable) {
+			p.say("%s is passed over: %v", kind, err)
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", kind, err)
 		}
 		p.report.Faults[kind]++

@@ -2,11 +2,14 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
+	"flywheel/loadtest/smalldisk"
 	"flywheel/loadtest/stage"
 	"flywheel/loadtest/verify"
 	"flywheel/services/simulator"
@@ -76,9 +79,9 @@ func TestEveryKindCanBeDrawn(t *testing.T) {
 		not  []Kind
 	}{
 		"the embedded broker is not killed: it would lose what a transaction has promised": {
-			Config{Broker: stage.Embedded, Nodes: 1}, []Kind{KillProcessor, KillSink, KillClickHouse, Zombie, KafkaStalls}, []Kind{KillBroker, LoseLeader},
+			Config{Broker: stage.Embedded, Nodes: 1}, []Kind{KillProcessor, KillSink, KillClickHouse, Zombie, KafkaStalls, ClickHouseFull, BrokerFull}, []Kind{KillBroker, LoseLeader},
 		},
-		"a single node has no other to lead": {Config{Broker: stage.Apache, Nodes: 1}, []Kind{KillBroker}, []Kind{LoseLeader}},
+		"a single node has no other to lead": {Config{Broker: stage.Apache, Nodes: 1}, []Kind{KillBroker, ClickHouseFull}, []Kind{LoseLeader, BrokerFull}},
 		"of three nodes one may be lost":     {Config{Broker: stage.Apache, Nodes: 3}, []Kind{KillBroker, LoseLeader}, nil},
 		"only what is asked for":             {Config{Broker: stage.Apache, Nodes: 3, Only: []Kind{Zombie}}, []Kind{Zombie}, []Kind{KillProcessor, KillBroker}},
 	} {
@@ -98,6 +101,20 @@ func TestEveryKindCanBeDrawn(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A seed draws the same wherever it is played: what cannot be done there takes
+// nothing from it, and so what comes after is the same.
+func TestADiskThatCannotBeHadChangesNoSeed(t *testing.T) {
+	for _, kind := range []Kind{ClickHouseFull, BrokerFull} {
+		p := &play{Stage: new(stage.Stage), random: rand.New(rand.NewPCG(1, 0))}
+		if err := faults[kind].inflict(t.Context(), p); !errors.Is(err, smalldisk.ErrUnavailable) {
+			t.Errorf("%q on a stage without disks: %v", kind, err)
+		}
+		if got, want := p.random.Uint64(), rand.New(rand.NewPCG(1, 0)).Uint64(); got != want {
+			t.Errorf("%q has drawn something", kind)
+		}
 	}
 }
 

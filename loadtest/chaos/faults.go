@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -30,6 +31,8 @@ const (
 	ClickHouseSlow    Kind = "ClickHouse is slow"
 	ClickHouseStalls  Kind = "ClickHouse takes and does not answer"
 	ClickHouseLoses   Kind = "ClickHouse dies between insert and answer"
+	ClickHouseFull    Kind = "the disk of ClickHouse fills"
+	BrokerFull        Kind = "the disk of Kafka fills"
 	KafkaStalls       Kind = "the network to Kafka stalls"
 	KafkaCut          Kind = "the network to Kafka is cut"
 )
@@ -86,6 +89,8 @@ var faults = map[Kind]affliction{ //nolint:gochecknoglobals // a table
 		p.rest(1500)
 		return nil
 	}},
+	ClickHouseFull: {weight: 1, inflict: fillClickHouse},
+	BrokerFull:     {weight: 1, brokers: []stage.Broker{stage.Embedded}, inflict: fillBroker},
 	KafkaStalls: {weight: 1, inflict: func(_ context.Context, p *play) error {
 		p.StallKafka()
 		// Now and then for longer than sessions and transactions last.
@@ -320,6 +325,44 @@ func impostor(ctx context.Context, p *play) error {
 		}
 	}
 	return p.goesOn(ctx, s.kind)
+}
+
+// The faults of the disk draw nothing from the seed: where the machine lets us have
+// no small disk they are passed over, and all others are drawn as elsewhere.
+const (
+	// diskLeft is what a full disk has left: less than either engine asks
+	// for to take more, and enough to end what has begun.
+	diskLeft = 5 << 20
+	diskFull = 3 * time.Second
+)
+
+// fillClickHouse fills the disk of ClickHouse, and fills it again when merges have
+// given something back: the sink waits.
+func fillClickHouse(_ context.Context, p *play) error {
+	disk, err := p.ClickHouseDisk()
+	if err != nil {
+		return err
+	}
+	for until := time.Now().Add(diskFull); time.Now().Before(until); time.Sleep(look) {
+		if err := disk.Fill(diskLeft); err != nil {
+			return errors.Join(err, disk.Relieve())
+		}
+	}
+	return disk.Relieve()
+}
+
+// fillBroker fills the disk of the embedded Kafka, which takes no records until
+// there is space again: whoever sends waits.
+func fillBroker(_ context.Context, p *play) error {
+	disk, err := p.BrokerDisk()
+	if err != nil {
+		return err
+	}
+	if err := disk.Fill(diskLeft); err != nil {
+		return errors.Join(err, disk.Relieve())
+	}
+	time.Sleep(diskFull)
+	return disk.Relieve()
 }
 
 // String returns the kinds as a flag takes them.

@@ -89,15 +89,15 @@ func mount(ctx context.Context, dir string, mib int, user bool) (*Disk, error) {
 }
 
 // Command returns a command that sees the disk. It is the process itself that is
-// started: signals reach it.
+// started: signals reach it. On a nil Disk, which is none, it is a command as any.
 func (d *Disk) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
+	if d == nil {
+		return exec.CommandContext(ctx, name, args...)
+	}
 	ns := fmt.Sprintf("/proc/%d/ns/", d.holder.Process.Pid)
-	enter := []string{"--mount=" + ns + "mnt"}
+	enter := []string{"--mount=" + ns + "mnt", "--wd=."} // the command's own folder, entered from outside
 	if d.user {
 		enter = append(enter, "--user="+ns+"user", "--preserve-credentials")
-	}
-	if wd, err := os.Getwd(); err == nil {
-		enter = append(enter, "--wd="+wd)
 	}
 	return exec.CommandContext(ctx, "nsenter", append(append(enter, "--", name), args...)...)
 }

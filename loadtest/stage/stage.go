@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"flywheel/loadtest/process"
+	"flywheel/loadtest/smalldisk"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
@@ -55,6 +56,7 @@ type Config struct {
 	CacheDir   string    // where Apache Kafka and the registry are installed
 	Migrate    string    // rule of package fault that interrupts the making of the tables; empty for none
 	Env        []string  // of every service, such as FLYWHEEL_PROCESSOR_TRANSACTION_TIMEOUT=5s
+	Disks      bool      // give each embedded engine's data a small disk of its own, where the machine lets us
 	Out        io.Writer // hears what takes long
 }
 
@@ -72,7 +74,9 @@ type Stage struct {
 	broker     *process.Process // the embedded Kafka and registry
 	clickhouse *process.Process
 	ports      ports
-	proxies    []*proxy.Proxy // before each node of Kafka
+	proxies    []*proxy.Proxy             // before each node of Kafka
+	disks      map[string]*smalldisk.Disk // by the name of the engine
+	diskless   error                      // why there are none
 
 	mu        sync.Mutex
 	processes []*process.Process
@@ -108,6 +112,9 @@ func Open(ctx context.Context, cfg Config) (s *Stage, err error) {
 		return s, err
 	}
 	s.ports = ports{free[0], free[1], free[2]}
+	if err := s.mount(ctx); err != nil {
+		return s, err
+	}
 	if err := s.migrate(ctx); err != nil {
 		return s, err
 	}
@@ -169,10 +176,68 @@ func (s *Stage) startApache(ctx context.Context) error {
 	return err
 }
 
+// The engines, as their folders and logs are called.
+const (
+	clickhouseName = "clickhouse"
+	brokerName     = "broker" // embedded
+)
+
+// diskMiB is the size of a small disk: several times what a play writes.
+const diskMiB = 512
+
+// mount gives the engines their disks, or notes why they have none.
+func (s *Stage) mount(ctx context.Context) error {
+	if !s.cfg.Disks {
+		return nil
+	}
+	engines := []string{clickhouseName}
+	if s.cfg.Broker == Embedded {
+		engines = append(engines, brokerName)
+	}
+	s.disks = make(map[string]*smalldisk.Disk)
+	for _, name := range engines {
+		dir, err := filepath.Abs(filepath.Join(s.cfg.Dir, name))
+		if err != nil {
+			return fmt.Errorf("find the folder of the stage: %w", err)
+		}
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return fmt.Errorf("create the folder of a disk: %w", err)
+		}
+		d, err := smalldisk.Mount(ctx, dir, diskMiB)
+		if errors.Is(err, smalldisk.ErrUnavailable) {
+			s.diskless = err
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		s.disks[name] = d
+	}
+	return nil
+}
+
+// ClickHouseDisk is the small disk of ClickHouse's data; the error is a
+// smalldisk.ErrUnavailable where the machine does not let us have one.
+func (s *Stage) ClickHouseDisk() (*smalldisk.Disk, error) { return s.disk(clickhouseName) }
+
+// BrokerDisk is that of the embedded Kafka's data.
+func (s *Stage) BrokerDisk() (*smalldisk.Disk, error) { return s.disk(brokerName) }
+
+func (s *Stage) disk(engine string) (*smalldisk.Disk, error) {
+	d := s.disks[engine]
+	switch {
+	case d != nil:
+		return d, nil
+	case s.diskless != nil:
+		return nil, s.diskless
+	}
+	return nil, fmt.Errorf("%w: the %s on this stage was started without", smalldisk.ErrUnavailable, engine)
+}
+
 // startBroker starts the embedded Kafka and registry in a process. They end in
 // peace only: killed, the embedded Kafka loses what a transaction has promised.
 func (s *Stage) startBroker(ctx context.Context, advertised int) (err error) {
-	s.broker, err = s.engines(ctx, "broker", nil, "--embedded.clickhouse=false",
+	s.broker, err = s.engines(ctx, brokerName, nil, "--embedded.clickhouse=false",
 		"--kafka.topics.partitions="+strconv.Itoa(int(s.cfg.Partitions)),
 		"--embedded.kafka_port="+strconv.Itoa(s.ports.kafka), "--embedded.kafka_advertised_port="+strconv.Itoa(advertised),
 		"--embedded.registry_port="+strconv.Itoa(s.ports.registry))
@@ -204,7 +269,7 @@ func (s *Stage) StartClickHouse(ctx context.Context) (err error) {
 }
 
 func (s *Stage) clickhouseProcess(ctx context.Context, env ...string) (*process.Process, error) {
-	return s.engines(ctx, "clickhouse", env, "--embedded.kafka=false", "--embedded.registry=false",
+	return s.engines(ctx, clickhouseName, env, "--embedded.kafka=false", "--embedded.registry=false",
 		"--embedded.clickhouse_port="+strconv.Itoa(s.ports.clickhouse))
 }
 
@@ -234,7 +299,7 @@ func (s *Stage) engines(ctx context.Context, name string, env []string, args ...
 
 // start starts flywheel under a name.
 func (s *Stage) start(ctx context.Context, name string, env, args []string) (*process.Process, error) {
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), s.cfg.Binary, args...) // it ends when the stage says so
+	cmd := s.disks[name].Command(context.WithoutCancel(ctx), s.cfg.Binary, args...) // it ends when the stage says so
 	cmd.Env = append(os.Environ(), env...)
 	return process.Start(name, s.log(name), cmd)
 }
@@ -346,6 +411,9 @@ func (s *Stage) Close() error {
 	}
 	for _, p := range s.proxies {
 		errs = append(errs, p.Close())
+	}
+	for _, d := range s.disks {
+		errs = append(errs, d.Close())
 	}
 	return errors.Join(errs...)
 }
