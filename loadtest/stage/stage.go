@@ -182,8 +182,8 @@ const (
 	brokerName     = "broker" // embedded
 )
 
-// diskMiB is the size of a small disk: several times what a play writes.
-const diskMiB = 512
+// diskMiB is the size of a small disk: a play writes about 45 MiB.
+const diskMiB = 256
 
 // mount gives the engines their disks, or notes why they have none.
 func (s *Stage) mount(ctx context.Context) error {
