@@ -16,7 +16,7 @@
 package correlate
 
 // Version names the statistics; it changes whenever a number may.
-const Version = "correlate/5"
+const Version = "correlate/6"
 
 // Bounds of one evaluation; Cross keeps exact 64-bit integers within them.
 const (

@@ -20,9 +20,9 @@ const halfLifeParts = 72
 const delayPrior = 0.5
 
 // dictionary is a set of kernels: of some half-lives, all delays. What a kernel
-// makes of a stimulus is two reads of the stimulus decayed without end, r:
+// makes of a stimulus is a few reads of the stimulus decayed without end, r:
 //
-//	z(t) = gain·(r(t−delay) − tail·r(t−lags−1)).
+//	z(t) = first·r(t−delay) + second·r(t−delay−1) − cut·r(t−lags−1).
 //
 // And the products of all r with a response come from those of the stimulus itself,
 // m_r(lag) = m_x(lag) + decay·m_r(lag+1). So two Fourier transforms give the scores
@@ -30,17 +30,42 @@ const delayPrior = 0.5
 type dictionary struct {
 	lags   int
 	halves []half
-	atoms  []Kernel
-	// Of each kernel: as above, and twice the logarithm of its prior weight.
-	gain, tail, prior []float64
+	atoms  []atom
 }
 
-// half is the kernels of one half-life: atoms from … to−1, with delays step apart.
+// atom is a kernel of a dictionary, or one that is between it and the next delay:
+// half of it acts a step later.
+//
+// Steps are sums of a finer time. Let an effect wait for d whole steps and decay at a
+// rate λ a step, and let the stimulus come evenly within a step, at U from its start:
+// it is answered int(U + d + E) steps later, E exponential. Of that
+//
+//	1 − (1 − ρ)/λ, (1 − ρ)²/λ, (1 − ρ)²·ρ/λ …, with ρ = e^−λ,
+//
+// falls d, d + 1, d + 2 … steps later: what α = 1/(1 − ρ) − 1/λ of the kernel with
+// the delay d and 1 − α of that with d + 1 give. α is at most ½ + λ/12: one half,
+// within a tenth for all half-lives of a step or more. If the effect waits for half a
+// step more, it is about the kernel of delay d + 1 alone. So between them they hold
+// any delay to a quarter of a step. Without those between, what rises over one step is
+// fitted by something slower and larger: the estimate is too large by a tenth where
+// the half-life is three steps.
+type atom struct {
+	Kernel
+	first, second, cut float64
+	prior              float64 // twice the logarithm of its prior weight
+}
+
+// half is the kernels of one half-life, by delay: atoms from … to−1.
 type half struct {
 	decay          float64
 	steps          int // of the half-life
-	from, to, step int
+	from, to, step int // step: from one delay to the next
+	each           int // atoms of a delay: 2 with those between
 }
+
+// betweenBelow is the half-life, in steps, from which half a step of delay makes no
+// difference: a sixteenth of it. What acts all at once has none either: it has a lag.
+const betweenBelow = 8
 
 func newDictionary(lags int) *dictionary {
 	d := &dictionary{lags: lags}
@@ -51,12 +76,16 @@ func newDictionary(lags int) *dictionary {
 			continue
 		}
 		last = h
-		group := half{decay: Kernel{HalfLife: h}.decay(), steps: h, from: len(d.atoms), step: max(1, h/8)}
+		group := half{decay: Kernel{HalfLife: h}.decay(), steps: h, from: len(d.atoms), step: max(1, h/8), each: 1}
+		if 0 < h && h < betweenBelow {
+			group.each = 2
+		}
 		for delay := 0; delay <= lags; delay += group.step {
 			k := Kernel{delay, h, lags}
-			d.atoms = append(d.atoms, k)
-			d.gain, d.tail = append(d.gain, k.norm()), append(d.tail, k.tail())
-			d.prior = append(d.prior, -2*delayPrior*math.Log1p(12*float64(delay)/float64(lags)))
+			d.atoms = append(d.atoms, newAtom(k, 1))
+			if group.each > 1 && delay < lags {
+				d.atoms = append(d.atoms, newAtom(k, 0.5))
+			}
 		}
 		group.to = len(d.atoms)
 		d.halves = append(d.halves, group)
@@ -64,8 +93,38 @@ func newDictionary(lags int) *dictionary {
 	return d
 }
 
+// newAtom returns a share of a kernel, the rest a step later.
+func newAtom(k Kernel, share float64) atom {
+	later := Kernel{k.Delay + 1, k.HalfLife, k.Lags}
+	a := atom{Kernel: k, first: share * k.norm(), cut: share * k.norm() * k.tail()}
+	if share < 1 {
+		a.second = (1 - share) * later.norm()
+		a.cut += a.second * later.tail()
+	}
+	a.prior = -2 * delayPrior * math.Log1p(12*(float64(k.Delay)+1-share)/float64(k.Lags))
+	return a
+}
+
+// Convolve is that of a kernel.
+func (a *atom) Convolve(dst, x []float64) {
+	decay := a.decay()
+	acc, cut := 0.0, 0.0
+	for t := range dst {
+		before := acc
+		acc *= decay
+		if s := t - a.Delay; s >= 0 {
+			acc += x[s]
+		}
+		cut *= decay
+		if s := t - a.Lags - 1; s >= 0 {
+			cut += x[s]
+		}
+		dst[t] = a.first*acc + a.second*before - a.cut*cut
+	}
+}
+
 // near returns the kernel of a half-life whose delay is the last up to one.
-func (h *half) near(delay int) int { return min(h.from+delay/h.step, h.to-1) }
+func (h *half) near(delay int) int { return min(h.from+h.each*(delay/h.step), h.to-1) }
 
 // scores sets dst to the scores of all kernels, from the products of the stimulus
 // with a response at lags 0, 1 …, in work for lags + 2 values.
@@ -83,8 +142,9 @@ func (d *dictionary) scores(dst, products, work []float64) {
 			work[lag] = acc
 		}
 		cut := work[d.lags+1]
-		for at, lag := h.from, 0; at < h.to; at, lag = at+1, lag+h.step {
-			dst[at] = d.gain[at] * (work[lag] - d.tail[at]*cut)
+		for at := h.from; at < h.to; at++ {
+			a := &d.atoms[at]
+			dst[at] = a.first*work[a.Delay] + a.second*work[a.Delay+1] - a.cut*cut
 		}
 	}
 }

@@ -139,7 +139,7 @@ func TestDictionaryIsDirectEvaluation(t *testing.T) {
 		for t := lags; t < n; t++ {
 			want += circle[2*n+t-shift] * y[t]
 		}
-		got := w.gain[i] * (moved[k.Delay+shift] - w.tail[i]*moved[lags+1+shift])
+		got := k.first*moved[k.Delay+shift] + k.second*moved[k.Delay+1+shift] - k.cut*moved[lags+1+shift]
 		if math.Abs(got-want) > 1e-9 {
 			t.Fatalf("%+v: moved %v, want %v", k, got, want)
 		}

@@ -98,7 +98,7 @@ func (e *Estimator) Screen(p *Pair) Relation {
 	}
 
 	e.settled, e.fit = s.settle(e.null)
-	k, beta := s.atoms[e.fit.at], e.fit.beta
+	k, beta := &s.atoms[e.fit.at], e.fit.beta
 	rel.Kernel = Kernel{k.Delay * merged, k.HalfLife * merged, p.Lags}
 	confounded := e.settled.confounding(e.fit)
 	rel.Profile = lagged(p.less(confounded, merged), rel.Kernel.HalfLife, &e.mem)

@@ -140,16 +140,23 @@ func (s *study) covariances() {
 			acc = v + h.decay*acc
 			r[t] = acc
 		}
-		s.ownCovariances(h, r)
+		for kind := range h.each {
+			s.ownCovariances(h, h.from+kind, r)
+		}
 		usual.apply(r)
 		s.scratch = s.freq.transform(s.scratch, r)
 		s.freq.circular(round[:s.n], s.freq.products(s.scratch, s.scratch))
 		copy(round[s.n:], round)
 		for at := h.from; at < h.to; at++ {
-			gain, tail, apart := s.gain[at], s.tail[at], s.lags+1-s.atoms[at].Delay
+			a := &s.atoms[at]
+			apart := s.lags + 1 - a.Delay
 			for k := range taps {
-				s.whole[at*taps+k] = share * gain * gain *
-					((1+tail*tail)*round[k] - tail*(round[apart+k]+round[max(apart-k, k-apart)]))
+				around := func(lag int) float64 { return round[lag+k] + round[max(lag-k, k-lag)] }
+				v := (a.first*a.first+a.second*a.second+a.cut*a.cut)*round[k] - a.first*a.cut*around(apart)
+				if a.second > 0 {
+					v += a.first*a.second*around(1) - a.second*a.cut*around(apart-1)
+				}
+				s.whole[at*taps+k] = share * v
 			}
 		}
 	}
@@ -157,20 +164,20 @@ func (s *study) covariances() {
 }
 
 // ownCovariances sets those of the kernels of a half-life, given the stimulus
-// decayed by it. The share that the means of the baseline take of them changes little
+// decayed by it, from the first on, which is one of a delay or one between two. The share that the means of the baseline take of them changes little
 // from one delay to the next: it is reckoned twelve times a window.
-func (s *study) ownCovariances(h *half, r []float64) {
+func (s *study) ownCovariances(h *half, first int, r []float64) {
 	before := s.mem.at
 	z, taken, last := s.mem.floats(s.n), s.mem.floats(taps), s.mem.floats(taps)
-	stride, done := max(1, s.lags/(12*h.step)), h.from
-	for at := h.from; at < h.to; at++ {
-		gain, tail, delay := s.gain[at], s.tail[at], s.atoms[at].Delay
+	stride, done := h.each*max(1, s.lags/(12*h.step)), first
+	for at := first; at < h.to; at += h.each {
+		a := &s.atoms[at]
 		for t, j := range s.judged {
 			z[t] = 0
 			if j > 0 {
-				z[t] = gain * r[t-delay]
+				z[t] = a.first*r[t-a.Delay] + a.second*r[max(0, t-a.Delay-1)]
 				if t > s.lags {
-					z[t] -= gain * tail * r[t-s.lags-1]
+					z[t] -= a.cut * r[t-s.lags-1]
 				}
 			}
 		}
@@ -178,14 +185,14 @@ func (s *study) ownCovariances(h *half, r []float64) {
 		for k := range own {
 			own[k] = floats.Dot(z[k:], z[:s.n-k])
 		}
-		if (at-h.from)%stride > 0 && at < h.to-1 {
+		if (at-first)%stride > 0 && at+h.each < h.to {
 			continue
 		}
 		s.centring.apply(z)
 		for k := range taken {
 			taken[k] = (own[k] - floats.Dot(z[k:], z[:s.n-k])) / max(own[0], math.SmallestNonzeroFloat64)
 		}
-		for ; done <= at; done++ {
+		for ; done <= at; done += h.each {
 			part := min(1, float64(at-done)/float64(stride))
 			own := s.own[done*taps:][:taps]
 			whole := own[0]
@@ -364,7 +371,7 @@ func (w *world) through(z []float64, at int) (own float64) {
 func (w *world) best(c []float64, variance float64) (at int, gain float64) {
 	gain = math.Inf(-1)
 	for i, v := range c {
-		g := w.prior[i]
+		g := w.atoms[i].prior
 		if v > 0 && w.own[i] > 0 {
 			g += v * v / (w.own[i] * variance)
 		}
@@ -380,7 +387,7 @@ func (w *world) bestAt(c []float64, beta, variance float64) (at int, gain float6
 	gain = math.Inf(-1)
 	twice, square := 2*beta/variance, beta*beta/variance
 	for i, v := range c {
-		if g := w.prior[i] + twice*v - square*w.own[i]; g > gain {
+		if g := w.atoms[i].prior + twice*v - square*w.own[i]; g > gain {
 			at, gain = i, g
 		}
 	}
@@ -479,7 +486,7 @@ func (w *world) left(f fit) float64 {
 	steps, before := w.steps(), w.mem.at
 	_, variance := w.rest(f)
 	w.mem.release(before)
-	return math.Log(variance*float64(w.n)/steps) - w.prior[f.at]/steps
+	return math.Log(variance*float64(w.n)/steps) - w.atoms[f.at].prior/steps
 }
 
 // rest returns what a fit leaves of the whitened response, bounded, and its mean

@@ -37,8 +37,9 @@ type searched struct {
 
 // term is what search needs of a kernel, side by side.
 type term struct {
-	gain, cut, prior, column float64
-	inverse, square          float64 // 1/Σz² by the variance, and Σz² times the size squared by it
+	lag                               int
+	first, second, cut, prior, column float64
+	inverse, square                   float64 // 1/Σz² by the variance, and Σz² times the size squared by it
 }
 
 // search finds it: the statistic of a placebo is most − gain. Into each is planted
@@ -60,17 +61,19 @@ func (w *world) search(s *searched, z *noise, column []float64, beta float64) {
 		decayedProducts(a, b, z.forward, z.backward, h.decay)
 		terms := w.terms[:0]
 		for j := h.from; j < h.to; j++ {
-			inverse, gain := 0.0, w.gain[j]
+			a, inverse, scale := &w.atoms[j], 0.0, 1.0
 			if w.own[j] > 0 {
 				inverse = 1 / (w.own[j] * z.variance)
-				gain *= math.Sqrt(w.own[j] / w.whole[j]) // the noise of a shift as that of the pair
+				scale = math.Sqrt(w.own[j] / w.whole[j]) // the noise of a shift as that of the pair
 			}
-			terms = append(terms, term{gain, gain * w.tail[j], w.prior[j], column[j], inverse, beta * beta * w.own[j] / z.variance})
+			terms = append(terms, term{
+				a.Delay, scale * a.first, scale * a.second, scale * a.cut, a.prior, column[j], inverse, beta * beta * w.own[j] / z.variance,
+			})
 		}
 		w.terms = terms
 		one := func(placebo int, products []float64) {
 			products = products[:w.lags+2]
-			most, best, at := searchOne(terms, products, h.step, 2*beta/z.variance)
+			most, best, at := searchOne(terms, products, 2*beta/z.variance)
 			s.most[placebo] = max(s.most[placebo], most)
 			if best > s.gain[placebo] {
 				s.gain[placebo], s.at[placebo] = best, h.from+at
@@ -86,15 +89,13 @@ func (w *world) search(s *searched, z *noise, column []float64, beta float64) {
 	w.mem.release(before)
 }
 
-// searchOne searches the kernels of one half-life, delays step apart.
-func searchOne(terms []term, products []float64, step int, twice float64) (most, best float64, at int) {
+// searchOne searches the kernels of one half-life.
+func searchOne(terms []term, products []float64, twice float64) (most, best float64, at int) {
 	most, best = math.Inf(-1), math.Inf(-1)
 	cut := products[len(products)-1]
-	lag := 0
 	for j := range terms {
 		k := &terms[j]
-		c := k.gain*products[lag] - k.cut*cut + k.column
-		lag += step
+		c := k.first*products[k.lag] + k.second*products[k.lag+1] - k.cut*cut + k.column
 		if v := k.prior + twice*c - k.square; v > best {
 			best, at = v, j
 		}
