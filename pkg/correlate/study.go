@@ -147,16 +147,12 @@ func (s *study) covariances() {
 		s.scratch = s.freq.transform(s.scratch, r)
 		s.freq.circular(round[:s.n], s.freq.products(s.scratch, s.scratch))
 		copy(round[s.n:], round)
-		for at := h.from; at < h.to; at++ {
+		for at := h.from; at < h.to; at += h.each {
 			a := &s.atoms[at]
 			apart := s.lags + 1 - a.Delay
 			for k := range taps {
-				around := func(lag int) float64 { return round[lag+k] + round[max(lag-k, k-lag)] }
-				v := (a.first*a.first+a.second*a.second+a.cut*a.cut)*round[k] - a.first*a.cut*around(apart)
-				if a.second > 0 {
-					v += a.first*a.second*around(1) - a.second*a.cut*around(apart-1)
-				}
-				s.whole[at*taps+k] = share * v
+				s.whole[at*taps+k] = share * ((a.first*a.first+a.cut*a.cut)*round[k] -
+					a.first*a.cut*(round[apart+k]+round[max(apart-k, k-apart)]))
 			}
 		}
 	}
@@ -164,8 +160,9 @@ func (s *study) covariances() {
 }
 
 // ownCovariances sets those of the kernels of a half-life, given the stimulus
-// decayed by it, from the first on, which is one of a delay or one between two. The share that the means of the baseline take of them changes little
-// from one delay to the next: it is reckoned twelve times a window.
+// decayed by it: those of the delays, or those between them, from the first on. The
+// share that the means of the baseline take of them changes little from one delay to
+// the next: it is reckoned twelve times a window.
 func (s *study) ownCovariances(h *half, first int, r []float64) {
 	before := s.mem.at
 	z, taken, last := s.mem.floats(s.n), s.mem.floats(taps), s.mem.floats(taps)

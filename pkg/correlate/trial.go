@@ -62,9 +62,12 @@ func (w *world) search(s *searched, z *noise, column []float64, beta float64) {
 		terms := w.terms[:0]
 		for j := h.from; j < h.to; j++ {
 			a, inverse, scale := &w.atoms[j], 0.0, 1.0
+			// What an effect adds at the ends of what is judged, and a shift in the middle of it,
+			// is told for the kernels of a delay: one between is as the one before it.
+			k := j - (j-h.from)%h.each
 			if w.own[j] > 0 {
 				inverse = 1 / (w.own[j] * z.variance)
-				scale = math.Sqrt(w.own[j] / w.whole[j]) // the noise of a shift as that of the pair
+				scale = math.Sqrt(w.own[k] / w.whole[k]) // the noise of a shift as that of the pair
 			}
 			terms = append(terms, term{
 				a.Delay, scale * a.first, scale * a.second, scale * a.cut, a.prior, column[j], inverse, beta * beta * w.own[j] / z.variance,
