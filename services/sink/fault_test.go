@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -464,14 +465,7 @@ func TestPartitionsAreHandedOverDuringAnOutage(t *testing.T) {
 	w.eventually("rows wait", func() bool { return one.Check(t.Context()) != nil })
 	w.clickhouse = direct
 	two := w.start(nil)
-	w.eventually("the other has joined, long before the group would exclude the first", func() bool {
-		select {
-		case <-two.Ready():
-			return true
-		default:
-			return false
-		}
-	})
+	w.joined(two)
 	w.load(200)
 	w.eventually("the other writes", func() bool { return w.count("SELECT uniqExact(event_id) FROM amazon_review") > 200 })
 	g.set(open)
@@ -480,6 +474,20 @@ func TestPartitionsAreHandedOverDuringAnOutage(t *testing.T) {
 	w.end(one)
 	w.end(two)
 	w.reviews()
+}
+
+// joined waits until the group has let a sink in, long before it would exclude
+// those that hold it up.
+func (w *world) joined(m *member) {
+	w.t.Helper()
+	w.eventually("the other has joined", func() bool {
+		select {
+		case <-m.Ready():
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 func TestASecondSinkOfTheSameNameIsNamed(t *testing.T) {
@@ -542,6 +550,63 @@ func TestAnUnreachableRegistryDelaysAndLosesNothing(t *testing.T) {
 		t.Errorf("a sink that delivers is not ready: %v", err)
 	}
 	w.end(m)
+}
+
+// A record that waits for its schema holds up neither the group nor, in the end,
+// what others have committed of the partitions that went to them.
+func TestPartitionsAreHandedOverWhileTheRegistryIsAway(t *testing.T) {
+	w := newWorld(t)
+	reachable := w.registry
+	registry := &outage{Registry: w.registry}
+	registry.down.Store(true)
+	w.registry = registry
+	w.load(200)
+	one := w.start(nil)
+	w.eventually("records wait", func() bool { return registry.seen.Load() > 0 })
+	w.registry = reachable
+	two := w.start(nil)
+	w.joined(two)
+	w.load(200)
+	w.eventually("the other has written all of a partition", func() bool {
+		ends, err := kadm.NewClient(w.client).ListEndOffsets(t.Context(), event.TopicAmazon)
+		return err == nil && slices.ContainsFunc(w.committed().Sorted(), func(o kadm.OffsetResponse) bool {
+			end, ok := ends.Lookup(o.Topic, o.Partition)
+			return ok && o.At > 0 && o.At == end.Offset
+		})
+	})
+	w.eventually("the lag grows", func() bool { return w.metric("flywheel.sink.lag").(metricdata.Gauge[int64]).DataPoints[0].Value > 0 })
+	w.end(two) // its partitions wait for it to be back, as far as it got
+	before := w.committed()
+	registry.down.Store(false)
+	w.eventually("the first writes", func() bool { return one.Check(t.Context()) == nil })
+	w.end(one)
+	for _, at := range before.Sorted() {
+		if now, ok := w.committed().Lookup(at.Topic, at.Partition); !ok || now.At < at.At {
+			t.Errorf("partition %d of %s went back from offset %d to %d", at.Partition, at.Topic, at.At, now.At)
+		}
+	}
+	two = w.start(nil)
+	w.drained()
+	w.reviews()
+	w.end(two)
+	if n := w.points("flywheel.sink.schema.retries")[0].Value; n < 1 {
+		t.Errorf("%d look-ups were counted as tried again", n)
+	}
+	for level, line := range map[slog.Level]string{slog.LevelWarn: "waiting for the schema registry", slog.LevelInfo: "the schema registry answers again"} {
+		if n := w.journal.count(level, line); n != 1 {
+			t.Errorf("%q was logged %d times, want once", line, n)
+		}
+	}
+}
+
+// committed returns how far the group of the sinks is.
+func (w *world) committed() kadm.OffsetResponses {
+	w.t.Helper()
+	offsets, err := kadm.NewClient(w.client).FetchOffsets(w.t.Context(), w.config().Group)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return offsets
 }
 
 // The client never reads a topic of the same name that is not the one it knows.

@@ -19,6 +19,7 @@ type metrics struct {
 	rows       metric.Int64Counter
 	skipped    metric.Int64Counter
 	retries    metric.Int64Counter
+	lookups    metric.Int64Counter
 	flushS     metric.Float64Histogram
 	flushN     metric.Int64Histogram
 	freshnessS metric.Float64Histogram
@@ -49,6 +50,7 @@ func newMetrics(provider metric.MeterProvider, waiting func() time.Duration) (*m
 	counter(&m.rows, "flywheel.sink.rows", "{row}", "Rows that ClickHouse has acknowledged, by table.")
 	counter(&m.skipped, "flywheel.sink.skipped", "{record}", "Records without a row, by topic and reason: the reason of the refusal, or parked when ClickHouse refuses the row.")
 	counter(&m.retries, "flywheel.sink.retries", "{insert}", "Inserts that failed and were tried again.")
+	counter(&m.lookups, "flywheel.sink.schema.retries", "{lookup}", "Look-ups in the schema registry that failed and were tried again, while a record waited.")
 	seconds(&m.flushS, "flywheel.sink.flush.duration", "Time from the first insert of a flush to its commit.", .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300)
 	seconds(&m.freshnessS, "flywheel.sink.freshness", "Age of the oldest row of a flush when it is written, since Kafka took it.", .05, .1, .2, .5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300, 3600)
 	var err error

@@ -44,7 +44,9 @@ func (s *session) row(ctx context.Context, r *kgo.Record) error {
 	return nil
 }
 
-// decode reads a record, and waits while the schema registry is away.
+// decode reads a record, and waits while the schema registry is away. Meanwhile
+// nothing is polled, and the group may take partitions away, that of the record
+// among them.
 func (s *session) decode(ctx context.Context, r *kgo.Record) (any, error) {
 	value, err := s.decoder.Decode(ctx, r.Topic, r.Value)
 	if err == nil {
@@ -63,7 +65,10 @@ func (s *session) decode(ctx context.Context, r *kgo.Record) (any, error) {
 		err = fmt.Errorf("decode offset %d of %q: %w", r.Offset, r.Topic, err)
 		s.report(err)
 		s.oldestMs.CompareAndSwap(0, r.Timestamp.UnixMilli()) // it waits as a row does
+		s.metrics.lookups.Add(ctx, 1)
 		s.logger.Log(ctx, s.unknown.Level(), "waiting for the schema registry", slog.Any("error.message", err), slog.Duration("flywheel.pause", again.next))
+		s.client.AllowRebalance()
+		s.measure(ctx)
 		if again.wait(ctx) != nil {
 			return nil, errStopped
 		}

@@ -20,7 +20,7 @@ import (
 
 // session is the life of the Kafka client. One goroutine polls, decodes and
 // writes; franz-go's calls assigned and released, which only happens between
-// two flushes or while one waits for ClickHouse.
+// two flushes, or while rows wait for ClickHouse or a record for its schema.
 type session struct {
 	*Sink
 
@@ -262,8 +262,15 @@ func (s *session) poll(ctx context.Context, until time.Time) (kgo.Fetches, error
 	return fetches, nil
 }
 
-// take adds the records of one poll to the tables.
+// take adds the records of one poll to the tables. It holds their offsets first:
+// a partition that goes to another sink while a record waits for its schema is
+// held no more. Nothing is committed before all of them are taken.
 func (s *session) take(ctx context.Context, fetches kgo.Fetches) error {
+	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+		if len(p.Records) > 0 {
+			s.hold(p)
+		}
+	})
 	var failed error
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		for _, r := range p.Records {
@@ -275,9 +282,6 @@ func (s *session) take(ctx context.Context, fetches kgo.Fetches) error {
 			}
 			s.polled++
 			failed = s.row(ctx, r)
-		}
-		if failed == nil && len(p.Records) > 0 {
-			s.hold(p)
 		}
 	})
 	return failed

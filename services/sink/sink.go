@@ -172,7 +172,7 @@ func (s *Sink) Run(ctx context.Context) error {
 	case errors.Is(err, errStopped):
 		s.logger.WarnContext(ctx, "the last rows were not written", slog.Any("error.message", err))
 		return nil
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.Cause(ctx)): // net/http tells the cause
 		return nil
 	}
 	return err
