@@ -46,8 +46,4 @@ func TestTheLagIsThatOfAllPartitionsWhateverTheLastFlushHeld(t *testing.T) {
 	if lag := s.lag(); lag != 100 {
 		t.Errorf("a partition that the flush did not touch is 100 records behind, and the lag is %d", lag)
 	}
-	s.released(t.Context(), nil, map[string][]int32{event.TopicAmazon: {0}})
-	if lag := s.lag(); lag != 0 {
-		t.Errorf("the partition is another sink's now, and the lag is %d", lag)
-	}
 }

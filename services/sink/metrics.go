@@ -58,7 +58,7 @@ func newMetrics(provider metric.MeterProvider, waiting func() time.Duration) (*m
 		metric.WithDescription("Rows of a flush."), metric.WithExplicitBucketBoundaries(0, 1, 10, 100, 1_000, 10_000, 50_000, 100_000, 500_000))
 	errs = append(errs, err)
 	m.lag, err = meter.Int64Gauge("flywheel.sink.lag", metric.WithUnit("{record}"),
-		metric.WithDescription("Records in Kafka that were not taken yet, as of the last flush or attempt to write."))
+		metric.WithDescription("Records in Kafka that were not taken yet, as of the last flush, attempt to write or rebalance."))
 	errs = append(errs, err)
 	_, err = meter.Float64ObservableGauge("flywheel.sink.staleness", metric.WithUnit("s"),
 		metric.WithDescription("Age of the oldest row that was taken and is not written yet, since Kafka took it; 0 when there is none."),

@@ -188,18 +188,19 @@ func (s *session) assigned(ctx context.Context, _ *kgo.Client, added map[string]
 // released runs when partitions go to another sink. Their rows may still be
 // written, which the other's writing makes no difference to; their offsets are
 // the other's affair from now on.
-func (s *session) released(_ context.Context, _ *kgo.Client, gone map[string][]int32) {
+func (s *session) released(ctx context.Context, _ *kgo.Client, gone map[string][]int32) {
 	if s.goal != nil {
 		s.goal.released(gone)
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for topic, partitions := range gone {
 		for _, p := range partitions {
 			delete(s.held[topic], p)
 			delete(s.taken[topic], p)
 		}
 	}
+	s.mu.Unlock()
+	s.metrics.lag.Record(ctx, s.lag()) // there may be no flush any more
 }
 
 // idle is the longest wait while there is nothing to flush.
