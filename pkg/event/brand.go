@@ -50,6 +50,7 @@ const (
 	holidaysMax      = 10_000
 	accountsMax      = 10_000
 	offsetMinutesMax = 18 * 60 // no zone is further from UTC
+	holidayMax       = timeMsMax/(24*60*60*1000) - 1
 )
 
 // Validate reports the first field whose value is out of bounds.
@@ -79,8 +80,16 @@ func (b *Brand) Validate() error {
 		c.text("variants", v)
 	}
 	for _, o := range b.UTCOffsets {
+		if o.FromMs < 0 || o.FromMs > timeMsMax {
+			c.fail("utc_offsets", o.FromMs, "from a time between 1970 and 2100, in milliseconds")
+		}
 		if o.OffsetMinutes < -offsetMinutesMax || o.OffsetMinutes > offsetMinutesMax {
 			c.fail("utc_offsets", o.OffsetMinutes, fmt.Sprintf("minutes within ±%d", offsetMinutesMax))
+		}
+	}
+	for _, day := range b.Holidays {
+		if day < 0 || day > holidayMax {
+			c.fail("holidays", day, fmt.Sprintf("days from 0 to %d since 1970-01-01", holidayMax))
 		}
 	}
 	for _, a := range b.Accounts {

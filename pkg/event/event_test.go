@@ -268,6 +268,12 @@ func TestBrandsAreBounded(t *testing.T) {
 	if err := good().Validate(); err != nil {
 		t.Errorf("a good entry is refused: %v", err)
 	}
+	farthest := good()
+	farthest.UTCOffsets = []UTCOffset{{FromMs: timeMsMax, OffsetMinutes: -1080}, {}}
+	farthest.Holidays = []int32{47_481, 0} // 2099-12-31
+	if err := farthest.Validate(); err != nil {
+		t.Errorf("an entry at the bounds is refused: %v", err)
+	}
 	for name, tc := range map[string]struct {
 		field  string
 		change func(*Brand)
@@ -278,7 +284,11 @@ func TestBrandsAreBounded(t *testing.T) {
 		"its zone is too long":             {"time_zone", func(b *Brand) { b.TimeZone = strings.Repeat("x", TextBytesMax+1) }},
 		"its currency is none":             {"currency", func(b *Brand) { b.Currency = "eur" }},
 		"an offset is of no zone":          {"utc_offsets", func(b *Brand) { b.UTCOffsets[0].OffsetMinutes = 1081 }},
+		"an offset begins before 1970":     {"utc_offsets", func(b *Brand) { b.UTCOffsets[0].FromMs = -1 }},
+		"an offset begins after 2100":      {"utc_offsets", func(b *Brand) { b.UTCOffsets[0].FromMs = timeMsMax + 1 }},
 		"it has more offsets than changes": {"utc_offsets", func(b *Brand) { b.UTCOffsets = make([]UTCOffset, 1001) }},
+		"a holiday is before 1970":         {"holidays", func(b *Brand) { b.Holidays[0] = -1 }},
+		"a holiday is in 2100":             {"holidays", func(b *Brand) { b.Holidays[0] = 47_482 }},
 		"it has more holidays than days":   {"holidays", func(b *Brand) { b.Holidays = make([]int32, 10_001) }},
 		"a variant is too long":            {"variants", func(b *Brand) { b.Variants[0] = strings.Repeat("x", TextBytesMax+1) }},
 		"it has too many variants":         {"variants", func(b *Brand) { b.Variants = make([]string, 1001) }},
