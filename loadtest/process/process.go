@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -31,7 +32,9 @@ type Process struct {
 	ended  chan struct{} // closed when it is gone and reaped
 }
 
-// Start starts a command, with its output at the end of the log file.
+// Start starts a command, with its output at the end of the log file. The command's
+// Env comes on top of the variables of this process, of which those that configure
+// Flywheel are left out: what is tried must not depend on the shell it is tried in.
 func Start(name, log string, cmd *exec.Cmd) (*Process, error) {
 	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
 	if err != nil {
@@ -42,6 +45,7 @@ func Start(name, log string, cmd *exec.Cmd) (*Process, error) {
 	if p.from, err = out.Seek(0, io.SeekEnd); err != nil {
 		return nil, fmt.Errorf("find the end of the log of %s: %w", name, err)
 	}
+	cmd.Env = append(foreign(os.Environ()), cmd.Env...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = out, out, attributes()
 	started := make(chan error)
 	go func() {
@@ -59,6 +63,11 @@ func Start(name, log string, cmd *exec.Cmd) (*Process, error) {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	return p, nil
+}
+
+// foreign returns the variables that do not configure Flywheel.
+func foreign(env []string) []string {
+	return slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "FLYWHEEL_") })
 }
 
 // ID is the system's number of the process.
@@ -120,6 +129,7 @@ func (p *Process) Says(ctx context.Context, text string, atMost time.Duration) e
 	timeout, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
 	for {
+		over := !p.Running() // before the log is read: it may end with the text
 		log, err := p.Output(outputBytesMax)
 		if err != nil {
 			return err
@@ -127,9 +137,11 @@ func (p *Process) Says(ctx context.Context, text string, atMost time.Duration) e
 		if bytes.Contains(log, []byte(text)) {
 			return nil
 		}
+		if over {
+			return p.Failure()
+		}
 		select {
 		case <-p.ended:
-			return p.Failure()
 		case <-timeout.Done():
 			return fmt.Errorf("wait until %s says %q: %w after %s: %s", p.Name, text, timeout.Err(), atMost, p.Tail())
 		case <-time.After(logInterval):

@@ -89,6 +89,21 @@ func TestHowAProcessEnds(t *testing.T) {
 	}
 }
 
+func TestTheShellDoesNotConfigureWhatIsTried(t *testing.T) {
+	t.Setenv("FLYWHEEL_KAFKA_BROKERS", "elsewhere:9092")
+	t.Setenv("FLYWHEEL_CONFIG", "/etc/flywheel.yaml")
+	t.Setenv("OTHER", "stays")
+	cmd := exec.Command("sh", "-c", `echo "ready <$FLYWHEEL_KAFKA_BROKERS> <$FLYWHEEL_CONFIG> <$FLYWHEEL_LOG_LEVEL> <$OTHER>"`)
+	cmd.Env = []string{"FLYWHEEL_LOG_LEVEL=debug"}
+	p, err := process.Start("the script", filepath.Join(t.TempDir(), "log"), cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Says(t.Context(), "ready <> <> <debug> <stays>", soon); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestALifeHearsOnlyItself(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	run(t, log, "echo ready; echo first").ExitCode()

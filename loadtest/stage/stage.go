@@ -300,7 +300,7 @@ func (s *Stage) engines(ctx context.Context, name string, env []string, args ...
 // start starts flywheel under a name.
 func (s *Stage) start(ctx context.Context, name string, env, args []string) (*process.Process, error) {
 	cmd := s.disks[name].Command(context.WithoutCancel(ctx), s.cfg.Binary, args...) // it ends when the stage says so
-	cmd.Env = append(os.Environ(), env...)
+	cmd.Env = env
 	return process.Start(name, s.log(name), cmd)
 }
 
