@@ -57,6 +57,8 @@ func (c testCase) run(e *correlate.Estimator, from *source) (outcome, error) {
 	case "classic":
 		in, o.Truth = gasFurnace(r)
 		o.DelayS = 3 * float64(in.StepSeconds)
+	case "counted":
+		in, o.Truth, o.DelayS = counted(r, c.Days, c.Step, c.Share)
 	default:
 		x, y, err := from.pair(r, c.Days, perDay)
 		if err != nil {
@@ -112,6 +114,33 @@ func kernel(r *rand.Rand, hour float64, lags int) correlate.Kernel {
 	delay := [...]float64{0, 3, 12, 30}[r.IntN(4)]
 	half := [...]float64{1, 2, 8, 24}[r.IntN(4)]
 	return correlate.Kernel{Delay: int(math.Round(delay * hour)), HalfLife: int(math.Round(half * hour)), Lags: lags}
+}
+
+// counted draws a pair of which all noise of the response comes with what there is: counts
+// drawn around a daily wave and an effect, by a kernel that knows nothing of the steps
+// (any delay, any half-life from one hour to a day), in quarters of a step, summed up.
+func counted(r *rand.Rand, days int, step time.Duration, share float64) (p correlate.Pair, beta, delayS float64) {
+	const parts = 4
+	perDay := parts * int(24*time.Hour/step)
+	hour := float64(perDay) / 24
+	x := bursty(r, days, perDay)
+	z, base := make([]float64, len(x)), make([]float64, len(x))
+	level, wave := math.Exp(math.Log(20)+3*r.Float64())*4/hour, 0.3+0.5*r.Float64()
+	for t := range base {
+		base[t] = level * (1 + wave*math.Sin(2*math.Pi*float64(t%perDay)/float64(perDay)))
+	}
+	k := kernel(r, hour, int(window.Hours()*hour))
+	k.Delay += r.IntN(int(math.Ceil(hour)))
+	k.HalfLife = int(math.Round(hour * math.Exp(r.Float64()*math.Log(24))))
+	k.Convolve(z, x)
+	beta = share / (1 - share) * floats.Sum(base) / floats.Sum(z)
+	n := len(x) / parts
+	p = correlate.Pair{X: make([]float64, n), Y: make([]float64, n), StepSeconds: int64(step / time.Second), StartS: monday().Unix(), Lags: k.Lags / parts}
+	for t := range x {
+		p.X[t/parts] += x[t]
+		p.Y[t/parts] += poisson(r, base[t]+beta*z[t])
+	}
+	return p, beta, float64(k.Delay) / hour * time.Hour.Seconds()
 }
 
 // confoundedShare is the share of each side that follows a confounder.
