@@ -117,7 +117,7 @@ func (n *Nowcast) Ratio(proxy int) float64 {
 // Predict returns what a report of a time with these proxies will say, and the
 // interval that is to hold it in 95 of 100 cases: Student's, of the logarithm,
 // with the degrees of freedom of the error. The counts' own (Poisson's) noise is
-// added, which a time shorter than a report's has more of. It is false when
+// added, one half to every count as before: a time shorter than a report's has more of it. It is false when
 // nothing is known of the proxies that are there.
 func (n *Nowcast) Predict(proxies [ProxiesMax]int64) (Prediction, bool) {
 	v, ok := n.value(&proxies)
@@ -130,7 +130,7 @@ func (n *Nowcast) Predict(proxies [ProxiesMax]int64) (Prediction, bool) {
 			largest = max(largest, p)
 		}
 	}
-	spread := math.Exp(n.quantile() * math.Sqrt(n.Error*n.Error+1/v+1/(float64(largest)+0.5)))
+	spread := math.Exp(n.quantile() * math.Sqrt(n.Error*n.Error+1/(v+0.5)+1/(float64(largest)+0.5)))
 	return Prediction{v, v / spread, v * spread}, true
 }
 

@@ -83,7 +83,7 @@ func TestNowcastByHand(t *testing.T) {
 	p, ok := n.Predict([ProxiesMax]int64{60})
 	const quantile = 3.182446305284263 // Student's, 3 degrees of freedom
 	want := 60.5 * n.Ratio(0)
-	high := want * math.Exp(quantile*math.Sqrt(n.Error*n.Error+1/want+1/60.5))
+	high := want * math.Exp(quantile*math.Sqrt(n.Error*n.Error+1/(want+0.5)+1/60.5))
 	if !ok || math.Abs(p.Value-want) > 1e-9 || math.Abs(p.High-high) > 1e-9 || math.Abs(p.Low*p.High-want*want) > 1e-6 {
 		t.Errorf("predicted %+v, want %v up to %v", p, want, high)
 	}
@@ -106,6 +106,15 @@ func TestNowcastKnowsWhatItDoesNotKnow(t *testing.T) {
 				t.Errorf("predicted %+v", p)
 			}
 		})
+	}
+}
+
+// Where next to nothing is reported of much that a proxy shows, the interval is wide and ends.
+func TestNowcastOfNothingEnds(t *testing.T) {
+	n := FitNowcast([]Report{{Proxies: [ProxiesMax]int64{920_957_062}}, {Proxies: [ProxiesMax]int64{1}}})
+	p, ok := n.Predict([ProxiesMax]int64{1})
+	if !ok || math.IsInf(p.High, 0) || p.High < 0.5 {
+		t.Errorf("predicted %+v", p)
 	}
 }
 
