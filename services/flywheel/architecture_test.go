@@ -265,3 +265,15 @@ func service(dir string) string {
 func within(name, parent string) bool {
 	return name == parent || strings.HasPrefix(name, parent+"/")
 }
+
+// TestRacesAreLookedForOutsideOfPurePackages compares the Makefile's list with the one
+// whose packages are held to be pure.
+func TestRacesAreLookedForOutsideOfPurePackages(t *testing.T) {
+	var names []string
+	for _, p := range pure {
+		names = append(names, strings.TrimPrefix(p, "pkg/"))
+	}
+	if want := "\nPURE := pkg/(" + strings.Join(names, "|") + ")\n"; !strings.Contains(readSource(t, "Makefile"), want) {
+		t.Errorf("the Makefile lacks %q", want)
+	}
+}
