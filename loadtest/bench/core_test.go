@@ -23,6 +23,24 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
+// codecs returns an encoder and a decoder of our contracts that ask no registry.
+func codecs(b *testing.B) (*codec.Encoder, *codec.Decoder) {
+	b.Helper()
+	static, err := codec.NewStatic()
+	if err != nil {
+		b.Fatal(err)
+	}
+	enc, err := codec.NewFastEncoder(context.Background(), static)
+	if err != nil {
+		b.Fatal(err)
+	}
+	dec, err := codec.NewDecoder(static)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return enc, dec
+}
+
 // BenchmarkCore applies FLYWHEEL-72 to one partition of twelve, without Kafka: a
 // twelfth of 4 million events of 1 000 brands and more, and the changelog of every
 // transaction.
@@ -30,18 +48,7 @@ func BenchmarkCore(b *testing.B) {
 	const transaction = 20_000
 	for _, c := range []struct{ brands, events int }{{83, 333_333}, {833, 333_333}, {8_333, 333_333}} {
 		b.Run(fmt.Sprintf("brands=%d", c.brands), func(b *testing.B) {
-			static, err := codec.NewStatic()
-			if err != nil {
-				b.Fatal(err)
-			}
-			enc, err := codec.NewFastEncoder(context.Background(), static)
-			if err != nil {
-				b.Fatal(err)
-			}
-			dec, err := codec.NewDecoder(static)
-			if err != nil {
-				b.Fatal(err)
-			}
+			enc, dec := codecs(b)
 			for b.Loop() {
 				b.StopTimer()
 				g, err := workload.New(workload.Flywheel72(c.brands, c.events, time.Now()), enc)

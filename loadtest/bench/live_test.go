@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"flywheel/loadtest/workload"
-	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	"flywheel/pkg/topology"
 )
@@ -23,18 +22,7 @@ func BenchmarkLive(b *testing.B) {
 		stepMs          = 100
 		perStep         = 60 // evaluations
 	)
-	static, err := codec.NewStatic()
-	if err != nil {
-		b.Fatal(err)
-	}
-	enc, err := codec.NewFastEncoder(context.Background(), static)
-	if err != nil {
-		b.Fatal(err)
-	}
-	dec, err := codec.NewDecoder(static)
-	if err != nil {
-		b.Fatal(err)
-	}
+	enc, dec := codecs(b)
 	at := time.Date(2026, time.March, 4, 11, 7, 0, 0, time.UTC)
 	var refreshing, applying, changing time.Duration
 	results := make(map[string]int)
