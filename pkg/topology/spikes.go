@@ -94,11 +94,11 @@ func (p *Partition) refreshSpikes(b *brand, emit func(any)) {
 	w.steps = spike.Diff(w.steps[:0], b.episodes, w.episodes, from)
 	for _, t := range w.steps {
 		chance := p.chance(b, stimulus, t.Episode.Start*width, leadHours)
-		explained, driven := 0.0, false
+		explained := 0.0
 		if t.Episode.Status != spike.Retracted {
-			explained, driven = p.explain(b, &t.Episode, stimulus, response, width, endMs)
+			explained = p.explain(b, &t.Episode, stimulus, response, width, endMs)
 		}
-		p.publishSpike(b, f, &t.Episode, response, width, chance, explained, driven, emit)
+		p.publishSpike(b, f, &t.Episode, response, width, chance, explained, emit)
 	}
 	b.episodes = spike.Apply(b.episodes, w.steps, s.First)
 }
@@ -121,7 +121,7 @@ func (p *Partition) chance(b *brand, stimulus *series, startMs int64, leadHours 
 const drivenShare = 0.5
 
 // explain returns the part of an episode's excess that its stimulus makes by the
-// effect that the force has, and whether the stimulus drives it.
+// effect that the force has. From drivenShare on, the stimulus drives it.
 //
 // With β and k the size and kernel of the newest study of hours before the window that
 // ends with the episode's start, and x(t) − μ(t) what the stimulus has above its own
@@ -130,26 +130,25 @@ const drivenShare = 0.5
 //	share = Σ_t β·Σ_lag k(lag)·(x − μ)(t − lag) / excess,  t over the episode's buckets
 //
 // since what the stimulus usually does is in the response's expectation already. The
-// stimulus drives the episode when that is half of it and the force is a discovery at
-// the midnight before (look), of hours that end before the episode begins. So a brand
+// share is known where the force is a discovery at the midnight before (look), of hours
+// that end before the episode begins, and is 0 elsewhere. So a brand
 // on which the force does not act has, in all its life, one of its spikes called
 // driven with a probability of at most correlate.FDR, however many it has: one that is
 // would be a false discovery of the tests along its days, and where all discoveries are
-// false, the probability of any is the false discovery rate. Without a discovery the
-// share is not known and 0.
-func (p *Partition) explain(b *brand, e *spike.Episode, stimulus, response *series, width, endMs int64) (share float64, driven bool) {
+// false, the probability of any is the false discovery rate.
+func (p *Partition) explain(b *brand, e *spike.Episode, stimulus, response *series, width, endMs int64) (share float64) {
 	if stimulus == nil || e.Excess <= 0 {
-		return 0, false
+		return 0
 	}
 	startMs := e.Start * width
 	day := window.Floor(startMs, window.DayMs)
 	test := p.look(b, spikeForce, day, day == window.Floor(endMs, window.DayMs))
 	if !test.discovery || test.from != stimulus || test.to != response {
-		return 0, false
+		return 0
 	}
 	effect := p.study(b, spikeForce, stimulus, response, window.Floor(startMs, window.HourMs)-event.ShortWindowHours)
 	if !effect.known() {
-		return 0, false
+		return 0
 	}
 	w := &p.work
 	kernel := effect.kernel.Rescale(60, int(width/60_000))
@@ -166,8 +165,7 @@ func (p *Partition) explain(b *brand, e *spike.Episode, stimulus, response *seri
 	for _, v := range acts[kernel.Lags:] {
 		share += effect.beta * v / float64(e.Excess)
 	}
-	share = max(0, share)
-	return share, share >= drivenShare
+	return max(0, share)
 }
 
 // judged returns the hour in which the history of a series begins, and the first
@@ -219,7 +217,7 @@ func (p *Partition) ahead(b *brand, ser *series, day, by int64) *dayAhead {
 	return &ser.ahead[len(ser.ahead)-1]
 }
 
-func (p *Partition) publishSpike(b *brand, f *event.Force, e *spike.Episode, response *series, width int64, chance, explained float64, driven bool, emit func(any)) {
+func (p *Partition) publishSpike(b *brand, f *event.Force, e *spike.Episode, response *series, width int64, chance, explained float64, emit func(any)) {
 	startMs := e.Start * width
 	out := event.Spike{
 		BrandID: b.id, SpikeID: event.NewID("spike", b.id, f.Responses[0].String(), "", startMs),
@@ -227,7 +225,7 @@ func (p *Partition) publishSpike(b *brand, f *event.Force, e *spike.Episode, res
 		StartedAtMs: startMs, PeakAtMs: e.Peak * width, EndedAtMs: e.End * width, PeakZ: e.PeakZ, Excess: e.Excess,
 		ResponseSignal: response.signal.String(),
 		Revision:       b.revision, Tier: p.tier(b, f, response, startMs, e.End*width), Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
-		LeadPValue: chance, ExplainedShare: explained, Driven: driven,
+		LeadPValue: chance, ExplainedShare: explained, Driven: explained >= drivenShare,
 	}
 	out.LeadingContentID, out.LeadingViews = b.leading(
 		window.Floor(e.Evidence.From*width, window.HourMs), window.Floor(e.Peak*width, window.HourMs), p.basis(b, spikeForce).Choice)
