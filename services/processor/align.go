@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -39,8 +40,10 @@ type queue struct {
 const queueBytesMax = 4 << 20
 
 // alignWait bounds how long the topics wait for one that has records in Kafka and
-// yields none: a topic whose leader is away must not hold up the others.
-const alignWait = time.Second
+// yields none: longer than a new leader takes to be elected and found, since what is
+// applied without it cannot be put in order afterwards. A topic whose leader stays
+// away must not hold up the others.
+const alignWait = 30 * time.Second
 
 func (q *queue) held() int { return len(q.records) - q.head }
 
@@ -85,7 +88,12 @@ func (q *queue) full(recordsMax int) bool {
 // align begins the queues of the partitions anew, at the committed offsets, and
 // has all of them read: what was paused stays so otherwise, over a rebalance too.
 func (s *session) align(ctx context.Context, partitions []int32, offsets map[string]map[int32]kgo.Offset) error {
-	ends, err := kadm.NewClient(s.txn.Client()).ListCommittedOffsets(ctx, s.inputs...)
+	admin := kadm.NewClient(s.txn.Client())
+	starts, err := admin.ListStartOffsets(ctx, s.inputs...)
+	if err = errors.Join(err, starts.Error()); err != nil {
+		return fmt.Errorf("find the start of the input: %w", err)
+	}
+	ends, err := admin.ListCommittedOffsets(ctx, s.inputs...)
 	if err = errors.Join(err, ends.Error()); err != nil {
 		return fmt.Errorf("find the end of the input: %w", err)
 	}
@@ -96,9 +104,10 @@ func (s *session) align(ctx context.Context, partitions []int32, offsets map[str
 		w.queues, w.waiting = make([]queue, len(s.inputs)), time.Time{}
 		for i, topic := range s.inputs {
 			at := offsets[topic][p].EpochOffset()
+			start, _ := starts.Lookup(topic, p) // what retention has taken is not waited for
 			end, _ := ends.Lookup(topic, p)
 			next := max(at.Offset, -1)
-			w.queues[i] = queue{topic: topic, next: next, committed: next, epoch: at.Epoch, read: max(next, 0), end: end.Offset}
+			w.queues[i] = queue{topic: topic, next: next, committed: next, epoch: at.Epoch, read: max(next, start.Offset), end: end.Offset}
 		}
 	}
 	return nil
@@ -110,7 +119,11 @@ func (s *session) align(ctx context.Context, partitions []int32, offsets map[str
 // from memory for each of its records.
 func (w *worker) merge(t *transaction, now time.Time) error {
 	w.touched = true
-	w.order(now)
+	for _, q := range w.order(now) {
+		t.logger.WarnContext(t.ctx, "a topic yields nothing; the others go on, and its records will be late",
+			slog.String("messaging.destination.name", q.topic), slog.Int("messaging.destination.partition.id", int(w.partition)),
+			slog.Int64("flywheel.records", q.end-q.read), slog.Duration("flywheel.duration", alignWait))
+	}
 	w.applied = len(w.batch.records)
 	var counts tally
 	defer func() { t.metrics.count(t.ctx, counts) }()
@@ -124,24 +137,26 @@ func (w *worker) merge(t *transaction, now time.Time) error {
 }
 
 // order moves the records that are held to the batch, the oldest first, until a
-// topic may yet yield older ones.
-func (w *worker) order(now time.Time) {
+// topic may yet yield older ones. It returns those it has stopped waiting for.
+func (w *worker) order(now time.Time) (missed []*queue) {
 	for {
 		oldest, second, lags := w.oldest()
 		if oldest == nil {
 			w.waiting = time.Time{}
-			return
+			return missed
 		}
 		if lags {
 			if w.waiting.IsZero() {
 				w.waiting = now
 			}
 			if now.Sub(w.waiting) < alignWait {
-				return
+				return missed
 			}
 			for i := range w.queues {
-				q := &w.queues[i]
-				q.missed = q.missed || q.held() == 0 && q.lags()
+				if q := &w.queues[i]; q.held() == 0 && q.lags() {
+					q.missed = true
+					missed = append(missed, q)
+				}
 			}
 		}
 		w.waiting = time.Time{}

@@ -70,6 +70,32 @@ func TestOldestRecord(t *testing.T) {
 	}
 }
 
+// TestATopicThatYieldsNothingIsWaitedFor has one topic read and another that holds
+// records nobody gets.
+func TestATopicThatYieldsNothingIsWaitedFor(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	w := &worker{queues: make([]queue, 2)}
+	w.queues[0].push(at(0, 2, 5, 6))
+	w.queues[1].end = 1
+	step := func(after time.Duration, applied, missed int) {
+		t.Helper()
+		now = now.Add(after)
+		if got := w.order(now); len(got) != missed || len(w.batch.records) != applied {
+			t.Fatalf("%d topics were given up and %d records applied, want %d and %d", len(got), len(w.batch.records), missed, applied)
+		}
+	}
+	step(0, 0, 0)
+	step(alignWait-time.Millisecond, 0, 0)
+	step(time.Millisecond, 2, 1)
+	w.queues[0].push(at(2, 4, 7, 8))
+	step(0, 4, 0) // told once
+	w.queues[1].end = 2
+	w.queues[1].push(at(0, 2, 1))
+	w.queues[0].push(at(4, 5, 9))
+	step(0, 5, 0) // it yields, is behind again, and is waited for anew
+	step(alignWait, 6, 1)
+}
+
 func TestAQueueIsBounded(t *testing.T) {
 	const most = 100
 	var q queue
