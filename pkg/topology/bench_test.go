@@ -155,7 +155,7 @@ func BenchmarkSpikes(b *testing.B) {
 					p.moves(acme, acme.find(event.BrandedSearches, [3]byte{}), last-3*window.DayMs)
 				}
 				p.work.forget()
-				p.refreshSpikes(acme, func(any) {})
+				p.refreshSpikes(acme, acme.seenSpikes(), taken, func(any) {})
 			}
 		})
 	}

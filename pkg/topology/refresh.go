@@ -140,6 +140,7 @@ func (p *Partition) refresh(b *brand, nowMs int64, emit func(any)) (spent Budget
 	b.revise(nowMs)
 	p.touch(b)
 	p.derive(b)
+	seen := b.seenSpikes()
 	for i := range b.forces {
 		f := &b.forces[i]
 		if !f.dirty {
@@ -160,7 +161,7 @@ func (p *Partition) refresh(b *brand, nowMs int64, emit func(any)) (spent Budget
 		spent++
 	}
 	spent += p.refreshDays(b, emit)
-	p.refreshSpikes(b, emit)
+	spent += p.refreshSpikes(b, seen, nowMs, emit)
 	return spent + p.work.studies() + 1
 }
 
@@ -192,9 +193,13 @@ func (p *Partition) restate(b *brand, nowMs int64, budget Budget, emit func(any)
 	return spent
 }
 
-// tidy forgets what no result and no late event needs any more.
+// tidy forgets what no result and no late event needs any more. What came since the
+// last refresh is yet to be looked through for spikes.
 func (p *Partition) tidy(b *brand) {
 	hour := window.Floor(b.clockMs, window.HourMs)
+	if seen := b.seenSpikes(); b.queued && seen != window.Before {
+		hour = min(hour, window.Floor(seen, window.QuartersPerHour))
+	}
 	if hour >= b.sweptHour+sweepHours || b.sweptHour == window.Before {
 		b.sweptHour = hour
 		p.sweep(b, hour)

@@ -38,16 +38,53 @@ type dayAhead struct {
 // kernel is not known.
 const defaultHalfLifeHours = 3
 
-// refreshSpikes looks for episodes in the response up to its newest bucket and
-// publishes what has changed. An episode without a stimulus before it, or that a
-// declared promotion, price change or stock-out explains, is none.
-func (p *Partition) refreshSpikes(b *brand, emit func(any)) {
-	f := &p.plan.forces[spikeForce]
-	state := &b.forces[spikeForce]
-	if state.published.Empty() {
-		return
+// spikeStride lies between two ends up to which episodes are looked for, in quarter-hours.
+// One of spike.Config.EpisodeBucketsMax or less that begins since the last look then lies
+// within the next view, and so does what leads it.
+const spikeStride = 3 * 24 * window.QuartersPerHour
+
+// refreshSpikes looks for episodes up to the newest end of a window, and publishes
+// what has changed. Where more time has passed since the last end seen than one view
+// holds, as in a backlog, it looks at what lies between as well: what is found does
+// not depend on how often there was time to look.
+func (p *Partition) refreshSpikes(b *brand, seen, nowMs int64, emit func(any)) (spent Budget) {
+	published := &b.forces[spikeForce].published
+	if published.Empty() {
+		return 0
 	}
-	end := state.published.Last()
+	newest := published.Last()
+	for end := max(seen, p.oldestSpikes(b)) + spikeStride; end < newest; end += spikeStride {
+		p.findSpikes(b, end, false, emit)
+		b.revise(nowMs) // one spike may change with every end
+		spent++
+	}
+	p.findSpikes(b, newest, true, emit)
+	return spent
+}
+
+// oldestSpikes is the quarter-hour with which begins what episodes can be looked for in.
+func (p *Partition) oldestSpikes(b *brand) int64 {
+	oldest := window.Floor(b.clockMs, window.QuarterMs) - hoursKept*window.QuartersPerHour
+	if begin := b.begins[p.plan.nodes[event.BrandedSearches]]; begin != window.Before {
+		oldest = max(oldest, begin*window.QuartersPerHour)
+	}
+	return max(oldest, b.oldestQuarter)
+}
+
+// seenSpikes is the end up to which episodes were looked for, window.Before when they
+// never were.
+func (b *brand) seenSpikes() int64 {
+	if published := &b.forces[spikeForce].published; !published.Empty() {
+		return published.Last()
+	}
+	return window.Before
+}
+
+// findSpikes looks for episodes in the response up to the end of a window, the newest or
+// one before it. An episode without a stimulus before it, or that a declared promotion,
+// price change or stock-out explains, is none.
+func (p *Partition) findSpikes(b *brand, end int64, newest bool, emit func(any)) {
+	f := &p.plan.forces[spikeForce]
 	response, stimulus := p.response(b, f, end), p.stimulus(b, f, end)
 	if response == nil {
 		return
@@ -72,7 +109,10 @@ func (p *Partition) refreshSpikes(b *brand, emit func(any)) {
 	s := &w.series
 	*s = spike.Series{
 		First: endMs/width - int64(n), Counts: grow(&w.y, n), Expected: grow(&w.ey, n), Scales: grow(&w.sy, n),
-		Exposure: float64(b.clockMs-(endMs-width)) / float64(width),
+		Exposure: 1,
+	}
+	if newest {
+		s.Exposure = float64(b.clockMs-(endMs-width)) / float64(width)
 	}
 	read(s.Counts, response, endMs, width)
 	p.foresee(b, response, s.Expected, s.Scales, enough, endMs, width)
@@ -96,7 +136,7 @@ func (p *Partition) refreshSpikes(b *brand, emit func(any)) {
 		chance := p.chance(b, stimulus, t.Episode.Start*width, leadHours)
 		explained := 0.0
 		if t.Episode.Status != spike.Retracted {
-			explained = p.explain(b, &t.Episode, stimulus, response, width, endMs)
+			explained = p.explain(b, &t.Episode, stimulus, response, width, endMs, newest)
 		}
 		p.publishSpike(b, f, &t.Episode, response, width, chance, explained, emit)
 	}
@@ -136,13 +176,13 @@ const drivenShare = 0.5
 // driven with a probability of at most correlate.FDR, however many it has: one that is
 // would be a false discovery of the tests along its days, and where all discoveries are
 // false, the probability of any is the false discovery rate.
-func (p *Partition) explain(b *brand, e *spike.Episode, stimulus, response *series, width, endMs int64) (share float64) {
+func (p *Partition) explain(b *brand, e *spike.Episode, stimulus, response *series, width, endMs int64, newest bool) (share float64) {
 	if stimulus == nil || e.Excess <= 0 {
 		return 0
 	}
 	startMs := e.Start * width
 	day := window.Floor(startMs, window.DayMs)
-	test := p.look(b, spikeForce, day, day == window.Floor(endMs, window.DayMs))
+	test := p.look(b, spikeForce, day, newest && day == window.Floor(endMs, window.DayMs))
 	if !test.discovery || test.from != stimulus || test.to != response {
 		return 0
 	}
