@@ -30,6 +30,7 @@ type queue struct {
 	epoch     int32 // of the leader, at next
 	read      int64 // offset behind the last record read
 	end       int64 // of the topic, as far as it is known
+	away      bool  // its end was asked for in vain: there may be more
 	missed    bool  // the others wait for its records no longer, until some come
 	paused    bool  // enough is held: no more is read
 }
@@ -58,7 +59,17 @@ func (q *queue) push(p kgo.FetchTopicPartition) {
 	}
 	q.read = p.Records[n-1].Offset + 1
 	q.end = max(q.end, p.LastStableOffset, q.read)
-	q.missed = false
+	q.away, q.missed = false, false
+}
+
+// learn takes over what was answered when the end of the topic was asked for.
+func (q *queue) learn(end kadm.ListedOffset, answered bool) {
+	if q.away = !answered || end.Err != nil; q.away {
+		return
+	}
+	if q.end = max(q.end, end.Offset); q.read >= q.end {
+		q.missed = false // there was nothing to wait for
+	}
 }
 
 // pop returns the oldest record that is held.
@@ -74,8 +85,8 @@ func (q *queue) pop() *kgo.Record {
 	return r
 }
 
-// lags says whether the topic has records in Kafka that were not read.
-func (q *queue) lags() bool { return q.read < q.end && !q.missed }
+// lags says whether the topic may have records in Kafka that were not read.
+func (q *queue) lags() bool { return (q.away || q.read < q.end) && !q.missed }
 
 // full says whether no more is to be read, one way and, once it is, the other.
 func (q *queue) full(recordsMax int) bool {
@@ -113,6 +124,46 @@ func (s *session) align(ctx context.Context, partitions []int32, offsets map[str
 	return nil
 }
 
+// endsInterval lies between two looks for the ends of the input. A fetch tells them as
+// well, but only with records: of a topic whose leader dies before one that was read to
+// its end goes on, it would never be known that there is something to wait for.
+const endsInterval = time.Second
+
+// watchEnds asks for the ends of the input until ctx ends.
+func (s *session) watchEnds(ctx context.Context) {
+	admin := kadm.NewClient(s.txn.Client())
+	ticker := time.NewTicker(endsInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		wait, cancel := context.WithTimeout(ctx, 2*endsInterval)
+		ends, err := admin.ListCommittedOffsets(wait, s.inputs...)
+		cancel()
+		if err != nil && len(ends) == 0 {
+			ends = kadm.ListedOffsets{} // nobody has answered
+		}
+		s.ends.Store(&ends)
+	}
+}
+
+// learnEnds takes over the newest answer, once.
+func (s *session) learnEnds(workers []*worker) {
+	ends := s.ends.Swap(nil)
+	if ends == nil {
+		return
+	}
+	for _, w := range workers {
+		for i := range w.queues {
+			q := &w.queues[i]
+			q.learn(ends.Lookup(q.topic, w.partition))
+		}
+	}
+}
+
 // merge applies the records that are held, but for those of which a topic may yet
 // yield older ones: in the order of Kafka's time, and then brand by brand. Brands do
 // not know of each other, and the state of one that is at hand need not be fetched
@@ -122,7 +173,7 @@ func (w *worker) merge(t *transaction, now time.Time) error {
 	for _, q := range w.order(now) {
 		t.logger.WarnContext(t.ctx, "a topic yields nothing; the others go on, and its records will be late",
 			slog.String("messaging.destination.name", q.topic), slog.Int("messaging.destination.partition.id", int(w.partition)),
-			slog.Int64("flywheel.records", q.end-q.read), slog.Duration("flywheel.duration", alignWait))
+			slog.Int64("flywheel.records", max(0, q.end-q.read)), slog.Duration("flywheel.duration", alignWait))
 	}
 	w.applied = len(w.batch.records)
 	var counts tally

@@ -6,8 +6,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
+	"flywheel/schemas"
 	"flywheel/services/processor"
 )
 
@@ -74,6 +78,79 @@ func TestABacklogIsAppliedInTheOrderOfKafkasTime(t *testing.T) {
 		return true
 	})
 	w.end(m)
+}
+
+// TestATopicWhoseLeaderIsAwayIsWaitedFor has a brand's entry taken by a broker that
+// does not hand it out for a while, and then a fortnight of orders by another. Applied
+// first, they would be counted by UTC days, the first of which would be final when the
+// entry comes.
+func TestATopicWhoseLeaderIsAwayIsWaitedFor(t *testing.T) {
+	for name, keys := range map[string][]kmsg.Key{
+		"its fetches stall":                          {kmsg.Fetch},
+		"nor does it say how many records there are": {kmsg.Fetch, kmsg.ListOffsets},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, kfake.NumBrokers(2))
+			file, err := schemas.LoadTopics()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, topic := range file.Topics {
+				for p := range int32(partitions) {
+					node := int32(0)
+					if topic.Name == event.TopicBrand {
+						node = 1
+					}
+					if err := w.cluster.MoveTopicPartition(topic.Name, p, node); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			w.cluster.RehashCoordinators()
+			m := w.start(nil)
+			<-m.Ready()
+			back := make(chan struct{})
+			for _, key := range keys {
+				w.cluster.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
+					w.cluster.KeepControl()
+					if w.cluster.CurrentNode() == 1 {
+						w.cluster.SleepControl(func() { <-back })
+					}
+					return nil, nil, false
+				})
+			}
+			w.send(w.record(&event.Brand{BrandID: "acme", Version: 1, Currency: "USD", UTCOffsets: []event.UTCOffset{{OffsetMinutes: -360}}}))
+			time.Sleep(3500 * time.Millisecond) // the ends are asked for, in vain
+			const days, hour = 14, 3_600_000
+			start := time.Now().Add(-days * 24 * time.Hour).Truncate(24 * time.Hour).UnixMilli()
+			for i := range int64(days * 4) {
+				o := w.order("acme")
+				o.OccurredAtMs, o.ObservedAtMs = start+i*6*hour, start+i*6*hour
+				w.send(w.record(o))
+			}
+			time.Sleep(1500 * time.Millisecond) // longer than a fetch takes
+			close(back)
+			w.drained()
+			decoder, err := codec.NewDecoder(w.static)
+			if err != nil {
+				t.Fatal(err)
+			}
+			credits := w.committed(event.TopicCredit)
+			for _, r := range credits {
+				v, err := decoder.Decode(t.Context(), r.Topic, r.Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c := v.(*event.Credit); c.DayMs%(24*hour) != 6*hour {
+					t.Fatalf("credits are counted by a day that begins at %s", time.UnixMilli(c.DayMs).UTC())
+				}
+			}
+			if len(credits) < days {
+				t.Errorf("there are credits of %d days", len(credits))
+			}
+			w.end(m)
+		})
+	}
 }
 
 // TestWhatWasPausedIsReadAfterARebalance has topics paused nearly all the time, and

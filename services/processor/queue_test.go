@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -40,6 +42,29 @@ func TestOldestRecord(t *testing.T) {
 			q[1].end, q[1].missed = 3, true
 			q[1].push(at(0, 3, 7))
 			q[1].pop()
+		}, 0, -1, true},
+		"a topic whose end was asked for in vain may yield an older one": {func(q []queue) {
+			q[0].push(at(0, 2, 5, 6))
+			q[1].learn(kadm.ListedOffset{}, false)
+		}, 0, -1, true},
+		"so does one whose leader is not there": {func(q []queue) {
+			q[0].push(at(0, 2, 5, 6))
+			q[1].learn(kadm.ListedOffset{Err: kerr.LeaderNotAvailable}, true)
+		}, 0, -1, true},
+		"it has nothing after all": {func(q []queue) {
+			q[0].push(at(0, 2, 5, 6))
+			q[1].learn(kadm.ListedOffset{}, false)
+			q[1].learn(kadm.ListedOffset{}, true)
+		}, 0, -1, false},
+		"an end that was asked for is waited for": {func(q []queue) {
+			q[0].push(at(0, 2, 5, 6))
+			q[1].learn(kadm.ListedOffset{Offset: 1}, true)
+		}, 0, -1, true},
+		"one that was given up and has nothing is waited for the next time": {func(q []queue) {
+			q[0].push(at(0, 2, 5, 6))
+			q[1].missed = true
+			q[1].learn(kadm.ListedOffset{}, true)
+			q[1].learn(kadm.ListedOffset{}, false)
 		}, 0, -1, true},
 		"the older comes first, whatever the topics' order": {func(q []queue) {
 			q[0].push(at(0, 1, 9))

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sourcegraph/conc"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -52,6 +54,7 @@ type session struct {
 	restoredAt time.Time // when owned was
 
 	revocations atomic.Int64
+	ends        atomic.Pointer[kadm.ListedOffsets] // of the input, not looked at yet
 	wake        atomic.Pointer[context.CancelFunc] // ends the poll that waits
 	failure     atomic.Pointer[error]              // what another goroutine ran into
 }
@@ -109,6 +112,11 @@ func (s *session) run(ctx context.Context) error {
 	if _, _, err := s.txn.Client().ProducerID(wait); err != nil {
 		return fmt.Errorf("begin as transactional producer: %w", err)
 	}
+	var watch conc.WaitGroup
+	defer watch.Wait()
+	watching, stop := context.WithCancel(life)
+	defer stop()
+	watch.Go(func() { s.watchEnds(watching) })
 	s.bornAt = time.Now()
 	s.turnedAt.Store(s.bornAt.UnixMilli())
 	defer s.turnedAt.Store(0)

@@ -92,6 +92,7 @@ func (t *transaction) process(fetches kgo.Fetches) error {
 	if stray != nil {
 		return stray
 	}
+	t.learnEnds(t.workers)
 	now, errs := time.Now(), make([]error, len(t.workers))
 	t.parallel(len(t.workers), func(i int) {
 		if w := t.workers[i]; w.held() {
