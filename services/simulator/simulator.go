@@ -161,8 +161,8 @@ func (s *Simulator) Progress() Progress {
 // until everything sent is acknowledged, and returns nil. Once it has returned
 // nil the ledger holds exactly what Kafka has. It returns an error when Kafka or
 // the registry cannot be reached at start, when topics are missing or not as
-// they must be, and when Kafka refuses a record or does not acknowledge it. It
-// may be called once.
+// they must be, and when Kafka refuses a record or, after ctx has ended, does not
+// acknowledge it in time. It may be called once.
 func (s *Simulator) Run(ctx context.Context) error {
 	defer s.setPhase(PhaseDone)
 	ctx, span := s.tracer.Start(ctx, "simulator.play")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -34,23 +35,50 @@ type stage struct {
 	cluster *kfake.Cluster
 	kafka   kafka.Config
 	static  *codec.Static
+	network *kfake.VirtualNetwork // nil for the machine's own
 }
 
 func newStage(t testing.TB, opts ...kfake.Opt) *stage {
 	t.Helper()
-	s := &stage{t: t, cluster: testkit.Kafka(t, opts...), kafka: kafka.DefaultConfig()}
+	s := &stage{t: t}
+	s.open(opts...)
+	return s
+}
+
+// newBubbleStage is one for simulated time.
+func newBubbleStage(t testing.TB) *stage {
+	t.Helper()
+	s := &stage{t: t, network: new(kfake.VirtualNetwork)}
+	s.open(kfake.Ports(9092), kfake.ListenFn(s.network.Listen))
+	return s
+}
+
+func (s *stage) open(opts ...kfake.Opt) {
+	s.t.Helper()
+	s.cluster, s.kafka = testkit.Kafka(s.t, opts...), kafka.DefaultConfig()
 	s.kafka.Brokers, s.kafka.Topics.Partitions = s.cluster.ListenAddrs(), 4
-	topics, err := kafka.NewTopics(s.kafka, testkit.KafkaClient(t, s.cluster))
+	topics, err := kafka.NewTopics(s.kafka, s.client())
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	if _, err := topics.Apply(t.Context()); err != nil {
-		t.Fatal(err)
+	if _, err := topics.Apply(s.t.Context()); err != nil {
+		s.t.Fatal(err)
 	}
 	if s.static, err = codec.NewStatic(); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	return s
+}
+
+func (s *stage) client(opts ...kgo.Opt) *kgo.Client {
+	s.t.Helper()
+	return testkit.KafkaClient(s.t, s.cluster, append(s.options(), opts...)...)
+}
+
+func (s *stage) options() []kgo.Opt {
+	if s.network == nil {
+		return nil
+	}
+	return []kgo.Opt{kgo.Dialer(s.network.DialContext)}
 }
 
 // small is a play of a few seconds with many faults.
@@ -63,9 +91,16 @@ func small() simulator.Config {
 	return cfg
 }
 
+// now is a small play that ends now, which in simulated time is long ago.
+func now() simulator.Config {
+	cfg := small()
+	cfg.End = ""
+	return cfg
+}
+
 func (s *stage) simulator(cfg simulator.Config) *simulator.Simulator {
 	s.t.Helper()
-	sim, err := simulator.New(cfg, s.kafka, s.static, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
+	sim, err := simulator.New(cfg, s.kafka, s.static, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider(), s.options()...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -80,7 +115,7 @@ var inputs = []string{
 // read returns every record of the inputs, in the order of each partition.
 func (s *stage) read() []*kgo.Record {
 	s.t.Helper()
-	client := testkit.KafkaClient(s.t, s.cluster, kgo.ConsumeTopics(inputs...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	client := s.client(kgo.ConsumeTopics(inputs...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	ends := make(map[string]int64)
 	var total int64
 	for _, topic := range inputs {
@@ -491,4 +526,76 @@ func TestAPlayStopsWhileKafkaIsSilent(t *testing.T) {
 		t.Fatal(err)
 	}
 	compare(t, s, sim)
+}
+
+// outage has the broker hang up on whoever sends records, from the n-th request on
+// and for a while. The channel is closed when it begins.
+func (s *stage) outage(n int64, lasts time.Duration) <-chan struct{} {
+	begun := make(chan struct{})
+	var requests atomic.Int64
+	var until time.Time
+	s.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		s.cluster.KeepControl()
+		switch now, nth := time.Now(), requests.Add(1); {
+		case nth < n:
+			return nil, nil, false
+		case nth == n:
+			until = now.Add(lasts)
+			close(begun)
+			fallthrough
+		default:
+			return nil, errors.New("away"), now.Before(until)
+		}
+	})
+	return begun
+}
+
+// TestAPlayOutlastsABrokerThatIsAway takes the broker away for longer than a play
+// that was asked to stop would wait: before it has the brands, and before it has
+// the last records.
+func TestAPlayOutlastsABrokerThatIsAway(t *testing.T) {
+	for name, n := range map[string]int64{"at the begin": 1, "under way": 10} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newBubbleStage(t)
+				const away = 2 * time.Minute
+				s.outage(n, away)
+				sim, began := s.simulator(now()), time.Now()
+				if err := sim.Run(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(began); took < away {
+					t.Errorf("it took %s: the broker was not missed", took)
+				}
+				compare(t, s, sim)
+			})
+		})
+	}
+}
+
+// TestAPlayThatIsStoppedDoesNotWaitForABrokerForLong stops a play whose broker
+// does not come back.
+func TestAPlayThatIsStoppedDoesNotWaitForABrokerForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newBubbleStage(t)
+		begun := s.outage(1, 24*time.Hour)
+		sim := s.simulator(now())
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		done := make(chan error, 1)
+		go func() { done <- sim.Run(ctx) }()
+		<-begun
+		time.Sleep(time.Hour)
+		if behind := sim.Progress().Behind; behind < time.Hour {
+			t.Errorf("it says that it is behind by %s", behind)
+		}
+		stopped := time.Now()
+		stop()
+		if err := <-done; err == nil || !strings.Contains(err.Error(), "has not answered for 4 records within 20s") {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(stopped); took != 20*time.Second {
+			t.Errorf("it stopped after %s", took)
+		}
+	})
 }

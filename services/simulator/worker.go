@@ -30,8 +30,8 @@ type worker struct {
 	err    error // of the first record that Kafka refused; set before failed
 }
 
-// flushTimeout bounds the wait for the last acknowledgements; it is shorter
-// than what a process has to stop.
+// flushTimeout bounds the wait for the last acknowledgements of a play that was
+// asked to stop; it is shorter than what a process has for that.
 const flushTimeout = 20 * time.Second
 
 // connect checks what would fail later: broker, topics and contracts.
@@ -169,11 +169,22 @@ func (w *worker) send(ctx context.Context, r *kgo.Record, done func(*kgo.Record)
 	return true
 }
 
-// flush waits until Kafka has answered for everything that was handed over.
+// flush waits until Kafka has answered for everything that was handed over: as
+// long as it takes, as for sending, but no longer than flushTimeout once ctx has
+// ended.
 func (w *worker) flush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-	defer cancel()
-	if err := w.client.Flush(ctx); err != nil {
+	w.waiting.Store(time.Now().UnixNano())
+	defer w.waiting.Store(0)
+	patience, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(flushTimeout):
+			giveUp()
+		case <-patience.Done():
+		}
+	})()
+	if err := w.client.Flush(patience); err != nil {
 		return fmt.Errorf("kafka at %v has not answered for %d records within %s, so the ledger may lack them: start the broker and play again, under another simulator.run where one is set",
 			w.kafka.Brokers, len(w.slots), flushTimeout)
 	}
