@@ -167,12 +167,24 @@ func (c *checker) days(ctx context.Context, b *batch) error {
 		if got.DayMs < b.newest[got.BrandID]-c.reach() {
 			return nil // final: it rests on the history there was then
 		}
-		var want event.Credit
-		b.RecomputeDay(got.BrandID, got.DayMs, func(v any) {
-			r := v.(*event.Credit)
-			if r.Node != got.Node || r.Currency != got.Currency {
-				return
-			}
+		c.Days++
+		if diff := b.diff(&got); diff != "" {
+			c.fail(OracleBatch, "day (-batch +stream):\n%s", diff)
+		}
+		return nil
+	})
+}
+
+// diff tells in what a credit row that was published differs from the batch.
+func (b *batch) diff(got *event.Credit) string {
+	var want event.Credit
+	b.RecomputeDay(got.BrandID, got.DayMs, func(v any) {
+		switch r := v.(*event.Credit); {
+		case r.DayMs != got.DayMs:
+			// The row's day is none any more, since the brand has another time zone: this is
+			// the day that holds its begin now, and has its money.
+			want = event.Credit{BrandID: got.BrandID, DayMs: got.DayMs, Node: got.Node, Currency: got.Currency}
+		case r.Node == got.Node && r.Currency == got.Currency:
 			want = event.Credit{
 				BrandID: r.BrandID, DayMs: r.DayMs, Node: r.Node, Currency: r.Currency, RevenueMicros: r.RevenueMicros, BaselineMicros: r.BaselineMicros,
 				DirectGMVMicros: r.DirectGMVMicros, Multiplier: r.Multiplier, MultiplierLow: r.MultiplierLow, MultiplierHigh: r.MultiplierHigh,
@@ -180,16 +192,12 @@ func (c *checker) days(ctx context.Context, b *batch) error {
 			for _, s := range r.Credits {
 				want.Credits = append(want.Credits, event.CreditShare{Force: s.Force, ContentID: s.ContentID, CreditMicros: s.CreditMicros})
 			}
-		})
-		c.Days++
-		if want.BrandID == "" && got.RevenueMicros == 0 && got.BaselineMicros == 0 && len(got.Credits) == 0 {
-			return nil // the stream has seen money that was taken back
 		}
-		if diff := gocmp.Diff(want, got); diff != "" {
-			c.fail(OracleBatch, "day (-batch +stream):\n%s", diff)
-		}
-		return nil
 	})
+	if want.BrandID == "" && got.RevenueMicros == 0 && got.BaselineMicros == 0 && len(got.Credits) == 0 {
+		return "" // the stream has seen money that was taken back
+	}
+	return gocmp.Diff(&want, got)
 }
 
 // reach is how far back results are restated: what lies before is final and rests
