@@ -53,6 +53,7 @@ type Reader struct {
 	lines   *bufio.Reader
 	lenient bool
 	at      [2]int // columns of the timestamp and of the value
+	columns int    // of the header
 	line    int
 	layout  int // of the last timestamp
 	last    Point
@@ -177,6 +178,7 @@ func (r *Reader) header() error {
 	}
 	text := string(bytes.TrimPrefix(line, []byte("\ufeff")))
 	titles, err := columns(text)
+	r.columns = len(titles)
 	if r.lenient && err == nil && r.find(titles) {
 		return nil
 	}
@@ -199,12 +201,16 @@ func (r *Reader) parse(p *Point) error {
 	if err != nil {
 		return err
 	}
-	if n := len(fields); n != 2 && !r.lenient || n <= max(r.at[0], r.at[1]) {
+	switch n := len(fields); {
+	case n > r.columns:
+		return fmt.Errorf("%s has %d columns, the header %d: is there a decimal comma or a thousands separator? write numbers like 2329.86",
+			show(string(p.Text)), n, r.columns)
+	case n <= max(r.at[0], r.at[1]):
 		plural := "columns"
 		if n == 1 {
 			plural = "column"
 		}
-		return fmt.Errorf("%s has %d %s, want %d: %s", show(string(p.Text)), n, plural, max(2, r.at[0]+1, r.at[1]+1), Header)
+		return fmt.Errorf("%s has %d %s, want %d: %s", show(string(p.Text)), n, plural, max(r.at[0], r.at[1])+1, Header)
 	}
 	stamp, value := fields[r.at[0]], fields[r.at[1]]
 	if p.AtMs, err = r.timestamp(stamp); err != nil {

@@ -42,7 +42,7 @@ func TestMistakesAreLocated(t *testing.T) {
 		"UTF-16":                    {"\xff\xfet\x00i\x00", `s.csv is written in UTF-16: save it as UTF-8`},
 		"binary":                    {"\x00\x01\x02", `s.csv:1: the first line is "\x00\x01\x02", want timestamp,value`},
 		"a bad row in the middle":   {rows + "oops\n2015-02-26 21:57:53,1\n", `s.csv:4: "oops" has 1 column, want 2: timestamp,value`},
-		"three columns":             {rows + "2015-02-26 21:52:53,1,2\n", `s.csv:4: "2015-02-26 21:52:53,1,2" has 3 columns, want 2: timestamp,value`},
+		"three columns":             {rows + "2015-02-26 21:52:53,1,2\n", `s.csv:4: "2015-02-26 21:52:53,1,2" has 3 columns, the header 2: is there a decimal comma or a thousands separator? write numbers like 2329.86`},
 		"an open quote":             {rows + "\"2015-02-26 21:52:53,1\n", `s.csv:4: "\"2015-02-26 21:52:53,1" opens a quote and does not close it: close it, or leave quotes out`},
 		"more behind a quote":       {rows + "\"2015\"-02,1\n", `s.csv:4: "\"2015\"-02,1" has more behind a closing quote: leave the quotes out`},
 		"an empty line":             {rows + "\n2015-02-26 21:52:53,1\n", `s.csv:4: the line is empty: remove it`},
@@ -226,6 +226,25 @@ func BenchmarkReader(b *testing.B) {
 			if _, err := r.Next(); err != nil {
 				break
 			}
+		}
+	}
+}
+
+// A comma inside a value makes a column more, and half of the value is another one.
+func TestACommaInAValueIsToldFromAColumn(t *testing.T) {
+	for text, want := range map[string]string{
+		"Timestamp,Value\n2026-10-01,1,120\n":        `s:2: "2026-10-01,1,120" has 3 columns, the header 2: is there a decimal comma`,
+		"timestamp,value\n2026-10-01,3,8\n":          `s:2: "2026-10-01,3,8" has 3 columns, the header 2: is there a decimal comma`,
+		"value,note,timestamp\n3,8,a,2026-10-01\n":   `s:2: "3,8,a,2026-10-01" has 4 columns, the header 3: is there a decimal comma`,
+		"timestamp,value,note\n2026-10-01,3,a,b\n":   `s:2: "2026-10-01,3,a,b" has 4 columns, the header 3: is there a decimal comma`,
+		"timestamp,value\n2026-10-01,\"1,120\"\n":    `s:2: value "1,120" is no number: write digits with a point`,
+		"timestamp,value,note\n2026-10-01,3\n":       "",
+		"timestamp,value,\n2026-10-01,3,\n":          "",
+		"timestamp,value,note\n2026-10-01,3,\"a,b\"": "",
+	} {
+		_, err := readAll(NewLenientReader("s", strings.NewReader(text)))
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
+			t.Errorf("%q: %v, want %s", text, err, want)
 		}
 	}
 }
