@@ -195,6 +195,84 @@ func (w *world) staleness() float64 {
 	return w.metric("flywheel.sink.staleness").(metricdata.Gauge[float64]).DataPoints[0].Value
 }
 
+// A poll is empty whether there is nothing to read or nobody to read from.
+func TestASinkWithoutKafkaIsNotReadyUntilItReadsAgain(t *testing.T) {
+	for name, answer := range map[string]func(back chan struct{}) error{
+		"it is silent":  func(back chan struct{}) error { <-back; return nil },
+		"it breaks off": func(chan struct{}) error { return errors.New("the connection breaks") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.load(50)
+			m := w.start(nil)
+			w.drained()
+			w.eventually("nothing waits", func() bool { return w.staleness() == 0 })
+			back := make(chan struct{})
+			w.cluster.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
+				select {
+				case <-back:
+					return nil, nil, false
+				default:
+					w.cluster.KeepControl()
+					err := answer(back)
+					return nil, err, err != nil
+				}
+			})
+			t.Cleanup(sync.OnceFunc(func() {
+				select {
+				case <-back:
+				default:
+					close(back) // the cluster would not end otherwise
+				}
+			}))
+			w.eventually("the sink says so", func() bool {
+				err := m.Check(t.Context())
+				return err != nil && strings.Contains(err.Error(), "Kafka brokers have not answered")
+			})
+			before := w.staleness()
+			if before < .75 {
+				t.Errorf("Kafka has not answered for half a session, and the staleness is %v s", before)
+			}
+			for until := time.Now().Add(1500 * time.Millisecond); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+				if m.Check(t.Context()) == nil {
+					t.Fatal("the sink is ready without Kafka")
+				}
+			}
+			if after := w.staleness(); after < before+1.2 {
+				t.Errorf("within 1.5 s the staleness went from %v to %v s", before, after)
+			}
+			close(back)
+			w.eventually("the sink is ready again", func() bool { return m.Check(t.Context()) == nil })
+			if age := w.staleness(); age != 0 {
+				t.Errorf("nothing waits, and the staleness is %v s", age)
+			}
+			for level, line := range map[slog.Level]string{slog.LevelWarn: "reading from kafka fails; trying on", slog.LevelInfo: "reading from kafka again"} {
+				if n := w.journal.count(level, line); n != 1 {
+					t.Errorf("%q was logged %d times, want once", line, n)
+				}
+			}
+			w.load(50)
+			w.drained()
+			w.reviews()
+			w.end(m)
+		})
+	}
+}
+
+func TestRecordsThatAreNotReadAreLag(t *testing.T) {
+	w := newWorld(t)
+	m := w.start(nil)
+	w.load(1)
+	w.drained()
+	w.cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		return nil, errors.New("the connection breaks"), true
+	})
+	w.load(300)
+	w.eventually("the lag is told", func() bool { return w.metric("flywheel.sink.lag").(metricdata.Gauge[int64]).DataPoints[0].Value == 300 })
+	w.end(m)
+}
+
 func TestALostAcknowledgementDoublesNothing(t *testing.T) {
 	w := newWorld(t)
 	g := w.throughGate()
@@ -268,6 +346,10 @@ func TestRowsWrittenWithoutACommitCountOnce(t *testing.T) {
 	w.load(300)
 	m := w.start(func(c *sink.Config) { c.DrainTimeout = 50 * time.Millisecond })
 	w.eventually("all rows are written", func() bool { return w.count("SELECT uniqExact(event_id) FROM amazon_review") == 300 })
+	w.eventually("the sink says that it does not commit", func() bool {
+		err := m.Check(t.Context())
+		return err != nil && strings.Contains(err.Error(), "commit as a member of group")
+	})
 	w.end(m)
 	refused.Store(false)
 	m = w.start(nil)
@@ -300,8 +382,14 @@ func TestACommitThatFailsIsTriedAgainWithoutNewRows(t *testing.T) {
 	w.load(100)
 	m := w.start(nil)
 	w.drained()
+	w.eventually("the sink is ready", func() bool { return m.Check(t.Context()) == nil })
 	w.reviews()
 	w.end(m)
+	for level, line := range map[slog.Level]string{slog.LevelWarn: "offsets were not committed; trying again", slog.LevelInfo: "offsets are committed again"} {
+		if n := w.journal.count(level, line); n != 1 {
+			t.Errorf("%q was logged %d times, want once", line, n)
+		}
+	}
 	if commits.Load() < 3 {
 		t.Errorf("only %d commits: the fault was not met", commits.Load())
 	}

@@ -47,6 +47,7 @@ type refusal struct {
 // cfg.DrainTimeout left.
 func (s *session) flush(ctx context.Context) error {
 	if !s.holds() {
+		s.commits(ctx) // what was not committed is another's to commit
 		return nil
 	}
 	ctx, cancel := outlast(ctx, s.cfg.DrainTimeout)
@@ -155,17 +156,15 @@ func (s *session) write(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return errStopped
 		}
-		s.report(left[0].err)
+		s.troubles.set(ofClickHouse, left[0].err)
 		s.metrics.retries.Add(ctx, int64(len(left)))
 		s.logger.Log(ctx, s.unwritten.Level(), "clickhouse does not take rows; they wait",
 			slog.Int("flywheel.rows", s.rows), slog.Any("error.message", left[0].err), slog.Duration("flywheel.pause", again.next))
 		s.client.AllowRebalance()
-		s.measure(ctx)
 		if again.wait(ctx) != nil {
 			return errStopped
 		}
 	}
-	s.report(nil)
 	s.writes(ctx)
 	for _, w := range all {
 		s.metrics.written(ctx, w.table.name, len(w.table.records)-len(w.refused))
@@ -220,12 +219,21 @@ func (s *session) commit(ctx context.Context) {
 		}
 	})
 	if failed != nil {
-		s.logger.Log(ctx, s.unread.Level(), "offsets were not committed; trying again with the next rows", slog.Any("error.message", failed))
+		s.troubles.set(ofOffsets, fmt.Errorf("commit as a member of group %q: %w", s.cfg.Group, failed))
+		s.logger.Log(ctx, s.uncommitted.Level(), "offsets were not committed; trying again", slog.Any("error.message", failed))
 		return
 	}
 	fault.Reached(fault.SinkCommitted)
 	clear(s.held)
-	s.reads(ctx)
+	s.commits(ctx)
+}
+
+// commits notes that no offset waits to be committed.
+func (s *session) commits(ctx context.Context) {
+	s.troubles.set(ofOffsets, nil)
+	if lasted, was := s.uncommitted.Over(); was {
+		s.logger.InfoContext(ctx, "offsets are committed again", slog.Duration("flywheel.duration", lasted))
+	}
 }
 
 // reset forgets what was taken.

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
@@ -26,12 +24,9 @@ type metrics struct {
 	lag        metric.Int64Gauge
 }
 
-// measureTimeout bounds how long Kafka is asked for the lag.
-const measureTimeout = 2 * time.Second
-
-// newMetrics returns the instruments; waiting tells how long the oldest row has
-// waited to be written.
-func newMetrics(provider metric.MeterProvider, waiting func() time.Duration) (*metrics, error) {
+// newMetrics returns the instruments; staleness tells for how long a record may have
+// waited.
+func newMetrics(provider metric.MeterProvider, staleness func() time.Duration) (*metrics, error) {
 	meter := provider.Meter("flywheel/services/sink")
 	var (
 		m    metrics
@@ -58,12 +53,12 @@ func newMetrics(provider metric.MeterProvider, waiting func() time.Duration) (*m
 		metric.WithDescription("Rows of a flush."), metric.WithExplicitBucketBoundaries(0, 1, 10, 100, 1_000, 10_000, 50_000, 100_000, 500_000))
 	errs = append(errs, err)
 	m.lag, err = meter.Int64Gauge("flywheel.sink.lag", metric.WithUnit("{record}"),
-		metric.WithDescription("Records in Kafka that were not taken yet, as of the last flush, attempt to write or rebalance."))
+		metric.WithDescription("Records in Kafka that were not taken yet, of the partitions of this sink, as of Kafka's last answer: it is asked once a second."))
 	errs = append(errs, err)
 	_, err = meter.Float64ObservableGauge("flywheel.sink.staleness", metric.WithUnit("s"),
-		metric.WithDescription("Age of the oldest row that was taken and is not written yet, since Kafka took it; 0 when there is none."),
+		metric.WithDescription("Age of the oldest row that was taken and is not written yet, since Kafka took it; while Kafka is not read, at least the time since it last answered before; otherwise 0."),
 		metric.WithFloat64Callback(func(_ context.Context, to metric.Float64Observer) error {
-			to.Observe(waiting().Seconds())
+			to.Observe(staleness().Seconds())
 			return nil
 		}))
 	if err := errors.Join(append(errs, err)...); err != nil {
@@ -101,37 +96,16 @@ func (m *metrics) flushed(ctx context.Context, s *session, took time.Duration) {
 	m.lag.Record(ctx, s.lag())
 }
 
-// lag returns how many records of the partitions held were not taken yet.
+// lag returns how many records of the partitions that are this sink's were not taken
+// yet.
 func (s *session) lag() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var sum int64
 	for _, partitions := range s.taken {
 		for _, at := range partitions {
-			sum += max(0, at.end-at.next)
+			sum += max(0, at.end-max(0, at.next))
 		}
 	}
 	return sum
-}
-
-// measure finds out how far the partitions have grown while nothing is polled.
-// What keeps Kafka from answering is no affair of the flush that waits.
-func (s *session) measure(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, measureTimeout)
-	defer cancel()
-	ends, err := kadm.NewClient(s.client).ListCommittedOffsets(ctx, s.topics...)
-	if err != nil {
-		s.logger.DebugContext(ctx, "the lag is not known", slog.Any("error.message", err))
-		return
-	}
-	s.mu.Lock()
-	for topic, partitions := range s.taken {
-		for p, at := range partitions {
-			if end, ok := ends.Lookup(topic, p); ok && end.Err == nil {
-				partitions[p] = place{at.next, end.Offset}
-			}
-		}
-	}
-	s.mu.Unlock()
-	s.metrics.lag.Record(ctx, s.lag())
 }

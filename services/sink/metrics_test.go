@@ -12,7 +12,7 @@ import (
 // There may be no flush after partitions went to another sink.
 func TestLagIsThatOfThePartitionsThatStay(t *testing.T) {
 	reader := metric.NewManualReader()
-	m, err := newMetrics(metric.NewMeterProvider(metric.WithReader(reader)), new(Sink).waiting)
+	m, err := newMetrics(metric.NewMeterProvider(metric.WithReader(reader)), new(Sink).staleness)
 	if err != nil {
 		t.Fatal(err)
 	}

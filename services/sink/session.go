@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/sourcegraph/conc"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -40,12 +41,15 @@ type session struct {
 	parked []letter
 	counts tally
 
+	unpolled time.Time // when polling was last tried again after an error; 0 once it is over
+
 	mu    turn.Turn                            // held while offsets are committed
 	held  map[string]map[int32]kgo.EpochOffset // offsets to commit
-	taken map[string]map[int32]place           // of every partition that is this sink's and was read
+	taken map[string]map[int32]place           // of every partition that is this sink's
 }
 
 // place is how far a partition was taken, and where it ends: offsets, exclusive.
+// Next is negative while a partition was never committed nor read.
 type place struct{ next, end int64 }
 
 // fetchBytesMax bounds what a broker sends at once, and so what waits in memory
@@ -90,8 +94,10 @@ func (s *Sink) newSession(ctx context.Context, conn driver.Conn, tables map[refl
 		kgo.HeartbeatInterval(s.cfg.SessionTimeout / 15),
 		kgo.RebalanceTimeout(s.cfg.RebalanceTimeout),
 		kgo.OnPartitionsAssigned(d.assigned),
+		kgo.AdjustFetchOffsetsFn(d.placed),
 		kgo.OnPartitionsRevoked(d.released),
 		kgo.OnPartitionsLost(d.released),
+		kgo.WithHooks(excluded{d}),
 		kgo.ProducerBatchCompression(kgo.Lz4Compression(), kgo.NoCompression()),
 	}
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -125,8 +131,13 @@ func (s *session) run(ctx context.Context) error {
 	// for it to be back before its session times out, and nobody is disturbed.
 	defer s.end()
 	defer kafka.Leave(s.client, s.end)
+	var watch conc.WaitGroup
+	defer watch.Wait()
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	watch.Go(func() { s.watch(watching) })
 	again := newPause(s.cfg.RetryPause)
-	var gone trouble
+	var gone recurrence
 	for ctx.Err() == nil {
 		err := s.cycle(ctx)
 		if err == nil && s.goal != nil {
@@ -134,10 +145,8 @@ func (s *session) run(ctx context.Context) error {
 		}
 		var fetch fetchError
 		switch {
-		case err == nil && again.next == retryPauseMin:
-			continue
 		case err == nil:
-			s.report(nil)
+			s.polls(ctx)
 			again = newPause(s.cfg.RetryPause)
 			continue
 		case !errors.As(err, &fetch):
@@ -145,21 +154,21 @@ func (s *session) run(ctx context.Context) error {
 		case errors.Is(fetch.error, kerr.UnknownTopicID) && gone.lasts(s.cfg.RetryPause): // no longer a broker that is behind
 			return fmt.Errorf("a topic was deleted under the sink: run 'flywheel topics apply' if it is missing, and start the sink again: %w", err)
 		}
-		s.report(err)
-		s.logger.Log(ctx, s.unread.Level(), "reading from kafka fails; trying on", slog.Any("error.message", err), slog.Duration("flywheel.pause", again.next))
 		if again.wait(ctx) != nil {
 			return nil
 		}
+		s.unpolled = time.Now()
 	}
 	return nil
 }
 
-// trouble comes back between successes that have nothing to do with it.
-type trouble struct{ first, last time.Time }
+// recurrence is an error that comes back between successes that have nothing to do
+// with it.
+type recurrence struct{ first, last time.Time }
 
-// lasts notes that the trouble is there, and says whether it has been for so
-// long, without a pause of three times that.
-func (t *trouble) lasts(long time.Duration) bool {
+// lasts notes that the error is there, and says whether it has been for so long,
+// without a pause of three times that.
+func (t *recurrence) lasts(long time.Duration) bool {
 	now := time.Now()
 	if now.Sub(t.last) > 3*long {
 		t.first = now
@@ -171,10 +180,9 @@ func (t *trouble) lasts(long time.Duration) bool {
 // assigned runs when the group has given out its partitions; there may be none
 // for this sink, and it is ready all the same.
 func (s *session) assigned(ctx context.Context, _ *kgo.Client, added map[string][]int32) {
-	s.readyOnce.Do(func() {
-		s.report(nil)
-		close(s.ready)
-	})
+	s.reads(ctx, ofStart)
+	s.reads(ctx, ofGroup)
+	s.readyOnce.Do(func() { close(s.ready) })
 	if s.goal != nil {
 		s.goal.assigned(added)
 	}
@@ -183,6 +191,22 @@ func (s *session) assigned(ctx context.Context, _ *kgo.Client, added map[string]
 		n += len(partitions)
 	}
 	s.logger.InfoContext(ctx, "consuming", slog.Int("flywheel.partitions.added", n))
+}
+
+// placed notes how far the partitions that were assigned are committed.
+func (s *session) placed(_ context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for topic, partitions := range offsets {
+		if s.taken[topic] == nil {
+			s.taken[topic] = make(map[int32]place)
+		}
+		for p, at := range partitions {
+			next := max(at.EpochOffset().Offset, -1)
+			s.taken[topic][p] = place{next, next}
+		}
+	}
+	return offsets, nil
 }
 
 // released runs when partitions go to another sink. Their rows may still be
@@ -249,15 +273,18 @@ func (s *session) poll(ctx context.Context, until time.Time) (kgo.Fetches, error
 	for _, e := range fetches.Errors() {
 		switch {
 		case errors.Is(e.Err, context.Canceled), errors.Is(e.Err, context.DeadlineExceeded):
+			continue
 		case errors.Is(e.Err, kerr.FencedInstanceID):
 			return nil, fmt.Errorf("another sink runs as %q: give each its own sink.instance_id, or restart this one if the other has taken over: %w", s.cfg.InstanceID, e.Err)
-		case fetches.NumRecords() > 0:
-			// The next poll tells it again; what came along must not be dropped.
-		default:
-			if e.Topic == "" { // the trouble is the group's
-				return nil, fetchError{fmt.Errorf("consume as a member of group %q: %w", s.cfg.Group, e.Err)}
-			}
-			return nil, fetchError{fmt.Errorf("consume partition %d of topic %q: %w", e.Partition, e.Topic, e.Err)}
+		}
+		err := fmt.Errorf("consume partition %d of topic %q: %w", e.Partition, e.Topic, e.Err)
+		if e.Topic == "" { // the trouble is the group's
+			err = fmt.Errorf("consume as a member of group %q: %w", s.cfg.Group, e.Err)
+		}
+		s.misses(ctx, ofRecords, err)
+		s.unpolled = time.Now()
+		if fetches.NumRecords() == 0 { // what came along must not be dropped
+			return nil, fetchError{err}
 		}
 	}
 	return fetches, nil

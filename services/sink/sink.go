@@ -47,12 +47,12 @@ type Sink struct {
 	ready     chan struct{}
 	readyOnce sync.Once
 
-	mu      sync.Mutex
-	trouble error // why the sink does not deliver at the moment
+	troubles troubles
 
-	unwritten outage.Outage // of ClickHouse
-	unread    outage.Outage // of Kafka
-	unknown   outage.Outage // of the schema registry
+	unwritten   outage.Outage // of ClickHouse
+	unread      outage.Outage // of Kafka
+	uncommitted outage.Outage // of the group's coordinator
+	unknown     outage.Outage // of the schema registry
 
 	goal *goal // nil unless it is to end by itself
 
@@ -97,7 +97,6 @@ func New(cfg Config, kafkaConfig kafka.Config, clickhouseConfig clickhouse.Confi
 		dial:       func(ctx context.Context) (driver.Conn, error) { return clickhouse.Open(ctx, clickhouseConfig) },
 		answered:   make(map[string]bool),
 		ready:      make(chan struct{}),
-		trouble:    errors.New("the sink has not started"),
 	}
 	for _, t := range topics.Topics {
 		if len(t.Records) > 0 {
@@ -106,7 +105,8 @@ func New(cfg Config, kafkaConfig kafka.Config, clickhouseConfig clickhouse.Confi
 			s.answered[t.Name] = t.Copartitioned
 		}
 	}
-	if s.metrics, err = newMetrics(meters, s.waiting); err != nil {
+	s.troubles.set(ofStart, errors.New("the sink has not started"))
+	if s.metrics, err = newMetrics(meters, s.staleness); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -127,10 +127,8 @@ const writingLong = 10 * time.Second
 // Check returns why the sink does not deliver at the moment, and nil when it
 // does: a condition of readiness.
 func (s *Sink) Check(context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.trouble != nil {
-		return s.trouble
+	if trouble := s.troubles.first(); trouble != nil {
+		return trouble
 	}
 	if since := s.writing.Load(); since != 0 {
 		if took := time.Since(time.UnixMilli(since)); took > writingLong {
@@ -140,21 +138,18 @@ func (s *Sink) Check(context.Context) error {
 	return nil
 }
 
-// waiting returns how long the oldest row has waited to be written since Kafka
-// took it.
-func (s *Sink) waiting() time.Duration {
-	oldest := s.oldestMs.Load()
-	if oldest == 0 {
-		return 0
+// staleness returns for how long a record may have waited in Kafka, or here to be
+// written: since Kafka took the oldest row, or since Kafka last answered before it
+// ceased to be read.
+func (s *Sink) staleness() time.Duration {
+	var age time.Duration
+	if oldest := s.oldestMs.Load(); oldest != 0 {
+		age = time.Since(time.UnixMilli(oldest))
 	}
-	return max(0, time.Since(time.UnixMilli(oldest)))
-}
-
-// report notes what keeps the sink from delivering; nil when nothing does.
-func (s *Sink) report(trouble error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.trouble = trouble
+	if before := s.troubles.unread(); !before.IsZero() {
+		age = max(age, time.Since(before))
+	}
+	return max(0, age)
 }
 
 // Run delivers until ctx ends; then it writes and commits what it has taken and
@@ -164,8 +159,10 @@ func (s *Sink) report(trouble error) {
 // sink has taken this one's name. Whatever was not committed is read again after
 // the next start.
 func (s *Sink) Run(ctx context.Context) error {
+	s.troubles.hear(time.Now())
+	s.troubles.set(ofStart, errors.New("the sink has not joined its group yet"))
 	err := s.run(ctx)
-	s.report(errors.New("the sink has stopped"))
+	s.troubles.set(ofStart, errors.New("the sink has stopped"))
 	switch {
 	case ctx.Err() == nil:
 		return err
@@ -207,7 +204,7 @@ func (s *Sink) connect(ctx context.Context) (driver.Conn, map[reflect.Type]*tabl
 		case s.cfg.StartTimeout > 0 && time.Since(started) >= s.cfg.StartTimeout:
 			return nil, nil, err
 		}
-		s.report(err)
+		s.troubles.set(ofClickHouse, err)
 		s.logger.Log(ctx, s.unwritten.Level(), "waiting for clickhouse", slog.Any("error.message", err), slog.Duration("flywheel.pause", pause.next))
 		if err := pause.wait(ctx); err != nil {
 			return nil, nil, err
@@ -217,15 +214,9 @@ func (s *Sink) connect(ctx context.Context) (driver.Conn, map[reflect.Type]*tabl
 
 // writes notes that ClickHouse takes rows.
 func (s *Sink) writes(ctx context.Context) {
+	s.troubles.set(ofClickHouse, nil)
 	if lasted, was := s.unwritten.Over(); was {
 		s.logger.InfoContext(ctx, "clickhouse takes rows again", slog.Duration("flywheel.duration", lasted))
-	}
-}
-
-// reads notes that Kafka gives records and takes offsets.
-func (s *Sink) reads(ctx context.Context) {
-	if lasted, was := s.unread.Over(); was {
-		s.logger.InfoContext(ctx, "reading from kafka again", slog.Duration("flywheel.duration", lasted))
 	}
 }
 
