@@ -45,9 +45,11 @@ type Point struct {
 	Text  []byte  // the line as it stands, without its end; valid until the next call
 }
 
-// Reader reads the points of one series in order. Their times rise by whole
-// multiples of one spacing, which is the shortest step between two lines:
-// intervals may be missing, but none is of another length.
+// Reader reads the points of one series as people and programs write it: the two
+// columns may stand anywhere among others, in capitals or not, lines may be empty,
+// and a value that is missing, infinite or too large for a number is NaN. Only what
+// cannot be told is refused: a bad header, a time that is none, a value that is a
+// word.
 type Reader struct {
 	name    string
 	lines   *bufio.Reader
@@ -58,23 +60,19 @@ type Reader struct {
 	layout  int // of the last timestamp
 	last    Point
 	points  int64
-	// The shortest step so far, and the line that ends it.
-	spacing     time.Duration
-	spacingLine int
+	steps   steps
 }
 
-// NewReader returns a reader; name is what messages call the series, such as the
-// path of its file.
+// NewReader returns a reader of a series whose times rise by whole multiples of one
+// spacing, which is the shortest step between two lines: intervals may be missing,
+// but none is of another length. Whether one is, is known and told behind the last
+// line. name is what messages call the series, such as the path of its file.
 func NewReader(name string, from io.Reader) *Reader {
-	return &Reader{name: name, at: [2]int{0, 1}, lines: bufio.NewReaderSize(from, LineBytesMax)}
+	return &Reader{name: name, lines: bufio.NewReaderSize(from, LineBytesMax)}
 }
 
-// NewLenientReader returns a reader of a series as it comes: the two columns may
-// stand anywhere among others, in capitals or not, lines may be empty, times
-// follow each other in any step and order, and a value that is missing, infinite
-// or too large for a number is NaN. What Text gives of a line with more columns
-// are these two. Only what cannot be told is refused: a bad header, a time that
-// is none, a value that is a word.
+// NewLenientReader returns a reader of a series whose times follow each other in any
+// step and order.
 func NewLenientReader(name string, from io.Reader) *Reader {
 	r := NewReader(name, from)
 	r.lenient = true
@@ -83,32 +81,28 @@ func NewLenientReader(name string, from io.Reader) *Reader {
 
 // Order sorts the points of a whole series by time, as lenient readers give them in
 // any order, and returns its spacing. What stands there twice, with the same value,
-// is kept once; the rest has to rise by whole multiples of one spacing, as in Reader.
+// is kept once; the rest has to rise by whole multiples of one spacing, as in
+// [NewReader].
 func Order(name string, points []Point) ([]Point, time.Duration, error) {
 	slices.SortStableFunc(points, func(a, b Point) int { return cmp.Compare(a.AtMs, b.AtMs) })
 	points = slices.CompactFunc(points, func(a, b Point) bool {
 		return a.AtMs == b.AtMs && (a.Value == b.Value || math.IsNaN(a.Value) && math.IsNaN(b.Value))
 	})
-	var r Reader
+	r := Reader{name: name}
 	for _, p := range points {
 		if err := r.follow(p); err != nil {
-			return nil, 0, fmt.Errorf("%s:%d: %w", name, p.Line, err)
+			return nil, 0, err
 		}
-		r.points++
-		r.last = p
 	}
-	return points, r.spacing, nil
+	return points, r.Spacing(), r.even()
 }
-
-// Points is how many points were read.
-func (r *Reader) Points() int64 { return r.points }
 
 // Spacing is the shortest step forwards between two points so far, 0 before the
 // second.
-func (r *Reader) Spacing() time.Duration { return r.spacing }
+func (r *Reader) Spacing() time.Duration { return r.steps.shortest.length }
 
 // Next returns the next point, and io.EOF after the last. A series without a
-// point is an error.
+// line below its header is an error.
 func (r *Reader) Next() (Point, error) {
 	if r.line == 0 {
 		if err := r.header(); err != nil {
@@ -116,8 +110,8 @@ func (r *Reader) Next() (Point, error) {
 		}
 	}
 	line, err := r.read()
-	if errors.Is(err, io.EOF) && r.points == 0 {
-		err = fmt.Errorf("%s holds only the header: it needs one line for each point below it", r.name)
+	if errors.Is(err, io.EOF) {
+		return Point{}, r.end()
 	}
 	if err != nil {
 		return Point{}, err
@@ -126,18 +120,24 @@ func (r *Reader) Next() (Point, error) {
 	if err := r.parse(&p); err != nil {
 		return Point{}, fmt.Errorf("%s:%d: %w", r.name, r.line, err)
 	}
-	if err := r.follow(p); err != nil {
-		return Point{}, fmt.Errorf("%s:%d: %w", r.name, r.line, err)
-	}
-	r.points++
-	r.last = p
-	return p, nil
+	return p, r.follow(p)
 }
 
-// read returns the next line without its end; empty lines at the end of the
-// series are none.
+// end is what Next returns behind the last line.
+func (r *Reader) end() error {
+	if r.points == 0 {
+		return fmt.Errorf("%s holds only the header: it needs one line for each point below it", r.name)
+	}
+	if !r.lenient {
+		if err := r.even(); err != nil {
+			return err
+		}
+	}
+	return io.EOF
+}
+
+// read returns the next line that is not empty, without its end.
 func (r *Reader) read() ([]byte, error) {
-	empty := 0
 	for {
 		line, err := r.lines.ReadSlice('\n')
 		if len(line) > 0 {
@@ -152,13 +152,7 @@ func (r *Reader) read() ([]byte, error) {
 			return nil, io.EOF
 		}
 		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
-		switch {
-		case len(line) == 0 && empty == 0:
-			empty = r.line
-		case len(line) == 0:
-		case empty > 0 && !r.lenient:
-			return nil, fmt.Errorf("%s:%d: the line is empty: remove it", r.name, empty)
-		default:
+		if len(line) > 0 {
 			return line, nil
 		}
 	}
@@ -179,10 +173,7 @@ func (r *Reader) header() error {
 	text := string(bytes.TrimPrefix(line, []byte("\ufeff")))
 	titles, err := columns(text)
 	r.columns = len(titles)
-	if r.lenient && err == nil && r.find(titles) {
-		return nil
-	}
-	if r.line != 1 || err != nil || !slices.Equal(titles, []string{"timestamp", "value"}) {
+	if err != nil || !r.find(titles) {
 		return fmt.Errorf("%s:%d: the first line is %s, want %s", r.name, r.line, show(text), Header)
 	}
 	return nil
@@ -216,27 +207,11 @@ func (r *Reader) parse(p *Point) error {
 	if p.AtMs, err = r.timestamp(stamp); err != nil {
 		return err
 	}
-	if r.lenient {
-		if len(fields) != 2 || r.at[0] != 0 {
-			p.Text = []byte(stamp + "," + value)
-		}
-		if missing(value) {
-			p.Value = math.NaN()
-			return nil
-		}
+	if len(fields) != 2 || r.at[0] != 0 {
+		p.Text = []byte(stamp + "," + value)
 	}
 	p.Value, err = number(value)
 	return err
-}
-
-// missing tells the ways in which programs write that there is no value.
-func missing(text string) bool {
-	switch strings.ToLower(text) {
-	case "", "na", "n/a", "null", "none":
-		return true
-	}
-	value, err := strconv.ParseFloat(text, 64)
-	return math.IsInf(value, 0) || err == nil && math.IsNaN(value)
 }
 
 // columns splits a line, without the blanks and quotes around each part.
@@ -307,45 +282,90 @@ func (r *Reader) layouts(text string) (time.Time, error) {
 	return at, nil
 }
 
-// number reads a decimal number or NaN.
+// number reads a decimal number. It is NaN where there is none, in the ways in which
+// programs write that.
 func number(text string) (float64, error) {
-	if text == "" {
-		return 0, errors.New("the value is empty: write a number, NaN where there is none, or leave the line out")
+	switch strings.ToLower(text) {
+	case "", "na", "n/a", "null", "none":
+		return math.NaN(), nil
 	}
 	value, err := strconv.ParseFloat(text, 64)
-	decimal := strings.Trim(text, "0123456789+-.eE") == "" || strings.EqualFold(text, "nan")
 	switch {
-	case decimal && err == nil:
+	case math.IsInf(value, 0) || err == nil && math.IsNaN(value):
+		return math.NaN(), nil
+	case err == nil && strings.Trim(text, "0123456789+-.eE") == "":
 		return value, nil
-	case decimal && errors.Is(err, strconv.ErrRange):
-		return 0, fmt.Errorf("value %s is larger than any number that can be reckoned with: correct it", show(text))
 	}
 	return 0, fmt.Errorf("value %s is no number: write digits with a point, such as 104 or 2329.86, or NaN where there is none", show(text))
 }
 
 // follow checks the time of a point against those before.
 func (r *Reader) follow(p Point) error {
-	if r.points == 0 {
-		return nil
-	}
 	step := time.Duration(p.AtMs-r.last.AtMs) * time.Millisecond
 	switch {
+	case r.points == 0:
+	case step > 0:
+		r.steps.add(step, p.Line)
 	case r.lenient:
-		if step > 0 && (r.spacing == 0 || step < r.spacing) {
-			r.spacing = step
-		}
 	case step == 0:
-		return fmt.Errorf("timestamp %s is that of line %d: merge the two; if a clock was set back here, write all times in UTC", stamp(p.AtMs), r.last.Line)
-	case step < 0:
-		return fmt.Errorf("timestamp %s lies before that of line %d, %s: sort the series by time; if a clock was set back here, write all times in UTC",
-			stamp(p.AtMs), r.last.Line, stamp(r.last.AtMs))
-	case r.spacing == 0 || step < r.spacing && r.spacing%step == 0:
-		r.spacing, r.spacingLine = step, p.Line
-	case step%r.spacing != 0:
-		return fmt.Errorf("the line comes %s after the one before, where line %d comes after %s: give all steps one length; whole steps may be missing",
-			step, r.spacingLine, r.spacing)
+		return fmt.Errorf("%s:%d: timestamp %s is that of line %d: merge the two; if a clock was set back here, write all times in UTC",
+			r.name, p.Line, stamp(p.AtMs), r.last.Line)
+	default:
+		return fmt.Errorf("%s:%d: timestamp %s lies before that of line %d, %s: sort the series by time; if a clock was set back here, write all times in UTC",
+			r.name, p.Line, stamp(p.AtMs), r.last.Line, stamp(r.last.AtMs))
 	}
+	r.points++
+	r.last = p
 	return nil
+}
+
+// even checks that all steps are multiples of the shortest.
+func (r *Reader) even() error {
+	odd, shortest := r.steps.odd(), r.steps.shortest
+	if odd.line == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s:%d: the line comes %s after the one before, where line %d comes after %s: give all steps one length; whole steps may be missing",
+		r.name, odd.line, odd.length, shortest.line, shortest.length)
+}
+
+// steps are the times between the points of a series.
+type steps struct {
+	shortest step
+	divisor  time.Duration // the greatest of all steps
+	// dividing are the steps that made the divisor smaller: no more than it has bits.
+	dividing []step
+}
+
+// step ends with a line.
+type step struct {
+	length time.Duration
+	line   int
+}
+
+func (s *steps) add(length time.Duration, line int) {
+	if s.shortest.line == 0 || length < s.shortest.length {
+		s.shortest = step{length, line}
+	}
+	if s.divisor != 0 && length%s.divisor == 0 {
+		return
+	}
+	s.dividing = append(s.dividing, step{length, line})
+	for a := length; a != 0; {
+		s.divisor, a = a, s.divisor%a
+	}
+}
+
+// odd returns a step that is no multiple of the shortest, if there is one. It is
+// among the dividing ones then: were all those multiples of it, so would be their
+// greatest divisor, which divides every step.
+func (s *steps) odd() step {
+	for _, d := range s.dividing {
+		if d.length%s.shortest.length != 0 {
+			return d
+		}
+	}
+	return step{}
 }
 
 func stamp(ms int64) string {

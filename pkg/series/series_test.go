@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -35,17 +36,14 @@ func TestMistakesAreLocated(t *testing.T) {
 		"only empty lines":          {"\n\n", `s.csv is empty: it needs the line timestamp,value, and one line for each point below it`},
 		"only the header":           {"timestamp,value\n", `s.csv holds only the header: it needs one line for each point below it`},
 		"another header":            {"time;value\n", `s.csv:1: the first line is "time;value", want timestamp,value`},
-		"a header in capitals":      {"Timestamp,Value\n", `s.csv:1: the first line is "Timestamp,Value", want timestamp,value`},
-		"a third column":            {"timestamp,value,label\n", `s.csv:1: the first line is "timestamp,value,label", want timestamp,value`},
 		"no header":                 {"2015-02-26 21:42:53,104\n", `s.csv:1: the first line is "2015-02-26 21:42:53,104", want timestamp,value`},
-		"a header in line two":      {"\ntimestamp,value\n", `s.csv:1: the line is empty: remove it`},
+		"a header in line two":      {"\ntime,value\n", `s.csv:2: the first line is "time,value", want timestamp,value`},
 		"UTF-16":                    {"\xff\xfet\x00i\x00", `s.csv is written in UTF-16: save it as UTF-8`},
 		"binary":                    {"\x00\x01\x02", `s.csv:1: the first line is "\x00\x01\x02", want timestamp,value`},
 		"a bad row in the middle":   {rows + "oops\n2015-02-26 21:57:53,1\n", `s.csv:4: "oops" has 1 column, want 2: timestamp,value`},
 		"three columns":             {rows + "2015-02-26 21:52:53,1,2\n", `s.csv:4: "2015-02-26 21:52:53,1,2" has 3 columns, the header 2: is there a decimal comma or a thousands separator? write numbers like 2329.86`},
 		"an open quote":             {rows + "\"2015-02-26 21:52:53,1\n", `s.csv:4: "\"2015-02-26 21:52:53,1" opens a quote and does not close it: close it, or leave quotes out`},
 		"more behind a quote":       {rows + "\"2015\"-02,1\n", `s.csv:4: "\"2015\"-02,1" has more behind a closing quote: leave the quotes out`},
-		"an empty line":             {rows + "\n2015-02-26 21:52:53,1\n", `s.csv:4: the line is empty: remove it`},
 		"no time":                   {rows + "yesterday,1\n", `s.csv:4: timestamp "yesterday" is no time: write a time from 1971 on like 2015-02-26 21:42:53, in UTC, or 2015-02-26T21:42:53Z, or seconds or milliseconds since 1970`},
 		"no timestamp":              {rows + ",1\n", `s.csv:4: timestamp "" is no time: write a time`},
 		"a day that does not exist": {rows + "2015-02-29 00:00:00,1\n", `s.csv:4: timestamp "2015-02-29 00:00:00" is no time`},
@@ -55,16 +53,13 @@ func TestMistakesAreLocated(t *testing.T) {
 		"unsorted":                  {rows + "2015-02-26 21:37:53,1\n", `s.csv:4: timestamp 2015-02-26 21:37:53 lies before that of line 3, 2015-02-26 21:47:53: sort the series by time; if a clock was set back here, write all times in UTC`},
 		"a timestamp twice":         {rows + "2015-02-26 21:47:53,1\n", `s.csv:4: timestamp 2015-02-26 21:47:53 is that of line 3: merge the two; if a clock was set back here, write all times in UTC`},
 		"irregular":                 {rows + "2015-02-26 21:54:53,1\n", `s.csv:4: the line comes 7m0s after the one before, where line 3 comes after 5m0s: give all steps one length; whole steps may be missing`},
-		"irregular and shorter":     {rows + "2015-02-26 21:50:53,1\n", `s.csv:4: the line comes 3m0s after the one before, where line 3 comes after 5m0s`},
+		"irregular and shorter":     {rows + "2015-02-26 21:50:53,1\n", `s.csv:3: the line comes 5m0s after the one before, where line 4 comes after 3m0s`},
 		"irregular by a part of it": {rows + "2015-02-26 21:52:53.250,1\n", `s.csv:4: the line comes 5m0.25s after the one before, where line 3 comes after 5m0s`},
-		"no value":                  {rows + "2015-02-26 21:52:53,\n", `s.csv:4: the value is empty: write a number, NaN where there is none, or leave the line out`},
 		"a word":                    {rows + "2015-02-26 21:52:53,many\n", `s.csv:4: value "many" is no number: write digits with a point, such as 104 or 2329.86, or NaN where there is none`},
 		"thousands":                 {rows + "2015-02-26 21:52:53,\"2,329.86\"\n", `s.csv:4: value "2,329.86" is no number: write digits with a point`},
-		"infinity":                  {rows + "2015-02-26 21:52:53,Inf\n", `s.csv:4: value "Inf" is no number`},
 		"a hexadecimal":             {rows + "2015-02-26 21:52:53,0x1p4\n", `s.csv:4: value "0x1p4" is no number`},
 		"an underscore":             {rows + "2015-02-26 21:52:53,1_000\n", `s.csv:4: value "1_000" is no number`},
 		"two points":                {rows + "2015-02-26 21:52:53,1.2.3\n", `s.csv:4: value "1.2.3" is no number`},
-		"more than any number":      {rows + "2015-02-26 21:52:53,1e999\n", `s.csv:4: value "1e999" is larger than any number that can be reckoned with: correct it`},
 		"a line without end":        {rows + strings.Repeat("1", 5000), `s.csv:4: the line is longer than 1024 bytes: want timestamp,value`},
 		"a long text is cut":        {rows + strings.Repeat("é", 100) + "\n", `s.csv:4: "éééééééééééééééééééé…" has 1 column`},
 	} {
@@ -99,7 +94,7 @@ func TestASeriesOfAnyFormIsRead(t *testing.T) {
 			r := NewReader("s.csv", from)
 			points, err := readAll(r)
 			if err != nil || len(points) != 2 || points[0].AtMs != first || points[0].Value != 104 || points[0].Line != 2 ||
-				points[1].AtMs != first+300_000 || points[1].Value != -1.5 || r.Spacing() != 5*time.Minute || r.Points() != 2 {
+				points[1].AtMs != first+300_000 || points[1].Value != -1.5 || r.Spacing() != 5*time.Minute {
 				t.Errorf("%s%s: %+v, %v", name, kind, points, err)
 			}
 			for i, line := range strings.Split(strings.TrimRight(strings.ReplaceAll(text, "\r", ""), "\n"), "\n")[1:] {
@@ -107,6 +102,18 @@ func TestASeriesOfAnyFormIsRead(t *testing.T) {
 					t.Errorf("%s%s: the text is %q, want %q", name, kind, points[i].Text, line)
 				}
 			}
+		}
+	}
+}
+
+func TestWhatSurroundsASeriesIsLeftOut(t *testing.T) {
+	for name, text := range map[string]string{
+		"other columns": "Value,note,Timestamp\n104,a,2015-02-26 21:42:53\n-1.5,\"b,c\",2015-02-26 21:47:53\n",
+		"empty lines":   "\nTIMESTAMP,value\n\n2015-02-26 21:42:53,104\n\n2015-02-26 21:47:53,-1.5\n",
+	} {
+		points, err := readAll(NewReader("s.csv", strings.NewReader(text)))
+		if err != nil || len(points) != 2 || string(points[0].Text) != "2015-02-26 21:42:53,104" || string(points[1].Text) != "2015-02-26 21:47:53,-1.5" || points[1].Value != -1.5 {
+			t.Errorf("%s: %+v, %v", name, points, err)
 		}
 	}
 }
@@ -133,10 +140,12 @@ func TestDaysAndMinutesAreRead(t *testing.T) {
 	}
 }
 
-func TestNaNIsNoValue(t *testing.T) {
-	points, err := readAll(NewReader("s", strings.NewReader("timestamp,value\n2015-02-26,NaN\n2015-02-27,nan\n")))
-	if err != nil || len(points) != 2 || !math.IsNaN(points[0].Value) || !math.IsNaN(points[1].Value) {
-		t.Errorf("%+v, %v", points, err)
+func TestThereAreManyWaysToHaveNoValue(t *testing.T) {
+	for _, text := range []string{"NaN", "nan", "", " ", `""`, "NA", "n/a", "NULL", "None", "Inf", "-inf", "+Infinity", "1e999"} {
+		points, err := readAll(NewReader("s", strings.NewReader("timestamp,value\n2015-02-26,"+text+"\n")))
+		if err != nil || len(points) != 1 || !math.IsNaN(points[0].Value) {
+			t.Errorf("%q: %+v, %v", text, points, err)
+		}
 	}
 }
 
@@ -152,17 +161,13 @@ func TestAReaderThatFailsSaysSo(t *testing.T) {
 func TestTheSpacingIsTheShortestStep(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		spacing := time.Duration(rapid.SampledFrom([]int{1, 60, 300, 3600, 86400}).Draw(t, "spacing")) * time.Second
-		steps := rapid.SliceOfN(rapid.IntRange(1, 4), 1, 50).Draw(t, "steps")
+		steps := rapid.SliceOfN(rapid.IntRange(1, 6), 1, 50).Draw(t, "steps")
 		at := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 		var b strings.Builder
 		b.WriteString("timestamp,value\n")
-		least, regular := 0, true
+		least := slices.Min(steps)
+		regular := !slices.ContainsFunc(steps, func(step int) bool { return step%least != 0 })
 		for i, step := range append([]int{0}, steps...) {
-			if i > 0 && (least == 0 || step < least && least%step == 0) {
-				least = step
-			} else if i > 0 && step%least != 0 {
-				regular = false
-			}
 			at = at.Add(time.Duration(step) * spacing)
 			fmt.Fprintf(&b, "%s,%d\n", at.Format(time.DateTime), i)
 		}
@@ -170,6 +175,12 @@ func TestTheSpacingIsTheShortestStep(t *testing.T) {
 		points, err := readAll(r)
 		if (err == nil) != regular {
 			t.Fatalf("steps %v: %v", steps, err)
+		}
+		var line int
+		if !regular {
+			if _, scanErr := fmt.Sscanf(err.Error(), "s:%d: the line comes ", &line); scanErr != nil || steps[line-3]%least == 0 {
+				t.Fatalf("steps %v: %v, but line %d is even", steps, err, line)
+			}
 		}
 		if regular && (len(points) != len(steps)+1 || r.Spacing() != time.Duration(least)*spacing) {
 			t.Fatalf("steps %v: %d points every %s", steps, len(points), r.Spacing())
@@ -196,8 +207,8 @@ func FuzzReader(f *testing.F) {
 			}
 			again += string(p.Text) + "\n"
 		}
-		if len(points) == 0 || r.Points() != int64(len(points)) {
-			t.Fatalf("%d points were read, %d counted", len(points), r.Points())
+		if len(points) == 0 {
+			t.Fatal("no point, and no error")
 		}
 		same, err := readAll(NewReader("s.csv", strings.NewReader(again)))
 		if err != nil || len(same) != len(points) {
@@ -267,6 +278,10 @@ func TestASeriesIsPutInOrder(t *testing.T) {
 	all, spacing, err := read("2015-03-02 03:00,3\n2015-03-02 01:00,NaN\n2015-03-02 01:00,\n2015-03-02 00:30,1\n2015-03-02 03:00,3\n")
 	if err != nil || len(all) != 3 || all[0].Value != 1 || all[0].Line != 5 || all[2].Value != 3 || spacing != 30*time.Minute {
 		t.Errorf("got %v every %s, %v", all, spacing, err)
+	}
+	// The step all are multiples of may come last.
+	if all, spacing, err := read("2015-03-02 00:00,3\n2015-03-02 00:15,1\n2015-03-02 00:25,4\n2015-03-02 00:30,4\n"); err != nil || len(all) != 4 || spacing != 5*time.Minute {
+		t.Errorf("gaps before the first step: %v every %s, %v", all, spacing, err)
 	}
 	if _, _, err := read("2015-03-02 03:00,3\n2015-03-02 01:00,1\n2015-03-02 03:00,4\n"); err == nil || !strings.HasPrefix(err.Error(), "s:4: timestamp 2015-03-02 03:00:00 is that of line 2: merge the two") {
 		t.Errorf("two values of one time: %v", err)

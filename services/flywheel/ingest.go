@@ -41,9 +41,11 @@ func newIngestMentions(env *environment) *cobra.Command {
 		Short: "Send a series of counts as exposure on TikTok, or as branded searches on Amazon",
 		Long: `Send a series of counts as exposure on TikTok, or as branded searches on Amazon.
 
-FILE is a CSV with the header timestamp,value: a count for the interval that begins at the
-timestamp (2015-02-26 21:42:53, in UTC). The intervals have one length; whole ones may be
-missing. The file is checked to its end before anything is sent, and its times are kept.
+FILE is a CSV with the header timestamp,value, sorted: a count for the interval that begins
+at the timestamp, or empty or NaN where there is none. A timestamp is 2015-02-26 21:42:53
+(UTC), RFC 3339, or seconds or milliseconds since 1970. The intervals have one length; whole
+ones may be missing. Other columns are left out. The file is checked to its end before
+anything is sent, and its times are kept.
 
   --as stimulus   each value is the views that one piece of content gained (the default)
   --as response   each value is the branded searches; finer ones are summed to 15 minutes
@@ -136,8 +138,8 @@ func missing(s *ingest.Series) string {
 	if s.Missing == 0 {
 		return ""
 	}
-	g := s.Gaps[0]
-	return fmt.Sprintf("; %s missing, such as %d between %s and %s", count(int(s.Missing), "interval"),
+	g := s.Longest
+	return fmt.Sprintf("; %s missing, %d of them between %s and %s", count(int(s.Missing), "interval"),
 		g.Missing, g.After.Format(time.DateTime), g.Before.Format(time.DateTime))
 }
 

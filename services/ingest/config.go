@@ -48,7 +48,7 @@ func (c Config) Validate() error {
 		fail("--as: %q is neither %s nor %s", c.As, Stimulus, Response)
 	}
 	if c.Content == "" || len(c.Content) > contentBytesMax || strings.ContainsFunc(c.Content, unicode.IsControl) {
-		fail("--content: %s is no name of 1 to %d bytes; it defaults to the name of the file", show(c.Content), contentBytesMax)
+		fail("--content: %q is no name of 1 to %d bytes; it defaults to the name of the file", c.Content, contentBytesMax)
 	}
 	if !(c.Speed >= 0 && c.Speed <= math.MaxInt32) {
 		fail("--speed: %v is no speed: 1 is real time, 600 plays ten minutes in a second, 0 is as fast as possible", c.Speed)

@@ -37,35 +37,30 @@ func open(t testing.TB, text string) *Series {
 func TestMistakesAreLocated(t *testing.T) {
 	const rows = "timestamp,value\n2015-02-26 21:42:53,104\n2015-02-26 21:47:53,100\n"
 	for name, tc := range map[string]struct{ file, want string }{
-		"an empty file":             {"", `s.csv is empty: it needs the line timestamp,value, and one line for each interval below it`},
-		"only the header":           {"timestamp,value\n", `s.csv holds only the header: it needs one line for each interval below it`},
+		"an empty file":             {"", `s.csv is empty: it needs the line timestamp,value, and one line for each point below it`},
+		"only the header":           {"timestamp,value\n", `s.csv holds only the header: it needs one line for each point below it`},
 		"only one row":              {"timestamp,value\n2015-02-26 21:42:53,104\n", `s.csv: there is only one line below the header: the spacing of the series cannot be told from it`},
 		"another header":            {"time;value\n", `s.csv:1: the first line is "time;value", want timestamp,value`},
 		"no header":                 {"2015-02-26 21:42:53,104\n", `s.csv:1: the first line is "2015-02-26 21:42:53,104", want timestamp,value`},
-		"a bad row in the middle":   {rows + "oops\n2015-02-26 21:57:53,1\n", `s.csv:4: "oops" has 1 columns, want 2: timestamp,value`},
-		"three columns":             {rows + "2015-02-26 21:52:53,1,2\n", `s.csv:4: "2015-02-26 21:52:53,1,2" has 3 columns, want 2: timestamp,value`},
-		"an empty line":             {rows + "\n", `s.csv:4: the line is empty: remove it`},
-		"no time":                   {rows + "yesterday,1\n", `s.csv:4: timestamp "yesterday": write a time from 1971 on like 2015-02-26 21:42:53, in UTC, or like 2015-02-26T21:42:53Z`},
-		"a day that does not exist": {rows + "2015-02-29 00:00:00,1\n", `s.csv:4: timestamp "2015-02-29 00:00:00": write a time`},
-		"a time before the epoch":   {rows + "1969-02-26 21:42:53,1\n", `s.csv:4: timestamp "1969-02-26 21:42:53": write a time from 1971 on`},
-		"a part of a second":        {rows + "2015-02-26T21:52:53.5Z,1\n", `s.csv:4: timestamp "2015-02-26T21:52:53.5Z": cut it to whole seconds`},
-		"unsorted":                  {rows + "2015-02-26 21:37:53,1\n", `s.csv:4: timestamp 2015-02-26 21:37:53 lies before that of the line above, 2015-02-26 21:47:53: sort the file by time`},
-		"a timestamp twice":         {rows + "2015-02-26 21:47:53,1\n", `s.csv:4: timestamp 2015-02-26 21:47:53 is that of the line before: merge the two`},
-		"irregular":                 {rows + "2015-02-26 21:54:53,1\n", `s.csv:4: 7m0s after the line before, where line 3 comes after 5m0s: give all intervals one length; whole intervals may be missing`},
-		"irregular and shorter":     {rows + "2015-02-26 21:50:53,1\n", `s.csv:3: 5m0s after the line before, where line 4 comes after 3m0s`},
-		"a negative value":          {rows + "2015-02-26 21:52:53,-1\n", `s.csv:4: value "-1" is negative: a count is 0 or more`},
-		"a negative fraction":       {rows + "2015-02-26 21:52:53,-0.5\n", `s.csv:4: value "-0.5" is negative: a count is 0 or more`},
-		"not a number":              {rows + "2015-02-26 21:52:53,NaN\n", `s.csv:4: value "NaN" is no whole number: a count has digits only`},
-		"infinity":                  {rows + "2015-02-26 21:52:53,Inf\n", `s.csv:4: value "Inf" is no whole number: a count has digits only`},
-		"a fraction":                {rows + "2015-02-26 21:52:53,1.5\n", `s.csv:4: value "1.5" is no whole number: a count has digits only`},
-		"a power":                   {rows + "2015-02-26 21:52:53,1e3\n", `s.csv:4: value "1e3" is no whole number: a count has digits only`},
-		"a sign":                    {rows + "2015-02-26 21:52:53,+5\n", `s.csv:4: value "+5" is no whole number: a count has digits only`},
-		"a space":                   {rows + "2015-02-26 21:52:53, 5\n", `s.csv:4: value " 5" is no whole number: a count has digits only`},
-		"no value":                  {rows + "2015-02-26 21:52:53,\n", `s.csv:4: value "" is no whole number: a count has digits only`},
-		"a value over bounds":       {rows + "2015-02-26 21:52:53,1099511627777\n", `s.csv:4: value "1099511627777" is above 1099511627776, which no count of views or searches reaches`},
-		"a value over 64 bits":      {rows + "2015-02-26 21:52:53,99999999999999999999\n", `s.csv:4: value "99999999999999999999" is above 1099511627776`},
+		"a bad row in the middle":   {rows + "oops\n2015-02-26 21:57:53,1\n", `s.csv:4: "oops" has 1 column, want 2: timestamp,value`},
+		"three columns":             {rows + "2015-02-26 21:52:53,1,2\n", `s.csv:4: "2015-02-26 21:52:53,1,2" has 3 columns, the header 2: is there a decimal comma or a thousands separator?`},
+		"no time":                   {rows + "yesterday,1\n", `s.csv:4: timestamp "yesterday" is no time: write a time from 1971 on like 2015-02-26 21:42:53, in UTC, or 2015-02-26T21:42:53Z`},
+		"a day that does not exist": {rows + "2015-02-29 00:00:00,1\n", `s.csv:4: timestamp "2015-02-29 00:00:00" is no time: write a time`},
+		"a time before the epoch":   {rows + "1969-02-26 21:42:53,1\n", `s.csv:4: timestamp "1969-02-26 21:42:53" lies out of range: write a time from 1971 on`},
+		"unsorted":                  {rows + "2015-02-26 21:37:53,1\n", `s.csv:4: timestamp 2015-02-26 21:37:53 lies before that of line 3, 2015-02-26 21:47:53: sort the series by time`},
+		"a timestamp twice":         {rows + "2015-02-26 21:47:53,1\n", `s.csv:4: timestamp 2015-02-26 21:47:53 is that of line 3: merge the two`},
+		"irregular":                 {rows + "2015-02-26 21:54:53,1\n", `s.csv:4: the line comes 7m0s after the one before, where line 3 comes after 5m0s: give all steps one length; whole steps may be missing`},
+		"irregular and shorter":     {rows + "2015-02-26 21:50:53,1\n", `s.csv:3: the line comes 5m0s after the one before, where line 4 comes after 3m0s`},
+		"a negative value":          {rows + "2015-02-26 21:52:53,-1\n", `s.csv:4: value -1 is negative: a count is 0 or more`},
+		"a negative fraction":       {rows + "2015-02-26 21:52:53,-0.5\n", `s.csv:4: value -0.5 is negative: a count is 0 or more`},
+		"a fraction":                {rows + "2015-02-26 21:52:53,1.5\n", `s.csv:4: value 1.5 is no whole number: round it, or count in smaller units`},
+		"a value over bounds":       {rows + "2015-02-26 21:52:53,1099511627777\n", `s.csv:4: value 1099511627777 is above 1099511627776, which no count of views or searches reaches`},
+		"a value over 64 bits":      {rows + "2015-02-26 21:52:53,99999999999999999999\n", `s.csv:4: value 100000000000000000000 is above 1099511627776`},
 		"values that add up":        {rows + "2015-02-26 21:52:53,1099511627776\n", `s.csv:4: the values add up to more than 1099511627776`},
-		"a line without end":        {rows + strings.Repeat("1", 5000), `s.csv:4: the line is longer than 256 bytes: want timestamp,value`},
+		"a line without end":        {rows + strings.Repeat("1", 5000), `s.csv:4: the line is longer than 1024 bytes: want timestamp,value`},
+		"a word":                    {rows + "2015-02-26 21:52:53,many\n", `s.csv:4: value "many" is no number: write digits`},
+		"no value at all":           {"timestamp,value\n2015-02-26 21:42:53,\n2015-02-26 21:47:53,NaN\n", `s.csv: no line has a value`},
+		"UTF-16":                    {"\xff\xfet\x00", `s.csv is written in UTF-16: save it as UTF-8`},
 		"binary":                    {"\x00\x01\x02", `s.csv:1: the first line is "\x00\x01\x02", want timestamp,value`},
 		"a series from the future":  {"timestamp,value\n2026-11-24 11:50:00,1\n2026-11-24 11:56:00,1\n", `s.csv: the series ends at 2026-11-24 12:02:00, which lies in the future: an event has happened when it is told; cut the series there`},
 	} {
@@ -97,6 +92,11 @@ func TestASeriesOfAnyFormIsRead(t *testing.T) {
 		"as is":                    "timestamp,value\n2015-02-26 21:42:53,104\n2015-02-26 21:47:53,100\n",
 		"without the last newline": "timestamp,value\n2015-02-26 21:42:53,104\n2015-02-26 21:47:53,100",
 		"from Windows":             "\ufefftimestamp,value\r\n2015-02-26 21:42:53,104\r\n2015-02-26 21:47:53,100\r\n",
+		"with empty lines":         "timestamp,value\n\n2015-02-26 21:42:53,104\n2015-02-26 21:47:53,100\n\n",
+		"among other columns":      "Value,note,Timestamp\n104,a,2015-02-26 21:42:53\n100,b,2015-02-26 21:47:53\n",
+		"in seconds":               "timestamp,value\n1424986973,104.0\n1424987273,1e2\n",
+		"with a T":                 "timestamp,value\n2015-02-26T21:42:53, 104\n2015-02-26T21:47:53,\"+100\"\n",
+		"with nothing at its ends": "timestamp,value\n2015-02-26 21:37:53,\n2015-02-26 21:42:53,104\n2015-02-26 21:47:53,100\n2015-02-26 21:52:53,NaN\n",
 		"with zones":               "timestamp,value\n2015-02-26T21:42:53Z,104\n2015-02-26T22:47:53+01:00,100\n",
 	} {
 		s := open(t, file)
@@ -124,27 +124,23 @@ func TestSpacingAndGapsAreThoseOfTheSeries(t *testing.T) {
 		steps = append(steps, 1) // so that the spacing can be told
 		var b strings.Builder
 		b.WriteString("timestamp,value\n")
-		at, total, missing, gaps := now.AddDate(-1, 0, 0), int64(0), int64(0), 0
+		at, total, missing, longest := now.AddDate(-1, 0, 0), int64(0), int64(0), 0
 		values := rapid.SliceOfN(rapid.Int64Range(0, 1000), len(steps)+1, len(steps)+1).Draw(rt, "values")
 		for i, v := range values {
 			if i > 0 {
 				at = at.Add(time.Duration(steps[i-1]) * spacing)
 				missing += int64(steps[i-1] - 1)
-				if steps[i-1] > 1 {
-					gaps++
-				}
+				longest = max(longest, steps[i-1]-1)
 			}
 			fmt.Fprintf(&b, "%s,%d\n", at.Format(time.DateTime), v)
 			total += v
 		}
 		s := open(t, b.String())
-		if s.Spacing != spacing || s.Missing != missing || s.Rows != int64(len(values)) || s.Sum != total || !s.Last.Equal(at) || (gaps > 0) != (len(s.Gaps) > 0) {
-			rt.Errorf("got %+v, want spacing %s, %d missing", s, spacing, missing)
+		if s.Spacing != spacing || s.Missing != missing || s.Rows != int64(len(values)) || s.Sum != total || !s.Last.Equal(at) || s.Longest.Missing != int64(longest) {
+			rt.Errorf("got %+v, want spacing %s, %d missing, %d at once", s, spacing, missing, longest)
 		}
-		for _, g := range s.Gaps {
-			if g.Before.Sub(g.After) != time.Duration(g.Missing+1)*spacing {
-				rt.Errorf("a gap that is none: %+v", g)
-			}
+		if g := s.Longest; g.Before.Sub(g.After) != time.Duration(g.Missing+1)*spacing {
+			rt.Errorf("a gap that is none: %+v", g)
 		}
 		i := 0
 		if err := s.Points(func(p Point) error {
@@ -188,7 +184,7 @@ func FuzzOpen(f *testing.F) {
 		}); err != nil {
 			t.Fatalf("the second reading: %v", err)
 		}
-		if rows != s.Rows || sum != s.Sum || !last.Equal(s.Last) || s.Rows < 2 || s.Missing < 0 {
+		if rows != s.Rows || sum != s.Sum || !last.Equal(s.Last) || s.Rows < 1 || s.Missing < 0 {
 			t.Fatalf("%d rows, sum %d until %s, but %+v", rows, sum, last, s)
 		}
 	})
