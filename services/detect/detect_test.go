@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -89,21 +90,67 @@ func TestLinesStandAsTheyAre(t *testing.T) {
 // stops the rest.
 func TestOddLinesAreScored(t *testing.T) {
 	got, sum, err := score(t, "Value,note, Timestamp\r\n104,a,2015-02-26 21:42:53\r\n,b,2015-02-26 21:47:53\r\n\r\n-inf,c,2015-02-26 21:52:53\r\n1e999,d,2015-02-26 21:57:53\r\n"+
-		"-1e308,e,2015-02-26 21:57:53\r\n7,f,2015-02-26 21:32:53\r\n1,g,2015-02-26 22:04:00\r\n")
+		"-1e308,e,2015-02-26 21:57:53\r\n1,g,2015-02-26 22:04:00\r\n")
 	want := `timestamp,value,anomaly_score
 2015-02-26 21:42:53,104,0.00000000
 2015-02-26 21:47:53,,0.00000000
 2015-02-26 21:52:53,-inf,0.00000000
 2015-02-26 21:57:53,1e999,0.00000000
 2015-02-26 21:57:53,-1e308,0.00000000
-2015-02-26 21:32:53,7,0.00000000
 2015-02-26 22:04:00,1,0.00000000
 `
 	if err != nil || got != want {
 		t.Errorf("%v\n%s", err, cmp.Diff(want, got))
 	}
-	if sum.Rows != 7 || sum.Missing != 3 || sum.Untimely != 2 || sum.Last.Minute() != 4 {
+	if sum.Rows != 6 || sum.Missing != 3 || sum.Repeated != 1 || sum.Unsorted != 0 || sum.Untimely != 7 || sum.Last.Minute() != 4 {
 		t.Errorf("%+v", sum)
+	}
+}
+
+// A clock that was set back costs an hour and no more; a file that is not sorted
+// would cost everything, and is refused.
+func TestLinesOutOfOrder(t *testing.T) {
+	var text strings.Builder
+	wave(&text, 5*time.Minute, 3000, func(i int, v float64) float64 {
+		if i == 2000 {
+			return 20 * v
+		}
+		return v
+	})
+	lines := strings.SplitAfter(text.String(), "\n")
+	header, rows := lines[0], lines[1:3001]
+	back := strings.Join(slices.Concat(rows[:500], rows[488:]), "")
+	_, sum, err := score(t, header+back)
+	if err != nil || sum.Unsorted != 11 || sum.Repeated != 1 || sum.Untimely != 502 || sum.Alarms != 1 || sum.Rows != 3012 {
+		t.Errorf("an hour twice: %+v, %v", sum, err)
+	}
+	twice := ""
+	for _, row := range rows {
+		twice += row + row
+	}
+	if _, sum, err := score(t, header+twice); err != nil || sum.Repeated != 3000 || sum.Unsorted != 0 || sum.Alarms != 1 {
+		t.Errorf("all twice: %+v, %v", sum, err)
+	}
+	reversed := slices.Clone(rows)
+	slices.Reverse(reversed)
+	shuffled := slices.Clone(rows)
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+	for name, tc := range map[string]struct {
+		rows []string
+		want string
+	}{
+		"reversed":           {reversed, `s.csv:3: timestamp 2015-03-12 09:50:00 lies before that of line 2, 2015-03-12 09:55:00, and 2999 of 3000 lines lie so: sort the series by time, as 'flywheel detect --help' shows, or correct line 2`},
+		"shuffled":           {shuffled, `s.csv:`},
+		"in two parts":       {slices.Concat(rows[1000:], rows[:1000]), `s.csv:2002: timestamp 2015-03-02 00:00:00 lies before that of line 2001, 2015-03-12 09:55:00, and`},
+		"a line from beyond": {slices.Concat([]string{"2051-01-01 00:00:00,3\n"}, rows), `s.csv:3: timestamp 2015-03-02 00:00:00 lies before that of line 2, 2051-01-01 00:00:00, and 3000 of 3001 lines lie so: sort the series by time, as 'flywheel detect --help' shows, or correct line 2`},
+	} {
+		_, sum, err := score(t, header+strings.Join(tc.rows, ""))
+		if err == nil || !strings.HasPrefix(err.Error(), tc.want) {
+			t.Errorf("%s: %v, want %s", name, err, tc.want)
+		}
+		if first := time.Date(2015, 3, 2, 0, 0, 0, 0, time.UTC); !sum.First.Equal(first) {
+			t.Errorf("%s: the first is %s, want %s", name, sum.First, first)
+		}
 	}
 }
 

@@ -27,8 +27,8 @@ func newDetect(env *environment) *cobra.Command {
 The input is a CSV with the header timestamp,value, sorted, with steps from a minute to a day,
 of one length at best; steps may be missing. A timestamp is 2015-02-26 21:42:53 (UTC), RFC
 3339, or seconds or milliseconds since 1970; a value is a number, and empty or NaN where there
-is none. Other columns are left out. The output has the same lines in the same order, and a
-third column:
+is none. Other columns are left out. More than one line in ten that lies before another above
+it is an error. The output has the same lines in the same order, and a third column:
 
   timestamp,value,anomaly_score
 
@@ -45,6 +45,7 @@ news scores high: one event is one alarm, at its start, and further ones only wh
 much beyond itself. The first day, and 24 points at least, score 0, and so does a line without
 a value or that is not later than all above it. There is nothing to set.`,
 		Example: `  flywheel detect --in searches.csv --out scores.csv
+  (head -n 1 any.csv; tail -n +2 any.csv | sort) > sorted.csv
   zcat searches.csv.gz | flywheel detect --in - --out - | awk -F, '$3 >= 0.5'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -120,11 +121,15 @@ func scoreUntil(ctx context.Context, name string, from io.Reader, to io.Writer) 
 
 // sayDetected sums up, unless the scores themselves went there.
 func (e *environment) sayDetected(out string, s detect.Summary, took time.Duration) {
-	if s.Short() {
+	switch {
+	case s.Missing == s.Rows:
+		fmt.Fprintf(e.stderr, "flywheel: every score is 0: no line has a value\n")
+	case s.Short():
 		fmt.Fprintf(e.stderr, "flywheel: every score is 0: the series is no longer than the first day, or 24 points, which is only learnt from\n")
 	}
 	if s.Untimely > 0 {
-		fmt.Fprintf(e.stderr, "flywheel: %s not later than all before, and scored 0: sort the series by time, and merge what comes twice\n", areLines(s.Untimely))
+		fmt.Fprintf(e.stderr, "flywheel: %s not later than all before, and scored 0, the first in line %d: sort the series by time, and merge what comes twice\n",
+			areLines(s.Repeated+s.Unsorted), s.Untimely)
 	}
 	if out == standardStream {
 		return
