@@ -102,9 +102,7 @@ func Load[T any](defaults T, from Sources) (T, Provenance, error) {
 	l.file(from)
 	l.environ(from.Environ)
 	l.flags(from.Flags)
-	if len(l.errs) == 0 { // half a configuration would only be judged unfairly
-		l.validate()
-	}
+	l.validate()
 	return cfg, l.origins, errors.Join(l.errs...)
 }
 
@@ -129,6 +127,7 @@ func (l *loader) setText(n *node, text string, from Origin) {
 	v, err := parseText(n.typ, text)
 	if err != nil {
 		l.failf("%s: key %q: %w", from, n.path, err)
+		delete(l.origins, n.path) // what a weaker source says counts no more
 		return
 	}
 	l.set(n, v, from)
@@ -213,33 +212,40 @@ func (l *loader) flags(flags *Flags) {
 
 type validator interface{ Validate() error }
 
+// validate asks the validators. Where something could not be read, its default stands
+// in its place: what they say of that, or of a section as a whole, would be unfair, and
+// is left for the next time.
 func (l *loader) validate() {
+	partly := len(l.errs) > 0
 	for _, n := range l.nodes {
 		v, ok := l.values.FieldByIndex(n.index).Addr().Interface().(validator)
 		if !ok {
 			continue
 		}
 		for _, err := range flatten(v.Validate()) {
-			l.errs = append(l.errs, l.locate(n, err))
+			path, err := l.locate(n, err)
+			if _, given := l.origins[path]; given || !partly {
+				l.errs = append(l.errs, err)
+			}
 		}
 	}
 }
 
 // locate completes a sentence of the validator at n: the path of the key it
-// begins with, and where that key's value came from.
-func (l *loader) locate(n *node, err error) error {
+// begins with, and where that key's value came from. It returns the path as well.
+func (l *loader) locate(n *node, err error) (string, error) {
 	if word, _, ok := strings.Cut(err.Error(), ":"); ok {
 		if child := l.byPath[join(n.path, word)]; child != nil {
-			return fmt.Errorf("%s (%s)%w", child.path, l.origins.Of(child.path), cutError{err, len(word)})
+			return child.path, fmt.Errorf("%s (%s)%w", child.path, l.origins.Of(child.path), cutError{err, len(word)})
 		}
 	}
 	switch {
 	case n.path == "":
-		return err
+		return n.path, err
 	case isSection(n.typ):
-		return fmt.Errorf("%s: %w", n.path, err)
+		return n.path, fmt.Errorf("%s: %w", n.path, err)
 	}
-	return fmt.Errorf("%s (%s): %w", n.path, l.origins.Of(n.path), err)
+	return n.path, fmt.Errorf("%s (%s): %w", n.path, l.origins.Of(n.path), err)
 }
 
 // cutError is an error without the first bytes of its text.

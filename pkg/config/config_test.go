@@ -196,6 +196,19 @@ func TestLoadRefuses(t *testing.T) {
 				`batch.format (flag --batch.format): "csv" is neither native nor json`,
 			},
 		},
+		"what is invalid beside what cannot be read": {
+			file:    "kafka:\n  brokers: []\n  timeout: 0s\nlevels: info\n",
+			environ: []string{"FLYWHEEL_KAFKA_PASSWORD=hush", "FLYWHEEL_KAFKA_TLS=1"},
+			args:    []string{"--batch.format=csv", "--kafka.timeout=soon"},
+			want: []string{
+				`flywheel.yaml:4:1: unknown key "levels"; the nearest is "level"`,
+				`environment FLYWHEEL_KAFKA_TLS: key "kafka.tls": expected true or false, found "1"`,
+				`flag --kafka.timeout: key "kafka.timeout": expected a duration such as 15s, found "soon"`,
+				// Not that a password would travel in the clear: whether tls is wanted is not known.
+				`kafka.brokers (file flywheel.yaml:2:3): give at least one host:port`,
+				`batch.format (flag --batch.format): "csv" is neither native nor json`,
+			},
+		},
 		"a masked secret":            {file: "kafka:\n  password: '********'\n", want: []string{`flywheel.yaml:2:13: key "kafka.password": ******** stands for a secret and is none: give the secret itself, best by its variable`}},
 		"a tag that poses as a list": {file: "kafka:\n  brokers: !!binary x\n", want: []string{`flywheel.yaml:2:12: key "kafka.brokers": expected a list of: text, found YAML Tag, which configurations do without`}},
 		"a tag that poses as keys":   {file: "kafka: !!binary x\n", want: []string{`flywheel.yaml:1:8: section "kafka": expected keys and values, found YAML Tag, which configurations do without`}},
@@ -265,32 +278,32 @@ func TestADeclarationIsChecked(t *testing.T) {
 	for want, check := range map[string]func() error{
 		"field config_test.A.B: give it a yaml tag": func() error {
 			type A struct{ B int }
-			return keys[A]()
+			return declare[A]()
 		},
 		"give it a doc tag": func() error {
 			type A struct {
 				B int `yaml:"b"`
 			}
-			return keys[A]()
+			return declare[A]()
 		},
 		"not in snake_case": func() error {
 			type A struct {
 				B int `yaml:"rowsMax" doc:"x"`
 			}
-			return keys[A]()
+			return declare[A]()
 		},
 		"type map[string]int cannot be written as text": func() error {
 			type A struct {
 				B map[string]int `yaml:"b" doc:"x"`
 			}
-			return keys[A]()
+			return declare[A]()
 		},
 		`key "b" is declared twice`: func() error {
 			type A struct {
 				B int `yaml:"b" doc:"x"`
 				C int `yaml:"b" doc:"x"`
 			}
-			return keys[A]()
+			return declare[A]()
 		},
 		`key "b.c" has the same variable FLYWHEEL_B_C as another`: func() error {
 			type A struct {
@@ -299,9 +312,9 @@ func TestADeclarationIsChecked(t *testing.T) {
 					C int `yaml:"c" doc:"x"`
 				} `yaml:"b" doc:"x"`
 			}
-			return keys[A]()
+			return declare[A]()
 		},
-		"as a struct, not as int": keys[int],
+		"as a struct, not as int": declare[int],
 	} {
 		if err := check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
@@ -309,8 +322,9 @@ func TestADeclarationIsChecked(t *testing.T) {
 	}
 }
 
-func keys[T any]() error {
-	_, err := config.Keys[T]()
+func declare[T any]() error {
+	var none T
+	_, _, err := config.Load(none, config.Sources{})
 	return err
 }
 

@@ -166,25 +166,3 @@ func join(path, name string) string {
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
-
-// Key describes one key of a configuration, for help pages and checks.
-type Key struct {
-	Path string // in a file: "kafka.brokers"
-	Env  string // "FLYWHEEL_KAFKA_BROKERS"
-	Flag string // "--kafka.brokers"
-	Doc  string
-	Type string // "a duration such as 15s"
-}
-
-// Keys lists the keys that T declares, in the order of its fields.
-func Keys[T any]() ([]Key, error) {
-	s, err := schemaOf(reflect.TypeFor[T]())
-	if err != nil {
-		return nil, err
-	}
-	keys := make([]Key, len(s.keys))
-	for i, n := range s.keys {
-		keys[i] = Key{Path: n.path, Env: n.env(), Flag: "--" + n.path, Doc: n.doc, Type: expected(n.typ)}
-	}
-	return keys, nil
-}

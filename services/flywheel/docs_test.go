@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"flywheel/pkg/config"
+
+	"github.com/spf13/pflag"
 )
 
 // TestDocuments holds what people are told to type against what there is.
@@ -94,10 +96,12 @@ func codeOf(markdown string) (all []code) {
 func documentSins(t *testing.T, markdown string) (sins []string) {
 	t.Helper()
 	say := func(format string, args ...any) { sins = append(sins, fmt.Sprintf(format, args...)) }
-	keys, err := config.Keys[Config]()
-	if err != nil {
+	var keys []string
+	declared := pflag.NewFlagSet("keys", pflag.ContinueOnError)
+	if _, err := config.Bind[Config](declared); err != nil {
 		t.Fatal(err)
 	}
+	declared.VisitAll(func(f *pflag.Flag) { keys = append(keys, f.Name) })
 	targets := target.FindAllStringSubmatch(readSource(t, "Makefile"), -1)
 	for _, c := range codeOf(markdown) {
 		line, _, _ := strings.Cut(c.text, " #")
@@ -124,15 +128,17 @@ func documentSins(t *testing.T, markdown string) (sins []string) {
 		for _, w := range words {
 			name, _, _ := strings.Cut(w, "=")
 			if strings.HasPrefix(name, "FLYWHEEL_") && name != "FLYWHEEL_CONFIG" &&
-				!slices.ContainsFunc(keys, func(k config.Key) bool { return k.Env == name }) {
+				!slices.ContainsFunc(keys, func(k string) bool {
+					return "FLYWHEEL_"+strings.ToUpper(strings.ReplaceAll(k, ".", "_")) == name
+				}) {
 				say("%q: no key has the variable %s", c.text, name)
 			}
 			m := keyish.FindStringSubmatch(name)
-			if m == nil || !slices.ContainsFunc(keys, func(k config.Key) bool { return strings.HasPrefix(k.Path, m[1]+".") }) {
+			if m == nil || !slices.ContainsFunc(keys, func(k string) bool { return strings.HasPrefix(k, m[1]+".") }) {
 				continue
 			}
-			if path := strings.TrimPrefix(name, "--"); !slices.ContainsFunc(keys, func(k config.Key) bool {
-				return within(strings.ReplaceAll(k.Path, ".", "/"), strings.ReplaceAll(path, ".", "/"))
+			if path := strings.TrimPrefix(name, "--"); !slices.ContainsFunc(keys, func(k string) bool {
+				return within(strings.ReplaceAll(k, ".", "/"), strings.ReplaceAll(path, ".", "/"))
 			}) {
 				say("%q: there is no key %s", c.text, path)
 			}
