@@ -21,21 +21,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"flywheel/loadtest/apache"
+	"flywheel/loadtest/smalldisk"
 )
 
 // The test binary starts itself with one of these set to a folder, to be killed: as the owner of an
-// Apache Kafka, or as an embedded broker with its data on disk; or to restart an Apache Kafka that
-// ended.
+// Apache Kafka, or as an embedded broker with its data on disk.
 const (
-	ownerEnv  = "FLYWHEEL_TEST_KAFKA_OWNER"
-	kfakeEnv  = "FLYWHEEL_TEST_KFAKE"
-	keeperEnv = "FLYWHEEL_TEST_KAFKA_KEEPER"
+	ownerEnv = "FLYWHEEL_TEST_KAFKA_OWNER"
+	kfakeEnv = "FLYWHEEL_TEST_KFAKE"
 )
 
 func TestMain(m *testing.M) {
-	switch owner, fake, keeper := os.Getenv(ownerEnv), os.Getenv(kfakeEnv), os.Getenv(keeperEnv); {
-	case keeper != "":
-		runKeeper(keeper)
+	switch owner, fake := os.Getenv(ownerEnv), os.Getenv(kfakeEnv); {
 	case owner != "":
 		runOwner(owner)
 	case fake != "":
@@ -94,13 +91,16 @@ var installed = sync.OnceValues(func() (apache.Installation, error) {
 })
 
 // kafka starts a cluster that ends with the test.
-func kafka(t *testing.T, nodes int) *apache.Kafka {
+func kafka(t *testing.T, nodes int, options ...apache.KafkaOption) *apache.Kafka {
 	t.Helper()
 	i, err := installed()
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := i.StartKafka(t.Context(), t.TempDir(), nodes)
+	k, err := i.StartKafka(t.Context(), t.TempDir(), nodes, options...)
+	if errors.Is(err, smalldisk.ErrUnavailable) {
+		t.Skip(err)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,95 +3,29 @@
 package apache_test
 
 import (
-	"bufio"
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"flywheel/loadtest/apache"
-	"flywheel/loadtest/smalldisk"
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 )
 
-// runKeeper starts a broker with its data in the folder and says its address. When the broker ends it
-// says so, and starts it again for every line that it reads.
-func runKeeper(dir string) {
-	i, err := apache.Install(context.Background(), "", os.Stderr)
-	if err != nil {
-		panic(err)
-	}
-	k, err := i.StartKafka(context.Background(), dir, 1)
-	if err != nil {
-		panic(err)
-	}
-	fmt.Println(k.Brokers()[0])
-	lines := bufio.NewScanner(os.Stdin)
-	for {
-		for k.ProcessID(1) != 0 {
-			time.Sleep(100 * time.Millisecond)
-		}
-		fmt.Println("ended")
-		if !lines.Scan() {
-			_ = k.Close()
-			os.Exit(0)
-		}
-		if err := k.Start(context.Background(), 1); err != nil {
-			panic(err)
-		}
-		fmt.Println("started")
-	}
-}
-
-// keeper runs one on a disk and returns the address of its broker, what it says, and where it reads.
-func keeper(t *testing.T, d *smalldisk.Disk, dir string) (address string, says *bufio.Scanner, reads io.Writer) {
-	t.Helper()
-	cmd := d.Command(t.Context(), os.Args[0])
-	cmd.Env, cmd.Stderr = append(os.Environ(), keeperEnv+"="+dir), t.Output()
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGKILL); _ = cmd.Wait() })
-	says = bufio.NewScanner(out)
-	if !says.Scan() {
-		t.Fatal("the keeper of the broker says nothing")
-	}
-	return says.Text(), says, in
-}
-
 // A broker whose disk fills ends: Kafka gives up a folder that it cannot write. The processor and
 // whoever sends wait for it; on a disk with space it goes on, and every order counts once.
 func TestAFullDiskLosesAndDoublesNothing(t *testing.T) {
-	dir := t.TempDir()
-	d, err := smalldisk.Mount(t.Context(), dir, 192)
-	if errors.Is(err, smalldisk.ErrUnavailable) {
-		t.Skip(err)
-	}
+	k := kafka(t, 1, apache.WithDisks(192))
+	d, err := k.Disk(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = d.Close() })
-	address, says, reads := keeper(t, d, dir)
-
-	p := newPipelineOn(t, []string{address})
+	p := newPipelineOn(t, k.Brokers())
 	static, err := codec.NewStatic()
 	if err != nil {
 		t.Fatal(err)
@@ -128,8 +62,10 @@ func TestAFullDiskLosesAndDoublesNothing(t *testing.T) {
 	}
 	eventually(t, "the first orders are taken", func() bool { return p.committed(event.TopicAmazon) == 100 })
 
-	ended := make(chan bool, 1)
-	go func() { ended <- says.Scan() && says.Text() == "ended" }()
+	ended, err := k.Ended(1)
+	if err != nil {
+		t.Fatal(err)
+	}
 	full := func() bool {
 		select {
 		case <-ended:
@@ -153,11 +89,8 @@ func TestAFullDiskLosesAndDoublesNothing(t *testing.T) {
 	if err := d.Relieve(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.WriteString(reads, "\n"); err != nil {
-		t.Fatal(err)
-	}
-	if !says.Scan() || says.Text() != "started" {
-		t.Fatalf("relieved, the broker does not start: %q", says.Text())
+	if err := k.Start(t.Context(), 1); err != nil {
+		t.Fatalf("relieved, the broker does not start: %v", err)
 	}
 	sent.Wait()
 	if err := failed.Load(); err != nil {

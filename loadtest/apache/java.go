@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"flywheel/loadtest/process"
+	"flywheel/loadtest/smalldisk"
 )
 
 // javaVersion is the oldest Java that runs the broker.
@@ -48,9 +49,10 @@ func findJava(ctx context.Context) (string, error) {
 // stopTimeout is how long a server may take to save what it has.
 const stopTimeout = 30 * time.Second
 
-// launch starts Java in the folder of the installation, with its log in a folder.
-func (i Installation) launch(name, dir string, args ...string) (*process.Process, error) {
-	cmd := exec.Command(i.java, args...) //nolint:noctx // it runs until it is told
+// launch starts Java in the folder of the installation, with its log in a folder; it sees the disk,
+// if that is not nil.
+func (i Installation) launch(name, dir string, disk *smalldisk.Disk, args ...string) (*process.Process, error) {
+	cmd := disk.Command(context.Background(), i.java, args...) // it runs until it is told
 	cmd.Dir = i.dir
 	return process.Start(name, filepath.Join(dir, "log"), cmd)
 }

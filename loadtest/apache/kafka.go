@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"flywheel/loadtest/process"
+	"flywheel/loadtest/smalldisk"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -42,6 +43,7 @@ type Kafka struct {
 	settings     map[string]string
 	proxy        func(node int, listens string) (string, error)
 	heap         string
+	diskMiB      int
 	cluster      string
 
 	nodes []*node
@@ -52,10 +54,11 @@ type Kafka struct {
 type node struct {
 	id         int
 	dir        string
-	port       int    // for clients
-	controller int    // port
-	behind     int    // port for clients that come through a proxy, 0 for none
-	proxied    string // address of that proxy
+	port       int             // for clients
+	controller int             // port
+	behind     int             // port for clients that come through a proxy, 0 for none
+	proxied    string          // address of that proxy
+	disk       *smalldisk.Disk // of its data, nil without WithDisks
 	process    *process.Process
 }
 
@@ -70,6 +73,10 @@ func WithSettings(settings map[string]string) KafkaOption {
 // WithHeap bounds the heap of every node, as Java's -Xmx has it: "1g". Without it that is 1 GB for
 // one node and 512 MB for each of several.
 func WithHeap(size string) KafkaOption { return func(k *Kafka) { k.heap = size } }
+
+// WithDisks gives the data of every node a disk of its own of so many MiB, which Disk returns; they are
+// gone when the cluster is closed.
+func WithDisks(mib int) KafkaOption { return func(k *Kafka) { k.diskMiB = mib } }
 
 // WithProxy gives every node a second address for clients, which leads through a proxy: the function
 // is called with each node and the address where it will listen, before anything is started, and
@@ -100,8 +107,8 @@ func (i Installation) StartKafka(ctx context.Context, dir string, nodes int, opt
 	for n := 1; n <= nodes; n++ {
 		k.nodes = append(k.nodes, &node{id: n, dir: filepath.Join(dir, "node-"+strconv.Itoa(n))})
 	}
-	if err := k.format(); err != nil {
-		return nil, err
+	if err := k.format(ctx); err != nil {
+		return nil, errors.Join(err, k.release())
 	}
 	for try := 1; ; try++ {
 		taken, err := k.begin(ctx)
@@ -109,13 +116,13 @@ func (i Installation) StartKafka(ctx context.Context, dir string, nodes int, opt
 			return k, nil
 		}
 		if stop := k.kill(); !taken || try == startTries || stop != nil {
-			return nil, errors.Join(err, stop)
+			return nil, errors.Join(err, stop, k.release())
 		}
 	}
 }
 
 // format prepares the folders of nodes that have none, as Kafka's kafka-storage does.
-func (k *Kafka) format() error {
+func (k *Kafka) format(ctx context.Context) error {
 	file := filepath.Join(k.dir, clusterFile)
 	id, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -134,12 +141,18 @@ func (k *Kafka) format() error {
 	}
 	for _, n := range k.nodes {
 		data := filepath.Join(n.dir, "data")
+		err := os.MkdirAll(data, 0o750)
+		if err == nil && k.diskMiB > 0 {
+			if n.disk, err = smalldisk.Mount(ctx, data, k.diskMiB); err != nil {
+				return err
+			}
+			data = n.disk.Path(".")
+		}
 		meta := filepath.Join(data, "meta.properties")
 		if _, err := os.Stat(meta); err == nil {
 			continue
 		}
 		text := fmt.Sprintf("version=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", k.cluster, n.id, newID())
-		err := os.MkdirAll(data, 0o750)
 		if err == nil {
 			err = os.WriteFile(filepath.Join(data, bootstrapFile), begin, 0o640)
 		}
@@ -286,7 +299,7 @@ func (k *Kafka) launch(nodes []*node) error {
 			continue
 		}
 		var err error
-		n.process, err = k.installation.launch(fmt.Sprintf("Kafka's node %d", n.id), n.dir, append(k.installation.virtualMachine(kafkaClasses, k.heap),
+		n.process, err = k.installation.launch(fmt.Sprintf("Kafka's node %d", n.id), n.dir, n.disk, append(k.installation.virtualMachine(kafkaClasses, k.heap),
 			"-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
 			"-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS", "-Dorg.slf4j.simpleLogger.showThreadName=false",
 			"-Dorg.slf4j.simpleLogger.log.org.apache.kafka.common.config=warn", // not every setting again
@@ -466,10 +479,41 @@ func (k *Kafka) Check() error {
 	return err
 }
 
-// Close kills what it started and returns when that is gone. The data stay, as after a crash. Its
-// error is that of Check.
+// Disk is that of a node's data, nil without WithDisks.
+func (k *Kafka) Disk(node int) (*smalldisk.Disk, error) {
+	n, err := k.node(node)
+	if err != nil {
+		return nil, err
+	}
+	return n.disk, nil
+}
+
+// Ended is closed once a node's process is gone.
+func (k *Kafka) Ended(node int) (<-chan struct{}, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n, err := k.node(node)
+	if err != nil {
+		return nil, err
+	}
+	return n.process.Ended(), nil
+}
+
+// Close kills what it started and returns when that is gone. The data stay, as after a crash, but for
+// those on WithDisks. Its error is that of Check.
 func (k *Kafka) Close() error {
-	return errors.Join(k.Check(), k.kill())
+	return errors.Join(k.Check(), k.kill(), k.release())
+}
+
+// release lets go of the disks.
+func (k *Kafka) release() error {
+	var err error
+	for _, n := range k.nodes {
+		if n.disk != nil {
+			err = errors.Join(err, n.disk.Close())
+		}
+	}
+	return err
 }
 
 func (k *Kafka) kill() error {

@@ -97,7 +97,7 @@ func (r *Registry) launch() (*process.Process, error) {
 	if r.process.Running() {
 		return r.process, nil
 	}
-	p, err := r.installation.launch("the schema registry", r.dir, append(r.installation.virtualMachine(registryClasses, "512m"),
+	p, err := r.installation.launch("the schema registry", r.dir, nil, append(r.installation.virtualMachine(registryClasses, "512m"),
 		"-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // it serves few, and is started often
 		"-Dquarkus.http.host=127.0.0.1", "-Dquarkus.http.port="+strconv.Itoa(r.port),
 		"-jar", filepath.Join(registryDir, runner))...)

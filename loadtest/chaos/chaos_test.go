@@ -79,10 +79,10 @@ func TestEveryKindCanBeDrawn(t *testing.T) {
 		not  []Kind
 	}{
 		"the embedded broker is not killed: it would lose what a transaction has promised": {
-			Config{Broker: stage.Embedded, Nodes: 1}, []Kind{KillProcessor, KillSink, KillClickHouse, Zombie, KafkaStalls, ClickHouseFull, BrokerFull}, []Kind{KillBroker, LoseLeader},
+			Config{Broker: stage.Embedded, Nodes: 1}, []Kind{KillProcessor, KillSink, KillClickHouse, Zombie, KafkaStalls, ClickHouseFull, BrokerFull}, []Kind{KillBroker, LoseLeader, NodeFull},
 		},
-		"a single node has no other to lead": {Config{Broker: stage.Apache, Nodes: 1}, []Kind{KillBroker, ClickHouseFull}, []Kind{LoseLeader, BrokerFull}},
-		"of three nodes one may be lost":     {Config{Broker: stage.Apache, Nodes: 3}, []Kind{KillBroker, LoseLeader}, nil},
+		"a single node has no other to lead": {Config{Broker: stage.Apache, Nodes: 1}, []Kind{KillBroker, ClickHouseFull}, []Kind{LoseLeader, NodeFull, BrokerFull}},
+		"of three nodes one may be lost":     {Config{Broker: stage.Apache, Nodes: 3}, []Kind{KillBroker, LoseLeader, NodeFull}, []Kind{BrokerFull}},
 		"only what is asked for":             {Config{Broker: stage.Apache, Nodes: 3, Only: []Kind{Zombie}}, []Kind{Zombie}, []Kind{KillProcessor, KillBroker}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,8 +107,8 @@ func TestEveryKindCanBeDrawn(t *testing.T) {
 // A seed draws the same wherever it is played: what cannot be done there takes
 // nothing from it, and so what comes after is the same.
 func TestADiskThatCannotBeHadChangesNoSeed(t *testing.T) {
-	for _, kind := range []Kind{ClickHouseFull, BrokerFull} {
-		p := &play{Stage: new(stage.Stage), random: rand.New(rand.NewPCG(1, 0))}
+	for _, kind := range []Kind{ClickHouseFull, BrokerFull, NodeFull} {
+		p := &play{Config: Config{Nodes: 3}, Stage: new(stage.Stage), report: new(Report), random: rand.New(rand.NewPCG(1, 0))}
 		if err := faults[kind].inflict(t.Context(), p); !errors.Is(err, smalldisk.ErrUnavailable) {
 			t.Errorf("%q on a stage without disks: %v", kind, err)
 		}

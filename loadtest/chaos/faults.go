@@ -33,6 +33,7 @@ const (
 	ClickHouseLoses   Kind = "ClickHouse dies between insert and answer"
 	ClickHouseFull    Kind = "the disk of ClickHouse fills"
 	BrokerFull        Kind = "the disk of Kafka fills"
+	NodeFull          Kind = "the disk of a node of Kafka fills"
 	KafkaStalls       Kind = "the network to Kafka stalls"
 	KafkaCut          Kind = "the network to Kafka is cut"
 )
@@ -91,6 +92,8 @@ var faults = map[Kind]affliction{ //nolint:gochecknoglobals // a table
 	}},
 	ClickHouseFull: {weight: 1, inflict: fillClickHouse},
 	BrokerFull:     {weight: 1, brokers: []stage.Broker{stage.Embedded}, inflict: fillBroker},
+	// A lone node would leave transactions open for ever: see DESIGN.md of package apache.
+	NodeFull: {weight: 1, brokers: []stage.Broker{stage.Apache}, nodes: 3, inflict: fillNode},
 	KafkaStalls: {weight: 1, inflict: func(_ context.Context, p *play) error {
 		p.StallKafka()
 		// Now and then for longer than sessions and transactions last.
@@ -330,10 +333,11 @@ func impostor(ctx context.Context, p *play) error {
 // The faults of the disk draw nothing from the seed: where the machine lets us have
 // no small disk they are passed over, and all others are drawn as elsewhere.
 const (
-	// diskLeft is what a full disk has left: less than either engine asks
+	// diskLeft is what a full disk has left: less than either embedded engine asks
 	// for to take more, and enough to end what has begun.
 	diskLeft = 5 << 20
 	diskFull = 3 * time.Second
+	diskEnds = 30 * time.Second // far above what Apache Kafka takes to give up
 )
 
 // fillClickHouse fills the disk of ClickHouse, and fills it again when merges have
@@ -363,6 +367,36 @@ func fillBroker(_ context.Context, p *play) error {
 	}
 	time.Sleep(diskFull)
 	return disk.Relieve()
+}
+
+// fillNode fills the disk of a node of Apache Kafka, each in its turn, until it
+// gives its only folder up and ends, and starts it again when there is space.
+func fillNode(ctx context.Context, p *play) error {
+	node := 1 + p.report.Faults[NodeFull]%p.Nodes
+	p.last += fmt.Sprintf(", that of node %d", node)
+	disk, err := p.NodeDisk(node)
+	if err != nil {
+		return err
+	}
+	ended, err := p.Kafka.Ended(node)
+	if err != nil {
+		return err
+	}
+	for patience := time.After(diskEnds); ; {
+		if err := disk.Fill(0); err != nil { // again, for it deletes as well
+			return errors.Join(err, disk.Relieve())
+		}
+		select {
+		case <-ended:
+			if err := disk.Relieve(); err != nil {
+				return err
+			}
+			return p.Kafka.Start(ctx, node)
+		case <-patience:
+			return errors.Join(fmt.Errorf("node %d of Kafka runs %s on a full disk", node, diskEnds), disk.Relieve())
+		case <-time.After(look):
+		}
+	}
 }
 
 // String returns the kinds as a flag takes them.

@@ -56,7 +56,7 @@ type Config struct {
 	CacheDir   string    // where Apache Kafka and the registry are installed
 	Migrate    string    // rule of package fault that interrupts the making of the tables; empty for none
 	Env        []string  // of every service, such as FLYWHEEL_PROCESSOR_TRANSACTION_TIMEOUT=5s
-	Disks      bool      // give each embedded engine's data a small disk of its own, where the machine lets us
+	Disks      bool      // give each engine's data a small disk of its own, where the machine lets us
 	Out        io.Writer // hears what takes long
 }
 
@@ -75,7 +75,7 @@ type Stage struct {
 	clickhouse *process.Process
 	ports      ports
 	proxies    []*proxy.Proxy             // before each node of Kafka
-	disks      map[string]*smalldisk.Disk // by the name of the engine
+	disks      map[string]*smalldisk.Disk // by the name of the engine, but for Apache Kafka's
 	diskless   error                      // why there are none
 
 	mu        sync.Mutex
@@ -161,15 +161,18 @@ func (s *Stage) startApache(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	proxied := apache.WithProxy(func(_ int, listens string) (string, error) {
+	options := []apache.KafkaOption{apache.WithProxy(func(_ int, listens string) (string, error) {
 		before, err := proxy.Listen(ctx, listens)
 		if err != nil {
 			return "", err
 		}
 		s.proxies = append(s.proxies, before)
 		return before.Addr(), nil
-	})
-	if s.Kafka, err = installed.StartKafka(ctx, filepath.Join(s.cfg.Dir, "kafka"), s.cfg.Nodes, proxied); err != nil {
+	})}
+	if s.cfg.Disks && s.diskless == nil {
+		options = append(options, apache.WithDisks(diskMiB))
+	}
+	if s.Kafka, err = installed.StartKafka(ctx, filepath.Join(s.cfg.Dir, "kafka"), s.cfg.Nodes, options...); err != nil {
 		return err
 	}
 	s.apacheReg, err = installed.StartRegistry(ctx, filepath.Join(s.cfg.Dir, "registry"))
@@ -223,15 +226,27 @@ func (s *Stage) ClickHouseDisk() (*smalldisk.Disk, error) { return s.disk(clickh
 // BrokerDisk is that of the embedded Kafka's data.
 func (s *Stage) BrokerDisk() (*smalldisk.Disk, error) { return s.disk(brokerName) }
 
-func (s *Stage) disk(engine string) (*smalldisk.Disk, error) {
-	d := s.disks[engine]
-	switch {
-	case d != nil:
-		return d, nil
-	case s.diskless != nil:
-		return nil, s.diskless
+// NodeDisk is that of the data of a node of Apache Kafka.
+func (s *Stage) NodeDisk(node int) (*smalldisk.Disk, error) {
+	if !s.cfg.Disks || s.diskless != nil {
+		return nil, s.noDisk("Kafka")
 	}
-	return nil, fmt.Errorf("%w: the %s on this stage was started without", smalldisk.ErrUnavailable, engine)
+	return s.Kafka.Disk(node)
+}
+
+func (s *Stage) disk(engine string) (*smalldisk.Disk, error) {
+	if d := s.disks[engine]; d != nil {
+		return d, nil
+	}
+	return nil, s.noDisk(engine)
+}
+
+// noDisk says why an engine has none.
+func (s *Stage) noDisk(engine string) error {
+	if s.diskless != nil {
+		return s.diskless
+	}
+	return fmt.Errorf("%w: the %s on this stage was started without", smalldisk.ErrUnavailable, engine)
 }
 
 // startBroker starts the embedded Kafka and registry in a process. They end in
