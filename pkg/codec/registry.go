@@ -219,13 +219,17 @@ func (c *Client) explain(err error, format string, args ...any) error {
 		if errors.As(err, &dial) {
 			err = dial.Err
 		}
-		return fmt.Errorf("%s: reach the schema registry at %s: %w: start it, or set registry.urls to where it is", attempt, c.where, err)
+		return unansweredError{fmt.Errorf("%s: reach the schema registry at %s: %w: start it, or set registry.urls to where it is", attempt, c.where, err)}
 	// A 404 without the registry's own code comes from something else, such as
 	// a proxy: it says nothing about the schema.
 	case answer.StatusCode == http.StatusNotFound && answer.ErrorCode/100 == http.StatusNotFound:
 		return fmt.Errorf("%s at %s: %w", attempt, c.where, ErrUnknownSchema)
 	case answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden:
 		return fmt.Errorf("%s: the schema registry at %s refuses the login (status %d): check registry.user and registry.password", attempt, c.where, answer.StatusCode)
+	case answer.StatusCode == http.StatusNotFound:
+		return fmt.Errorf("%s: what answers at %s is no schema registry (status %d): check the path of registry.urls", attempt, c.where, answer.StatusCode)
+	case answer.StatusCode >= http.StatusInternalServerError:
+		return unansweredError{fmt.Errorf("%s: the schema registry at %s answers with status %d: %w", attempt, c.where, answer.StatusCode, err)}
 	default:
 		return fmt.Errorf("%s: the schema registry at %s answers with status %d: %w", attempt, c.where, answer.StatusCode, err)
 	}

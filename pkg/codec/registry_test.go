@@ -142,8 +142,8 @@ func TestAnswersOfTheRegistryAreToldApart(t *testing.T) {
 		message string
 	}{
 		"the registry does not hold the schema":                 {answer(404, `{"error_code":40403,"message":"Schema 7 not found"}`), true, "does not hold"},
-		"a proxy knows no such page":                            {answer(404, `<html>404</html>`), false, "answers with status 404"},
-		"the address leads beside the registry":                 {answer(404, `{"error_code":404,"message":"HTTP 404 Not Found"}`), false, "answers with status 404"},
+		"a proxy knows no such page":                            {answer(404, `<html>404</html>`), false, "is no schema registry (status 404): check the path of registry.urls"},
+		"the address leads beside the registry":                 {answer(404, `{"error_code":404,"message":"HTTP 404 Not Found"}`), false, "is no schema registry (status 404): check the path of registry.urls"},
 		"the registry wants another login":                      {answer(401, ``), false, "check registry.user and registry.password"},
 		"the registry is in trouble":                            {answer(500, `{"error_code":50001,"message":"store"}`), false, "answers with status 500"},
 		"the answer is not JSON":                                {answer(200, `hello`), false, "look up schema 7"},

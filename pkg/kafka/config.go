@@ -16,7 +16,7 @@ type Config struct {
 	TLS            TLSConfig     `yaml:"tls" doc:"Encryption of the connections."`
 	SASL           SASLConfig    `yaml:"sasl" doc:"Authentication of the connections."`
 	DialTimeout    time.Duration `yaml:"dial_timeout" doc:"Give up one attempt to connect after this long."`
-	ConnectTimeout time.Duration `yaml:"connect_timeout" doc:"Give up at start when no broker has answered for this long."`
+	ConnectTimeout time.Duration `yaml:"connect_timeout" doc:"Give up at start when no broker has answered for this long, or no schema registry."`
 	RequestTimeout time.Duration `yaml:"request_timeout" doc:"Time added to what a request itself asks for before it counts as failed and is tried again."`
 	BufferRecords  int           `yaml:"buffer_records" doc:"Records a producer holds in memory; when they are full, producing waits."`
 	Topics         TopicsConfig  `yaml:"topics" doc:"How topics are created."`

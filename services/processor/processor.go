@@ -45,6 +45,7 @@ type Processor struct {
 	troubleMu    sync.Mutex
 	trouble      error        // why nothing is committed at the moment
 	troubleSince time.Time    // when that began
+	restoring    time.Time    // since when partitions are restored, in vain or not; 0 when they are not
 	staleMs      int64        // as of the last commit
 	turnedAt     atomic.Int64 // when the loop last came round, in Unix milliseconds; 0 while there is none
 	outage       outage.Outage
@@ -112,6 +113,9 @@ func (p *Processor) Check(context.Context) error {
 	select {
 	case <-p.ready:
 	default:
+		if trouble := p.troubled(); trouble != nil {
+			return fmt.Errorf("the processor has not restored its partitions yet: %w", trouble)
+		}
 		return errors.New("the processor has not restored its partitions yet")
 	}
 	p.troubleMu.Lock()
@@ -146,12 +150,37 @@ func (p *Processor) report(trouble error) {
 	p.trouble = trouble
 }
 
+func (p *Processor) troubled() error {
+	p.troubleMu.Lock()
+	defer p.troubleMu.Unlock()
+	return p.trouble
+}
+
 // recovered notes that nothing keeps the processor from committing.
 func (p *Processor) recovered(ctx context.Context) {
 	p.report(nil)
 	if lasted, was := p.outage.Over(); was {
 		p.logger.InfoContext(ctx, "committing again", slog.Duration("flywheel.duration", lasted))
 	}
+}
+
+// restores notes that partitions are being restored from now on, or no more.
+func (p *Processor) restores(now bool) {
+	p.troubleMu.Lock()
+	defer p.troubleMu.Unlock()
+	switch {
+	case !now:
+		p.restoring = time.Time{}
+	case p.restoring.IsZero():
+		p.restoring = time.Now()
+	}
+}
+
+// restored says whether no partitions are being restored.
+func (p *Processor) restored() bool {
+	p.troubleMu.Lock()
+	defer p.troubleMu.Unlock()
+	return p.restoring.IsZero()
 }
 
 // aged notes the age of the oldest input that no result shows, after a commit.
@@ -166,11 +195,14 @@ func (p *Processor) staleness() time.Duration {
 	p.troubleMu.Lock()
 	defer p.troubleMu.Unlock()
 	age := time.Duration(p.staleMs) * time.Millisecond
+	var idle time.Duration // since results were last published
 	if p.trouble != nil {
-		age += time.Since(p.troubleSince)
+		idle = time.Since(p.troubleSince)
 	}
-	age += p.stuck()
-	return age
+	if !p.restoring.IsZero() {
+		idle = max(idle, time.Since(p.restoring))
+	}
+	return age + idle + p.stuck()
 }
 
 // Ready is closed once the processor has its partitions restored for the first
@@ -193,6 +225,12 @@ var errFatal = errors.New("the processor cannot go on")
 // was committed last.
 func (p *Processor) Run(ctx context.Context) error {
 	err := kafka.Persist(ctx, p.kafka, p.prepare)
+	if err == nil {
+		p.encoder, err = codec.AwaitEncoder(ctx, p.registry, p.kafka.ConnectTimeout, func(err error) {
+			p.report(err)
+			p.logger.Log(ctx, p.outage.Level(), "waiting for the schema registry", slog.Any("error.message", err))
+		}, outputs()...)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return nil //nolint:nilerr // asked to stop while it began: what failed failed for that
@@ -232,7 +270,7 @@ func (p *Processor) Run(ctx context.Context) error {
 	}
 }
 
-// prepare checks, before anything is consumed, what would fail later.
+// prepare checks what would fail later of Kafka, before anything is consumed.
 func (p *Processor) prepare(ctx context.Context) error {
 	client, err := kafka.Connect(ctx, p.kafka, p.logger, p.meters, p.options...)
 	if err != nil {
@@ -250,17 +288,16 @@ func (p *Processor) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.logger.InfoContext(ctx, "looked at the transactions of the Kafka cluster", slog.Int("flywheel.transaction.version", int(level)))
-	if advice != "" {
-		p.logger.WarnContext(ctx, "transactions of the Kafka cluster are old", slog.String("flywheel.advice", advice))
-	}
 	if p.goal != nil {
 		if p.goal.spans, err = kafka.ReadSpans(ctx, client, p.inputs...); err != nil {
 			return err
 		}
 	}
-	p.encoder, err = codec.NewEncoder(ctx, p.registry, outputs()...)
-	return err
+	p.logger.InfoContext(ctx, "looked at the transactions of the Kafka cluster", slog.Int("flywheel.transaction.version", int(level)))
+	if advice != "" {
+		p.logger.WarnContext(ctx, "transactions of the Kafka cluster are old", slog.String("flywheel.advice", advice))
+	}
+	return nil
 }
 
 // dropTouched forgets the partitions whose memory is ahead of what is

@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -22,6 +24,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"flywheel/pkg/codec"
@@ -815,6 +819,118 @@ func TestAnUnreachableRegistryDelaysAndLosesNothing(t *testing.T) {
 		if n := strings.Count(said.String(), line); n != 1 {
 			t.Errorf("%s was logged %d times, want once:\n%s", line, n, said)
 		}
+	}
+}
+
+// away is a registry that is not there at first.
+func away(t *testing.T, there *atomic.Bool) codec.Registry {
+	t.Helper()
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if there.Load() {
+			w.Header().Set("Content-Type", "application/vnd.schemaregistry.v1+json")
+			fmt.Fprint(w, `{"subject":"any","version":1,"id":7,"schema":"{}"}`)
+			return
+		}
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = conn.Close() // it breaks, whatever this says
+	}))
+	t.Cleanup(front.Close)
+	cfg := codec.DefaultConfig()
+	cfg.URLs = []string{front.URL}
+	registry, err := codec.NewClient(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return registry
+}
+
+func TestARegistryIsWaitedForAtStart(t *testing.T) {
+	for name, comes := range map[string]bool{"it comes": true, "it stays away": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			if !comes {
+				w.kafka.ConnectTimeout = time.Second
+			}
+			said, reader, there := new(strings.Builder), metric.NewManualReader(), new(atomic.Bool)
+			log := slog.New(slog.NewTextHandler(said, nil)) // read when the processor has ended
+			p, err := processor.New(w.config(), w.kafka, away(t, there), log, metric.NewMeterProvider(metric.WithReader(reader)), tracenoop.NewTracerProvider())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			done := make(chan error, 1)
+			go func() { done <- p.Run(ctx) }()
+			w.eventually("/readyz says why", func() bool {
+				err := p.Check(t.Context())
+				return err != nil && strings.Contains(err.Error(), "has not restored its partitions yet: find the newest contract of") && strings.Contains(err.Error(), "http://127.0.0.1:")
+			})
+			w.eventually("the staleness grows", func() bool { return staleness(t, reader) > .2 })
+			there.Store(comes)
+			if comes {
+				<-p.Ready()
+				stop()
+			}
+			err = <-done
+			switch {
+			case comes && err != nil:
+				t.Error(err)
+			case !comes && (err == nil || !strings.Contains(err.Error(), "start it, or set registry.urls") || strings.Contains(err.Error(), "\n")):
+				t.Errorf("it ends with %v", err)
+			}
+			for _, line := range []string{`level=INFO msg="looked at the transactions of the Kafka cluster"`, `level=WARN msg="waiting for the schema registry" error.message="find the newest contract of`} {
+				if n := strings.Count(said.String(), line); n != 1 {
+					t.Errorf("%s was logged %d times, want once:\n%s", line, n, said)
+				}
+			}
+		})
+	}
+}
+
+func staleness(t *testing.T, reader *metric.ManualReader) float64 {
+	t.Helper()
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &all); err != nil {
+		t.Fatal(err)
+	}
+	for _, scope := range all.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if m.Name == "flywheel.processor.staleness" {
+				return m.Data.(metricdata.Gauge[float64]).DataPoints[0].Value
+			}
+		}
+	}
+	t.Fatal("no staleness is told")
+	return 0
+}
+
+func TestARestoreThatTakesLongIsStale(t *testing.T) {
+	w := newWorld(t)
+	back := make(chan struct{})
+	w.cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		w.cluster.SleepControl(func() { <-back })
+		return nil, nil, false
+	})
+	reader := metric.NewManualReader()
+	p, err := processor.New(w.config(), w.kafka, w.static, logger(t, "one"), metric.NewMeterProvider(metric.WithReader(reader)), tracenoop.NewTracerProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	w.eventually("the staleness grows", func() bool { return staleness(t, reader) > .5 })
+	close(back)
+	<-p.Ready()
+	w.eventually("nothing is stale", func() bool { return staleness(t, reader) == 0 })
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

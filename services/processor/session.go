@@ -129,7 +129,7 @@ func (s *session) run(ctx context.Context) error {
 			return err
 		}
 		s.turnedAt.Store(time.Now().UnixMilli())
-		if time.Since(s.bornAt) > steady {
+		if time.Since(s.bornAt) > steady && s.restored() {
 			s.recovered(ctx)
 		}
 		if s.goal != nil {
@@ -189,6 +189,7 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 	s.mu.Lock() // waits for a transaction that began before the rebalance
 	defer s.mu.Unlock()
 	fault.Reached(fault.ProcessorAssigned)
+	s.restores(true)
 	partitions, err := copartitioned(offsets, s.inputs)
 	if err == nil {
 		err = s.restore(ctx, partitions)
@@ -209,6 +210,7 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 		s.owned = append(s.owned, s.workers[p])
 	}
 	s.restoredAt = time.Now()
+	s.restores(false)
 	s.dirty.Store(true)
 	s.logger.InfoContext(ctx, "consuming", slog.Any("flywheel.partitions", partitions))
 	s.readyOnce.Do(func() { close(s.ready) })

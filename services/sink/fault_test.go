@@ -609,6 +609,35 @@ func (o *outage) Schema(ctx context.Context, id uint32) (string, error) {
 	return o.Registry.Schema(ctx, id)
 }
 
+func TestARegistryThatStaysAwayEndsTheSinkAfterAWhile(t *testing.T) {
+	w := newWorld(t)
+	cfg := codec.DefaultConfig()
+	cfg.URLs, w.kafka.ConnectTimeout = []string{"http://127.0.0.1:1"}, 1500*time.Millisecond
+	client, err := codec.NewClient(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.registry = client
+	began := time.Now()
+	m := w.start(nil)
+	w.eventually("/readyz says why", func() bool {
+		err := m.Check(t.Context())
+		return err != nil && strings.Contains(err.Error(), "reach the schema registry at http://127.0.0.1:1: ")
+	})
+	if w.staleness() <= 0 {
+		t.Error("nothing is read, and the staleness does not say so")
+	}
+	if err := w.wait(m); err == nil || !strings.Contains(err.Error(), "start it, or set registry.urls") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("it ends with %v", err)
+	}
+	if took := time.Since(began); took < w.kafka.ConnectTimeout {
+		t.Errorf("it waited for %s", took)
+	}
+	if n := w.journal.count(slog.LevelWarn, "waiting for the schema registry"); n != 1 {
+		t.Errorf("it was logged %d times, want once", n)
+	}
+}
+
 func TestAnUnreachableRegistryDelaysAndLosesNothing(t *testing.T) {
 	w := newWorld(t)
 	registry := &outage{Registry: w.registry}

@@ -54,17 +54,13 @@ func (s *session) decode(ctx context.Context, r *kgo.Record) (any, error) {
 	}
 	for again := newPause(s.cfg.RetryPause); ; {
 		if refused := new(codec.Error); err == nil || errors.As(err, &refused) {
-			s.troubles.set(ofRegistry, nil)
-			if lasted, was := s.unknown.Over(); was {
-				s.logger.InfoContext(ctx, "the schema registry answers again", slog.Duration("flywheel.duration", lasted))
-			}
+			s.finds(ctx)
 			return value, err
 		}
 		err = fmt.Errorf("decode offset %d of %q: %w", r.Offset, r.Topic, err)
-		s.troubles.set(ofRegistry, err)
+		s.unfound(ctx, err)
 		s.oldestMs.CompareAndSwap(0, r.Timestamp.UnixMilli()) // it waits as a row does
 		s.metrics.lookups.Add(ctx, 1)
-		s.logger.Log(ctx, s.unknown.Level(), "waiting for the schema registry", slog.Any("error.message", err), slog.Duration("flywheel.pause", again.next))
 		s.client.AllowRebalance()
 		if again.wait(ctx) != nil {
 			return nil, errStopped

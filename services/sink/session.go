@@ -75,9 +75,10 @@ func (s *Sink) newSession(ctx context.Context, conn driver.Conn, tables map[refl
 	if d.decoder, err = codec.NewDecoder(s.registry); err != nil {
 		return nil, err
 	}
-	if d.encoder, err = codec.NewEncoder(ctx, s.registry, event.TopicDeadLetter); err != nil {
+	if d.encoder, err = codec.AwaitEncoder(ctx, s.registry, s.kafka.ConnectTimeout, func(err error) { s.unfound(ctx, err) }, event.TopicDeadLetter); err != nil {
 		return nil, err
 	}
+	s.finds(ctx)
 	options := []kgo.Opt{
 		kgo.ConsumerGroup(s.cfg.Group),
 		kgo.InstanceID(s.cfg.InstanceID),

@@ -220,6 +220,20 @@ func (s *Sink) writes(ctx context.Context) {
 	}
 }
 
+// unfound notes that the schema registry does not tell a schema.
+func (s *Sink) unfound(ctx context.Context, err error) {
+	s.troubles.set(ofRegistry, err)
+	s.logger.Log(ctx, s.unknown.Level(), "waiting for the schema registry", slog.Any("error.message", err))
+}
+
+// finds notes that the schema registry tells what is asked for.
+func (s *Sink) finds(ctx context.Context) {
+	s.troubles.set(ofRegistry, nil)
+	if lasted, was := s.unknown.Over(); was {
+		s.logger.InfoContext(ctx, "the schema registry answers again", slog.Duration("flywheel.duration", lasted))
+	}
+}
+
 func (s *Sink) open(ctx context.Context) (driver.Conn, map[reflect.Type]*table, error) {
 	conn, err := s.dial(ctx)
 	if err != nil {
