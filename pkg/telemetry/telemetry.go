@@ -131,7 +131,8 @@ func (t *Telemetry) Addr() net.Addr {
 	}
 }
 
-// Run serves the admin pages until ctx ends, then sends the spans still held.
+// Run serves the admin pages until ctx ends, then sends the spans still held: a
+// collector that does not take them is told of, and is no error.
 func (t *Telemetry) Run(ctx context.Context) error {
 	// The SDK reports failed exports only to one handler for the whole process.
 	// A collector that is away is told of once a minute, not at every batch.
@@ -149,8 +150,8 @@ func (t *Telemetry) Run(ctx context.Context) error {
 	served := t.serve(ctx)
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	if err := t.traces.Shutdown(flush); err != nil {
-		return errors.Join(served, fmt.Errorf("send the last spans to %s: %w", t.cfg.Trace.Endpoint, err))
+	if err := t.traces.Shutdown(flush); err != nil { // no fault of the service, whose work is done
+		t.logger.WarnContext(ctx, "the last spans were not sent", slog.String("url.full", t.cfg.Trace.Endpoint), slog.Any("error.message", err))
 	}
 	return served
 }

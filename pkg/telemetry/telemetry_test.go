@@ -222,3 +222,27 @@ func TestACollectorThatIsAwayIsToldOfOnce(t *testing.T) {
 		t.Errorf("it was told %d times, want once:\n%s", n, logs.String())
 	}
 }
+
+func TestACollectorThatIsSilentDoesNotFailAStop(t *testing.T) {
+	collector, err := net.Listen("tcp4", "127.0.0.1:0") // which nobody answers for
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer collector.Close()
+	cfg := telemetry.DefaultConfig()
+	cfg.Trace.Endpoint = "http://" + collector.Addr().String()
+	var logs bytes.Buffer
+	tel, err := telemetry.New(cfg, service, &logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stop := start(t, tel)
+	_, span := tel.TracerProvider().Tracer("flywheel/test").Start(t.Context(), "batch")
+	span.End()
+	if err := stop(); err != nil {
+		t.Errorf("the service has stopped, and returned %v", err)
+	}
+	if !strings.Contains(logs.String(), `"msg":"the last spans were not sent"`) || !strings.Contains(logs.String(), cfg.Trace.Endpoint) {
+		t.Errorf("it does not say so:\n%s", logs.String())
+	}
+}
