@@ -191,7 +191,7 @@ func (l *loader) environ(environ []string) {
 		if serviceLink.MatchString(name) {
 			hint = "; if Kubernetes made it for a service, set enableServiceLinks to false in the pod"
 		}
-		l.failf("%s: no key has this variable; the nearest is %s%s", from, Nearest(name, slices.Values(l.envNames())), hint)
+		l.failf("%s: no key has this variable%s%s", from, Hint(name, slices.Values(l.envNames())), hint)
 	}
 }
 

@@ -146,17 +146,21 @@ func TestLoadRefuses(t *testing.T) {
 			file: "kafak:\n  brokers: [a:1]\n",
 			want: []string{`flywheel.yaml:1:1: unknown key "kafak"; the nearest is "kafka"`},
 		},
+		"a key that is near none": {
+			file: "bogus: 5\nkafka:\n  retention_of_topics: 5\n",
+			want: []string{`flywheel.yaml:1:1: unknown key "bogus"`, `flywheel.yaml:3:3: unknown key "kafka.retention_of_topics"`},
+		},
 		"a key outside its section": {
 			file: "rows_max: 5\n",
 			want: []string{`flywheel.yaml:1:1: unknown key "rows_max"; the nearest is "batch.rows_max"`},
 		},
 		"an unknown variable": {
 			environ: []string{"FLYWHEEL_KAFKA_BROKER=a:1"},
-			want:    []string{`environment FLYWHEEL_KAFKA_BROKER: no key has this variable; the nearest is FLYWHEEL_KAFKA_BROKERS`},
+			want:    []string{`environment FLYWHEEL_KAFKA_BROKER: no key has this variable; the nearest is "FLYWHEEL_KAFKA_BROKERS"`},
 		},
 		"a variable that Kubernetes makes of a service": {
 			environ: []string{"FLYWHEEL_PROCESSOR_PORT_9464_TCP=tcp://10.0.0.1:9464"},
-			want:    []string{`environment FLYWHEEL_PROCESSOR_PORT_9464_TCP: no key has this variable; the nearest is FLYWHEEL_BATCH_PORTS; if Kubernetes made it for a service, set enableServiceLinks to false in the pod`},
+			want:    []string{`environment FLYWHEEL_PROCESSOR_PORT_9464_TCP: no key has this variable; if Kubernetes made it for a service, set enableServiceLinks to false in the pod`},
 		},
 		"every wrong type at once": {
 			file: "level: 1.5\nkafka:\n  brokers: a:1\n  timeout: 15\n  tls: yes\n  password: 12\nbatch:\n  rows_max: 1.5\n  bytes_max: 3Mb\n  ratio: half\n  ports: [1, 65536]\n  sizes: [[1]]\n  format:\n",

@@ -90,7 +90,7 @@ func (w walker) entry(parent *node, kv *ast.MappingValueNode) {
 	switch {
 	case n == nil:
 		path := join(parent.path, key.Value)
-		w.failf("%s: unknown key %q; the nearest is %q", w.at(key), path, Nearest(path, w.paths()))
+		w.failf("%s: unknown key %q%s", w.at(key), path, Hint(path, w.paths()))
 	case len(n.children) > 0:
 		w.section(n, kv.Value)
 	default:

@@ -214,7 +214,7 @@ func (r *reader) timeZone(n ast.Node) (string, []event.UTCOffset) {
 		r.zones[name] = z
 	}
 	if z.err != nil {
-		r.failf(n, "time_zone %v; the nearest is %q", z.err, config.Nearest(name, zoneNames()))
+		r.failf(n, "time_zone %v%s", z.err, config.Hint(name, zoneNames()))
 	}
 	return name, z.offsets
 }
@@ -222,7 +222,7 @@ func (r *reader) timeZone(n ast.Node) (string, []event.UTCOffset) {
 func (r *reader) currency(n ast.Node) string {
 	code := r.text(n, "currency", nameBytesMax)
 	if code != "" && !r.currencies[code] {
-		r.failf(n, "currency %q is no current code of ISO 4217; the nearest is %q", code, config.Nearest(code, sorted(r.currencies)))
+		r.failf(n, "currency %q is no current code of ISO 4217%s", code, config.Hint(code, sorted(r.currencies)))
 	}
 	return code
 }
@@ -233,11 +233,11 @@ func (r *reader) holidays(n ast.Node) (calendar []*cal.Holiday, dates []int32) {
 			code := r.text(n, "country", nameBytesMax)
 			var known bool
 			if calendar, known = r.countries[code]; !known && code != "" {
-				nearest := config.Nearest(code, sorted(r.countries))
+				hint := config.Hint(code, sorted(r.countries))
 				if code == "UK" { // what people write for it
-					nearest = "GB"
+					hint = `; the nearest is "GB"`
 				}
-				r.failf(n, "country %q has no calendar here; the nearest is %q; or leave it out and give dates", code, nearest)
+				r.failf(n, "country %q has no calendar here%s; or leave it out and give dates", code, hint)
 			}
 		},
 		"dates": func(n ast.Node) {

@@ -126,7 +126,7 @@ func (r *reader) keys(n ast.Node, what string, readers map[string]func(ast.Node)
 		read := readers[key.Value]
 		switch {
 		case read == nil:
-			r.failf(key, "%s has no key %q; the nearest is %q", what, key.Value, config.Nearest(key.Value, sorted(readers)))
+			r.failf(key, "%s has no key %q%s", what, key.Value, config.Hint(key.Value, sorted(readers)))
 		case seen[key.Value]:
 			r.failf(key, "key %q is there twice", key.Value)
 		default:

@@ -103,7 +103,7 @@ func newBrandsList(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "Print the published brands",
-		Args:  cobra.NoArgs,
+		Args:  noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return env.withBrands(cmd.Context(), func(_ func([]brands.Step) error, published map[string]event.Brand) error {
 				if len(published) == 0 {

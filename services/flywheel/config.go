@@ -60,7 +60,7 @@ func newConfigPrint(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "print",
 		Short: "Print every key with its meaning, its value and where the value came from",
-		Args:  cobra.NoArgs,
+		Args:  noArguments(""),
 		RunE: func(*cobra.Command, []string) error {
 			cfg, from, err := env.load()
 			if err != nil {
@@ -75,7 +75,7 @@ func newConfigCheck(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration: exit 0 if it is valid, 2 with what is wrong if not",
-		Args:  cobra.NoArgs,
+		Args:  noArguments(""),
 		RunE: func(*cobra.Command, []string) error {
 			_, from, err := env.load()
 			if err != nil {

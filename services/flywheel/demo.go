@@ -28,7 +28,7 @@ func newDemo(env *environment) *cobra.Command {
 			"what was planted. In the end it holds ClickHouse against the ledger of what was sent: the exit\n" +
 			"status is 0 only if nothing was lost or doubled and every sum is right. Each demo starts from\n" +
 			"empty, in the folder demo of embedded.data_dir. Ctrl-C stops it, without a verdict.",
-		Args: cobra.NoArgs,
+		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return env.demo(cmd.Context(), report) },
 	}
 	for _, a := range [...]struct {

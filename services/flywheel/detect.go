@@ -47,7 +47,7 @@ a value or that is not later than all above it. There is nothing to set.`,
 		Example: `  flywheel detect --in searches.csv --out scores.csv
   (head -n 1 any.csv; tail -n +2 any.csv | sort) > sorted.csv
   zcat searches.csv.gz | flywheel detect --in - --out - | awk -F, '$3 >= 0.5'`,
-		Args: cobra.NoArgs,
+		Args: noArguments("--in and --out"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return env.detect(cmd.Context(), cmd.InOrStdin(), in, out)
 		},

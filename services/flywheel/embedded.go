@@ -24,7 +24,7 @@ func newEmbedded(env *environment) *cobra.Command {
 		Long: "Run Kafka, schema registry and ClickHouse in this process, ready for use by hand: topics,\n" +
 			"contracts and tables are there when it says so. The other commands find the engines by the\n" +
 			"defaults of the configuration. Data are kept in ./data (embedded.data_dir). Ctrl-C stops it.",
-		Args: cobra.NoArgs,
+		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return env.serve(cmd.Context(), "embedded", func(cfg Config, t *telemetry.Telemetry) ([]run.Unit, error) {
 				engines, err := embedded.New(cfg.Embedded, embedded.WithLogger(t.Logger()), embedded.WithProgress(env.stderr))

@@ -52,7 +52,7 @@ are found.`,
 		Example: `  flywheel estimate --stimulus views.csv --response searches.csv
   flywheel estimate --stimulus views.csv --response searches.csv --revenue sales.csv \
     --calendar promotions.csv --confounder ads.csv --confounder coupons.csv --plot effect.png --json`,
-		Args: cobra.NoArgs,
+		Args: noArguments("--stimulus and --response"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return env.estimate(cmd.Context(), f) },
 	}
 	flags := cmd.Flags()

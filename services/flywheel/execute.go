@@ -112,19 +112,32 @@ func group(use, short string, children ...*cobra.Command) *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
-			nearest := config.Nearest(args[0], func(yield func(string) bool) {
+			hint := config.Hint(args[0], func(yield func(string) bool) {
 				for _, c := range cmd.Commands() {
 					if !yield(c.Name()) {
 						return
 					}
 				}
 			})
-			return fmt.Errorf("unknown command %q; the nearest is %q", args[0], nearest)
+			return fmt.Errorf("unknown command %q%s", args[0], hint)
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(children...)
 	return cmd
+}
+
+// noArguments refuses arguments; instead names the flags that are meant for them.
+func noArguments(instead string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return nil
+		case instead == "":
+			return fmt.Errorf("'%s' takes no arguments, not even %q", cmd.CommandPath(), args[0])
+		}
+		return fmt.Errorf("'%s' takes no arguments, not even %q: use %s", cmd.CommandPath(), args[0], instead)
+	}
 }
 
 // oneFile checks the arguments of a command that takes a file.
@@ -141,11 +154,15 @@ func nearestFlag(cmd *cobra.Command, err error) error {
 	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
 		return err
 	}
-	nearest := config.Nearest(unknown.GetSpecifiedName(), func(yield func(string) bool) {
+	name := unknown.GetSpecifiedName()
+	nearest := config.Nearest(name, func(yield func(string) bool) {
 		more := true
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { more = more && yield(f.Name) })
 	})
-	return fmt.Errorf("unknown flag --%s; the nearest is --%s", unknown.GetSpecifiedName(), nearest)
+	if nearest == "" {
+		return fmt.Errorf("unknown flag --%s", name)
+	}
+	return fmt.Errorf("unknown flag --%s; the nearest is --%s", name, nearest)
 }
 
 // markStart sets started once a command begins its work: whatever fails before

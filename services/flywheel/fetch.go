@@ -12,7 +12,7 @@ func newFetch(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "fetch",
 		Short: "Fetch the ClickHouse library of the embedded engines through npm, unless it is there",
-		Args:  cobra.NoArgs,
+		Args:  noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := env.config()
 			if err != nil {

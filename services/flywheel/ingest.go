@@ -155,11 +155,8 @@ func (e *environment) brand(ctx context.Context, m mentions) (event.Brand, error
 			return nil
 		}
 		if !m.createBrand {
-			hint := ""
-			if len(published) > 0 {
-				hint = fmt.Sprintf("; the nearest is %q", config.Nearest(m.brand, slices.Values(slices.Sorted(maps.Keys(published)))))
-			}
-			return fmt.Errorf("brand %q is not published%s: add it to a brand file and run 'flywheel brands apply FILE', or leave out --create-brand=false", m.brand, hint)
+			return fmt.Errorf("brand %q is not published%s: add it to a brand file and run 'flywheel brands apply FILE', or leave out --create-brand=false",
+				m.brand, config.Hint(m.brand, slices.Values(slices.Sorted(maps.Keys(published)))))
 		}
 		simple, err := brands.Simple(m.brand, "USD")
 		if err != nil {

@@ -16,7 +16,7 @@ func newMigrate(env *environment) *cobra.Command {
 		Long: "Bring the tables and views of ClickHouse to what this program needs: create the database if\n" +
 			"it is missing, and apply the migrations that are pending. It may be run again at any time,\n" +
 			"and by several at once.",
-		Args: cobra.NoArgs,
+		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := env.config()
 			if err != nil {
@@ -41,7 +41,7 @@ func newMigrateStatus(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
 		Short: "Print the migrations and when each was applied; change nothing",
-		Args:  cobra.NoArgs,
+		Args:  noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := env.config()
 			if err != nil {

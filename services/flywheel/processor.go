@@ -22,7 +22,7 @@ func newProcessor(env *environment) *cobra.Command {
 			"partitions; each needs a processor.instance_id of its own. Ctrl-C stops it after a last commit.\n" +
 			"With --until-caught-up it ends once everything is processed that Kafka held at the start, and\n" +
 			"every result of it is published; --report FILE then says what was done and what it cost.",
-		Args: cobra.NoArgs,
+		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return env.serve(cmd.Context(), "processor", func(cfg Config, t *telemetry.Telemetry) ([]run.Unit, error) {
 				registry, err := codec.NewClient(cfg.Registry)

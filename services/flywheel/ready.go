@@ -24,7 +24,7 @@ func newReady(env *environment) *cobra.Command {
 		Long: "Ask the service at admin.listen whether it is ready: exit 0 if it is, 1 if not.\n\n" +
 			"It prints a line for each of the service's checks, as /readyz does, and stands in for curl\n" +
 			"as the health check of a container that holds nothing but this binary.",
-		Args: cobra.NoArgs,
+		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := env.config()
 			if err != nil {

@@ -30,7 +30,7 @@ func newSimulate(env *environment) *cobra.Command {
 			"The ledger says what was sent and what has to come of each record, and what was planted. The\n" +
 			"topics and contracts must be there ('flywheel topics apply'). Ctrl-C ends the play early, with\n" +
 			"an exact ledger. Every flag stands for the key simulator.* of the configuration.",
-		Args: cobra.NoArgs,
+		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return env.simulate(cmd.Context(), file) },
 	}
 	for _, a := range [...]struct {

@@ -21,7 +21,7 @@ func newSink(env *environment) *cobra.Command {
 			"and later; /readyz says so. Several sinks share the work. Ctrl-C stops it after the last\n" +
 			"rows. With --until-caught-up it ends once everything is written that Kafka held at the start;\n" +
 			"--report FILE then says what was done and what it cost.",
-		Args: cobra.NoArgs,
+		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return env.serve(cmd.Context(), "sink", func(cfg Config, t *telemetry.Telemetry) ([]run.Unit, error) {
 				registry, err := codec.NewClient(cfg.Registry)

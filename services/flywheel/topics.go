@@ -31,7 +31,7 @@ func newTopicsList(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "Print the topics the pipeline needs, from schemas/topics.yaml",
-		Args:  cobra.NoArgs,
+		Args:  noArguments(""),
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := env.config()
 			if err != nil {
@@ -67,7 +67,7 @@ func newTopicsApply(env *environment) *cobra.Command {
 		Long: "Create the topics that are missing, register the contracts, and check both.\n\n" +
 			"Nothing that exists is changed; what does not fit is told, one sentence each, and the exit\n" +
 			"code is then 1. It may be run again at any time.",
-		Args: cobra.NoArgs,
+		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return env.topics(cmd.Context(), setup.Topics, setup.Contracts)
 		},
@@ -78,7 +78,7 @@ func newTopicsCheck(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Check topics and contracts and change nothing: exit 0 if all is as the pipeline needs it, 1 if not",
-		Args:  cobra.NoArgs,
+		Args:  noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return env.topics(cmd.Context(), setup.CheckTopics, setup.CheckContracts)
 		},
