@@ -81,6 +81,12 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 	if lags > lagsMax {
 		return nil, fmt.Errorf("--window: %s is more than %d steps of %s: give a shorter window or coarser series", cfg.Window, lagsMax, step)
 	}
+	var earned *earnings
+	if revenue != nil {
+		if earned, err = revenue.earn(e.grid); err != nil {
+			return nil, err
+		}
+	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -116,8 +122,23 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 	if len(confounders) > 0 && e.relation.Reason == correlate.NoReason {
 		r.note("what the confounders (%d) may have added within %s is taken out of both sides; credit leaves it to the baseline", len(confounders), short(cfg.Window))
 	}
+	if steps, sum := negative(e.y); steps > 0 {
+		r.note("the response is below 0 in %d of these steps, by %s in all: is it a count? there it takes credit back", steps, number(-sum))
+	}
 	r.fill(e, step, cfg.Window)
-	return e, e.credit(revenue)
+	e.credit(earned)
+	return e, nil
+}
+
+// negative returns how many values lie below 0, and their sum.
+func negative(v []float64) (count int, sum float64) {
+	for _, v := range v {
+		if v < 0 {
+			count++
+			sum += v
+		}
+	}
+	return count, sum
 }
 
 // side is a series that was read, and how many steps it has no value for.
@@ -165,7 +186,7 @@ func common(stimulus, response *points, confounders []*points, window time.Durat
 
 // credit splits response and revenue among the steps of the stimulus, if there is
 // an effect; without evidence all is the baseline's.
-func (e *Estimate) credit(revenue *points) error {
+func (e *Estimate) credit(revenue *earnings) {
 	r, n := &e.Result, e.grid.n
 	beta, k, base := 0.0, correlate.Kernel{Lags: 1}, make([]float64, n)
 	if e.relation.Verdict == correlate.Effective {
@@ -190,36 +211,58 @@ func (e *Estimate) credit(revenue *points) error {
 		k.Convolve(e.acting, stimulus)
 	}
 	if revenue == nil {
-		return nil
+		return
 	}
-	amounts := make([]int64, n)
-	var all, outside int64
-	for i, at := range revenue.atMs {
-		v := revenue.value[i]
-		if math.IsNaN(v) {
-			continue
-		}
-		micros := math.Round(v * 1e6)
-		if math.Abs(micros) > moneyMax || math.Abs(float64(all)+micros) > moneyMax {
-			return errors.New(revenue.name + ": the revenue adds up to more than can be counted in millionths: give it in larger units")
-		}
-		all += int64(micros)
-		if t := floor(at-e.grid.start, e.grid.step); t >= 0 && t < int64(n) {
-			amounts[t] += int64(micros)
-		} else {
-			outside += int64(micros)
-		}
-	}
-	earned, rest := correlate.Money(e.x, amounts, base, k, beta)
+	earned, rest := correlate.Money(e.x, revenue.steps, base, k, beta)
 	for t := range earned {
 		r.Credit[t].RevenueMicros = &earned[t]
 	}
-	rest += outside
-	r.BaselineRevenueMicros, r.RevenueMicros = &rest, &all
-	if outside != 0 {
-		r.note("revenue of %d micros lies outside the time that is judged: it is the baseline's", outside)
+	rest += revenue.outside
+	r.BaselineRevenueMicros, r.RevenueMicros = &rest, &revenue.all
+	if revenue.outside != 0 {
+		r.note("revenue of %s lies outside the time that is judged: it is the baseline's", money(revenue.outside))
 	}
-	return nil
+	if revenue.returned < 0 {
+		r.note("revenue below 0, such as returns, makes %s in all: it takes credit back", money(revenue.returned))
+	}
+}
+
+// earnings is revenue on a grid, in micros.
+type earnings struct {
+	steps    []int64
+	all      int64
+	outside  int64 // of it, outside the grid
+	returned int64 // of it, what is below 0
+}
+
+// earn puts revenue on a grid, with which it has to have some time in common.
+func (p *points) earn(g grid) (*earnings, error) {
+	e := &earnings{steps: make([]int64, g.n)}
+	inside := false
+	for i, at := range p.atMs {
+		v := p.value[i]
+		if math.IsNaN(v) {
+			continue
+		}
+		rounded := math.Round(v * 1e6)
+		if math.Abs(rounded) > moneyMax || math.Abs(float64(e.all)+rounded) > moneyMax {
+			return nil, errors.New(p.name + ": the revenue adds up to more than can be counted in millionths: give it in larger units")
+		}
+		micros := int64(rounded)
+		e.all += micros
+		e.returned += min(micros, 0)
+		if t := floor(at-g.start, g.step); t >= 0 && t < int64(g.n) {
+			e.steps[t] += micros
+			inside = true
+		} else {
+			e.outside += micros
+		}
+	}
+	if !inside {
+		return nil, fmt.Errorf("%s has no value from %s to %s UTC, the time that is judged: give the revenue of that time, or leave --revenue out",
+			p.name, stamp(g.at(0)), stamp(g.at(g.n)))
+	}
+	return e, nil
 }
 
 // moneyMax leaves room for sums in 64 bits.

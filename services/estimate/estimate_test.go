@@ -242,6 +242,39 @@ func TestMistakesAreNamed(t *testing.T) {
 	}
 }
 
+// Revenue belongs to the time that is judged, or there is nothing to credit.
+func TestRevenueOfAnotherTime(t *testing.T) {
+	w := play(7, 20, time.Hour, 0, 0, 0)
+	w.y[5], w.y[6] = -3, -1.5
+	run := func(revenue string) (*Estimate, error) {
+		s := source("r.csv", "timestamp,value\n"+revenue)
+		return Run(t.Context(), Input{Stimulus: source("x.csv", w.file(w.x)), Response: source("y.csv", w.file(w.y)), Revenue: &s}, DefaultConfig())
+	}
+	const want = "r.csv has no value from 2015-03-02 00:00:00 to 2015-03-22 00:00:00 UTC, the time that is judged: give the revenue of that time, or leave --revenue out"
+	for name, revenue := range map[string]string{
+		"before":        "2014-03-02 00:00,10\n2014-03-02 01:00,11\n",
+		"after":         "2015-03-22 00:00,10\n2015-03-22 01:00,11\n",
+		"without value": "2015-03-02 00:00,\n2015-03-02 01:00,NaN\n2015-03-22 01:00,5\n",
+	} {
+		if _, err := run(revenue); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", name, err, want)
+		}
+	}
+	e, err := run("2015-03-01 23:00,12.5\n2015-03-02 00:00,10\n2015-03-02 01:00,-4.25\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"revenue of 12.500000 lies outside the time that is judged: it is the baseline's",
+		"revenue below 0, such as returns, makes -4.250000 in all: it takes credit back",
+		"the response is below 0 in 2 of these steps, by 4.5 in all: is it a count? there it takes credit back",
+	} {
+		if !slices.Contains(e.Result.Notes, want) {
+			t.Errorf("%q is not among the notes %q", want, e.Result.Notes)
+		}
+	}
+}
+
 // A confounder has the grid and the time of the others, or what they share of it.
 func TestAConfounderIsPutOnTheGrid(t *testing.T) {
 	w := play(3, 35, time.Hour, 6*time.Hour, 4*time.Hour, 0.2)

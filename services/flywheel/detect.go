@@ -88,7 +88,7 @@ func (e *environment) detect(ctx context.Context, stdin io.Reader, in, out strin
 	}
 	defer to.discard()
 	begin := time.Now()
-	sum, err := scoreUntil(ctx, name, from, to.temp)
+	sum, err := until(ctx, func() (detect.Summary, error) { return detect.Score(ctx, name, from, to.temp) })
 	if err == nil {
 		err = to.deliver(e.stdout)
 	}
@@ -99,23 +99,24 @@ func (e *environment) detect(ctx context.Context, stdin io.Reader, in, out strin
 	return nil
 }
 
-// scoreUntil scores a series, but does not wait for a pipe that sends nothing once
+// until returns what do returns, but does not wait for a pipe that sends nothing once
 // ctx has ended.
-func scoreUntil(ctx context.Context, name string, from io.Reader, to io.Writer) (detect.Summary, error) {
+func until[T any](ctx context.Context, do func() (T, error)) (T, error) {
 	type result struct {
-		sum detect.Summary
-		err error
+		value T
+		err   error
 	}
 	done := make(chan result, 1)
 	go func() {
-		sum, err := detect.Score(ctx, name, from, to)
-		done <- result{sum, err}
+		value, err := do()
+		done <- result{value, err}
 	}()
 	select {
 	case r := <-done:
-		return r.sum, r.err
+		return r.value, r.err
 	case <-ctx.Done():
-		return detect.Summary{}, ctx.Err()
+		var none T
+		return none, ctx.Err()
 	}
 }
 

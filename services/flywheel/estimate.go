@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,7 +31,7 @@ func newEstimate(env *environment) *cobra.Command {
 		Long: `Say whether one series follows another, how strongly, how late, and what it was worth.
 
 Each series is a CSV with the header timestamp,value, in any order, with one spacing from a
-minute to a day; whole steps may be missing. A timestamp is 2015-02-26 21:42:53 (UTC), RFC 3339,
+minute to a day; whole steps may be missing. One of the files may be -, standard input. A timestamp is 2015-02-26 21:42:53 (UTC), RFC 3339,
 or seconds or milliseconds since 1970. Series of different spacings are summed to the finest
 steps both have. Revenue has the same form, in units of its currency. A calendar has the header
 begin,end,name and a row for each promotion or event that explains the response otherwise.
@@ -53,7 +54,9 @@ are found.`,
   flywheel estimate --stimulus views.csv --response searches.csv --revenue sales.csv \
     --calendar promotions.csv --confounder ads.csv --confounder coupons.csv --plot effect.png --json`,
 		Args: noArguments("--stimulus and --response"),
-		RunE: func(cmd *cobra.Command, _ []string) error { return env.estimate(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return env.estimate(cmd.Context(), cmd.InOrStdin(), f)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.stimulus, "stimulus", "", "the series that may act (required)")
@@ -69,7 +72,7 @@ are found.`,
 
 // estimate judges a pair. A plot is written beside its place and moved there when
 // it is whole.
-func (e *environment) estimate(ctx context.Context, f estimateFlags) error {
+func (e *environment) estimate(ctx context.Context, stdin io.Reader, f estimateFlags) error {
 	if err := (estimate.Config{Window: f.window}).Validate(); err != nil {
 		return usageError{err}
 	}
@@ -88,11 +91,20 @@ func (e *environment) estimate(ctx context.Context, f estimateFlags) error {
 	for _, path := range f.confounders {
 		files = append(files, file{"--confounder", path, true, func(s estimate.Source) { in.Confounders = append(in.Confounders, s) }})
 	}
+	piped := "" // the flag that took standard input
 	for _, file := range files {
 		if file.path == "" {
 			if file.required {
 				return usageError{fmt.Errorf("%s: name the file with the series", file.flag)}
 			}
+			continue
+		}
+		if file.path == standardStream {
+			if piped != "" {
+				return usageError{fmt.Errorf("%s: standard input can only be read once, and %s reads it: name a file", file.flag, piped)}
+			}
+			piped = file.flag
+			file.take(estimate.Source{Name: "standard input", From: stdin})
 			continue
 		}
 		from, err := os.Open(file.path)
@@ -113,7 +125,7 @@ func (e *environment) estimate(ctx context.Context, f estimateFlags) error {
 		}
 		defer discard(plot)
 	}
-	found, err := estimate.Run(ctx, in, estimate.Config{Window: f.window})
+	found, err := until(ctx, func() (*estimate.Estimate, error) { return estimate.Run(ctx, in, estimate.Config{Window: f.window}) })
 	if err != nil {
 		return err
 	}
