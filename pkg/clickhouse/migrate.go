@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,24 +24,44 @@ type Migration struct {
 	Name      string
 	Checksum  string    // hex SHA-256 of the file
 	AppliedAt time.Time // zero while it is pending
+	Missing   bool      // it was applied, and the table or view it is about is not there
 
 	statement string
 }
+
+// object returns the name of the table or view that the migration is about.
+func (m Migration) object() string {
+	words := strings.Fields(repeatable.FindString(m.statement))
+	return words[len(words)-1]
+}
+
+func (m Migration) view() bool { return strings.HasPrefix(m.statement, "CREATE OR REPLACE VIEW") }
 
 func (m Migration) String() string { return fmt.Sprintf("%04d_%s", m.Number, m.Name) }
 
 // Migrate creates the database where it is missing, applies what is pending in
 // the order of the numbers, and returns what it applied. It may be run again
-// at any time, and by several at once: every statement can be repeated.
+// at any time, and by several at once: every statement can be repeated. Views that
+// are gone are created again. Tables that are gone are an error, since their rows
+// are, too: Recreate creates them.
 func Migrate(ctx context.Context, cfg Config) ([]Migration, error) {
+	return migrateFiles(ctx, cfg, false)
+}
+
+// Recreate does what Migrate does, and creates tables that are gone again, empty.
+func Recreate(ctx context.Context, cfg Config) ([]Migration, error) {
+	return migrateFiles(ctx, cfg, true)
+}
+
+func migrateFiles(ctx context.Context, cfg Config, recreate bool) ([]Migration, error) {
 	files, err := load(schemas.ClickHouse())
 	if err != nil {
 		return nil, err
 	}
-	return migrate(ctx, cfg, files)
+	return migrate(ctx, cfg, files, recreate)
 }
 
-func migrate(ctx context.Context, cfg Config, files []Migration) ([]Migration, error) {
+func migrate(ctx context.Context, cfg Config, files []Migration, recreate bool) ([]Migration, error) {
 	if err := createDatabase(ctx, cfg); err != nil {
 		return nil, err
 	}
@@ -48,7 +69,7 @@ func migrate(ctx context.Context, cfg Config, files []Migration) ([]Migration, e
 	if err != nil {
 		return nil, err
 	}
-	applied, err := apply(ctx, conn, cfg, files)
+	applied, err := apply(ctx, conn, cfg, files, recreate)
 	return applied, errors.Join(err, conn.Close())
 }
 
@@ -79,7 +100,7 @@ ENGINE = ReplacingMergeTree(applied_at)
 ORDER BY (number)
 COMMENT 'The migrations applied to this database.'`
 
-func apply(ctx context.Context, conn driver.Conn, cfg Config, files []Migration) ([]Migration, error) {
+func apply(ctx context.Context, conn driver.Conn, cfg Config, files []Migration, recreate bool) ([]Migration, error) {
 	if err := conn.Exec(ctx, rewrite(ledger, cfg.Cluster)); err != nil {
 		return nil, fmt.Errorf("create the table of applied migrations: %w", err)
 	}
@@ -87,9 +108,12 @@ func apply(ctx context.Context, conn driver.Conn, cfg Config, files []Migration)
 	if err != nil {
 		return nil, err
 	}
+	if err := Gone(cfg, states); err != nil && !recreate {
+		return nil, err
+	}
 	var done []Migration
 	for _, m := range states {
-		if !m.AppliedAt.IsZero() {
+		if !m.AppliedAt.IsZero() && !m.Missing {
 			continue
 		}
 		if err := conn.Exec(ctx, rewrite(m.statement, cfg.Cluster)); err != nil {
@@ -101,7 +125,7 @@ func apply(ctx context.Context, conn driver.Conn, cfg Config, files []Migration)
 			return done, fmt.Errorf("record that migration %s was applied: %w", m, err)
 		}
 		fault.Reached(fault.MigrateRecorded)
-		m.AppliedAt = time.Now()
+		m.AppliedAt, m.Missing = time.Now(), false
 		done = append(done, m)
 	}
 	return done, nil
@@ -145,10 +169,43 @@ func Check(ctx context.Context, conn driver.Conn, cfg Config) error {
 	return nil
 }
 
-// compare returns the files with when they were applied, or why this program
-// must not touch the database.
+// Gone returns an error that names the tables that are missing although they were
+// created, and how to have their rows again; nil when there are none.
+func Gone(cfg Config, states []Migration) error {
+	file, err := schemas.LoadTopics()
+	if err != nil {
+		return err
+	}
+	var tables, topics []string
+	for _, m := range states {
+		if !m.Missing || m.view() || slices.Contains(tables, m.object()) {
+			continue
+		}
+		tables = append(tables, m.object())
+		for _, t := range file.Topics {
+			if slices.Contains(t.Records, m.object()) && !slices.Contains(topics, t.Name) {
+				topics = append(topics, t.Name)
+			}
+		}
+	}
+	if len(tables) == 0 {
+		return nil
+	}
+	replay := "--topic " + strings.Join(topics, " --topic ")
+	return fmt.Errorf("the database %q was migrated, and has lost with its rows: %s: restore it from a backup; "+
+		"or stop the sinks, run 'flywheel migrate --recreate', which creates it empty, and have them read again what Kafka still holds: "+
+		"'kafka-consumer-groups.sh --group flywheel-sink --reset-offsets --to-earliest %s --execute' (the group is sink.group)",
+		cfg.Database, strings.Join(tables, ", "), replay)
+}
+
+// compare returns the files with when they were applied and whether what they
+// created is there, or why this program must not touch the database.
 func compare(ctx context.Context, conn driver.Conn, cfg Config, files []Migration) ([]Migration, error) {
 	applied, err := recorded(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := objectsOf(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +216,7 @@ func compare(ctx context.Context, conn driver.Conn, cfg Config, files []Migratio
 				return nil, fmt.Errorf("migration %s was applied to database %q as another text (checksum %.12s, now %.12s): put the file back as it was, and make the change in a new migration",
 					was, cfg.Database, was.Checksum, m.Checksum)
 			}
-			m.AppliedAt = was.AppliedAt
+			m.AppliedAt, m.Missing = was.AppliedAt, !objects[m.object()]
 		}
 		states[i] = m
 		delete(applied, m.Number)
@@ -173,6 +230,27 @@ func compare(ctx context.Context, conn driver.Conn, cfg Config, files []Migratio
 			cfg.Database, applied[newest], len(files))
 	}
 	return states, nil
+}
+
+// objectsOf returns the names of the tables and views that there are.
+func objectsOf(ctx context.Context, conn driver.Conn) (map[string]bool, error) {
+	rows, err := conn.Query(ctx, "SELECT name FROM system.tables WHERE database = currentDatabase()")
+	if err != nil {
+		return nil, fmt.Errorf("list the tables: %w", err)
+	}
+	defer rows.Close()
+	names := make(map[string]bool)
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, fmt.Errorf("list the tables: %w", err)
+		}
+		names[name] = true
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list the tables: %w", err)
+	}
+	return names, nil
 }
 
 // recorded returns the applied migrations by number; none in a database that

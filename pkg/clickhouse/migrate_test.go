@@ -108,12 +108,12 @@ func TestMigrateBringsAnEmptyServerToTheNewestState(t *testing.T) {
 func TestMigrateAppliesOnlyWhatIsPending(t *testing.T) {
 	conn, cfg := database(t)
 	all := migrations(t, "a", "b", "c")
-	done, err := migrate(t.Context(), cfg, all[:2])
+	done, err := migrate(t.Context(), cfg, all[:2], false)
 	must(t, err)
 	if diff := cmp.Diff([]string{"0001_a", "0002_b"}, names(done)); diff != "" {
 		t.Errorf("applied at first (-want +got):\n%s", diff)
 	}
-	done, err = migrate(t.Context(), cfg, all)
+	done, err = migrate(t.Context(), cfg, all, false)
 	must(t, err)
 	if diff := cmp.Diff([]string{"0003_c"}, names(done)); diff != "" {
 		t.Errorf("applied then (-want +got):\n%s", diff)
@@ -161,7 +161,7 @@ func TestAStatementThatFailsKeepsWhatCameBefore(t *testing.T) {
 	all := migrations(t, "a", "b", "c")
 	good := all[1].statement
 	all[1].statement = strings.Replace(good, "Int32", "Int33", 1)
-	done, err := migrate(t.Context(), cfg, all)
+	done, err := migrate(t.Context(), cfg, all, false)
 	if err == nil || !strings.Contains(err.Error(), "apply migration 0002_b: ") {
 		t.Errorf("got %v", err)
 	}
@@ -172,7 +172,7 @@ func TestAStatementThatFailsKeepsWhatCameBefore(t *testing.T) {
 		t.Errorf("%d tables of later migrations are there", n)
 	}
 	all[1].statement = good
-	done, err = migrate(t.Context(), cfg, all)
+	done, err = migrate(t.Context(), cfg, all, false)
 	must(t, err)
 	if diff := cmp.Diff([]string{"0002_b", "0003_c"}, names(done)); diff != "" {
 		t.Errorf("applied then (-want +got):\n%s", diff)
@@ -200,9 +200,9 @@ func TestMigrateRefusesADatabaseThatIsNotItsOwn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, cfg := database(t)
-			_, err := migrate(t.Context(), cfg, all)
+			_, err := migrate(t.Context(), cfg, all, false)
 			must(t, err)
-			done, err := migrate(t.Context(), cfg, tc.files())
+			done, err := migrate(t.Context(), cfg, tc.files(), false)
 			if want := fmt.Sprintf(tc.want, cfg.Database); err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
@@ -231,6 +231,52 @@ func TestCheckNamesWhatIsMissingAndTakesMore(t *testing.T) {
 	want := fmt.Sprintf("the database %q lacks migration 0022_dead_letter: run 'flywheel migrate'", cfg.Database)
 	if err := Check(t.Context(), conn, cfg); !errors.Is(err, ErrMigrate) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// What is recorded as applied need not be there any more.
+func TestAViewThatIsGoneComesBackAndATableOnlyWhenAsked(t *testing.T) {
+	conn, cfg := database(t)
+	_, err := Migrate(t.Context(), cfg)
+	must(t, err)
+	exec(t, conn, "DROP VIEW brand_spike SYNC")
+	done, err := Migrate(t.Context(), cfg)
+	must(t, err)
+	if diff := cmp.Diff([]string{"0026_brand_spike", "0034_brand_spike_lead"}, names(done)); diff != "" {
+		t.Errorf("applied again (-want +got):\n%s", diff)
+	}
+	exec(t, conn, "SELECT * FROM brand_spike")
+
+	exec(t, conn, "DROP TABLE spike SYNC")
+	exec(t, conn, "DROP TABLE amazon_order SYNC")
+	states, err := Status(t.Context(), cfg)
+	must(t, err)
+	for _, m := range states {
+		if gone := m.object() == "spike" || m.object() == "amazon_order"; m.Missing != gone {
+			t.Errorf("%s is missing: %v", m, m.Missing)
+		}
+	}
+	for range 2 {
+		done, err := Migrate(t.Context(), cfg)
+		if err == nil || len(done) > 0 {
+			t.Fatalf("%v was applied, error %v", names(done), err)
+		}
+		for _, want := range []string{"has lost with its rows: amazon_order, spike:", "'flywheel migrate --recreate'", "--to-earliest --topic channel.amazon --topic flywheel.spike --execute"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%v does not say %s", err, want)
+			}
+		}
+	}
+	done, err = Recreate(t.Context(), cfg)
+	must(t, err)
+	if diff := cmp.Diff([]string{"0009_amazon_order", "0021_spike", "0033_spike_lead"}, names(done)); diff != "" {
+		t.Errorf("applied again (-want +got):\n%s", diff)
+	}
+	exec(t, conn, "SELECT lead_p_value FROM spike")
+	done, err = Migrate(t.Context(), cfg)
+	must(t, err)
+	if len(done) > 0 {
+		t.Errorf("applied once more: %v", names(done))
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,19 +11,25 @@ import (
 )
 
 func newMigrate(env *environment) *cobra.Command {
+	var recreate bool
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Bring the tables and views of ClickHouse to what this program needs",
 		Long: "Bring the tables and views of ClickHouse to what this program needs: create the database if\n" +
 			"it is missing, and apply the migrations that are pending. It may be run again at any time,\n" +
-			"and by several at once.",
+			"and by several at once. Tables that are gone are an error, since their rows are gone as well:\n" +
+			"with --recreate it creates them, empty.",
 		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := env.config()
 			if err != nil {
 				return err
 			}
-			done, err := clickhouse.Migrate(cmd.Context(), cfg.ClickHouse)
+			migrate := clickhouse.Migrate
+			if recreate {
+				migrate = clickhouse.Recreate
+			}
+			done, err := migrate(cmd.Context(), cfg.ClickHouse)
 			for _, m := range done {
 				fmt.Fprintf(env.stdout, "applied %s\n", m)
 			}
@@ -33,6 +40,7 @@ func newMigrate(env *environment) *cobra.Command {
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&recreate, "recreate", false, "create tables that were lost again, empty")
 	cmd.AddCommand(newMigrateStatus(env))
 	return cmd
 }
@@ -40,7 +48,7 @@ func newMigrate(env *environment) *cobra.Command {
 func newMigrateStatus(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "Print the migrations and when each was applied; change nothing",
+		Short: "Print the migrations, when each was applied and whether its table is there; change nothing",
 		Args:  noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := env.config()
@@ -51,15 +59,19 @@ func newMigrateStatus(env *environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return env.table("MIGRATION\tSTATE\tAPPLIED AT", func(row func(...any)) {
+			err = env.table("MIGRATION\tSTATE\tAPPLIED AT", func(row func(...any)) {
 				for _, m := range states {
-					if m.AppliedAt.IsZero() {
+					switch at := m.AppliedAt.UTC().Format(time.RFC3339); {
+					case m.AppliedAt.IsZero():
 						row(m, "pending", "-")
-						continue
+					case m.Missing:
+						row(m, "missing", at)
+					default:
+						row(m, "applied", at)
 					}
-					row(m, "applied", m.AppliedAt.UTC().Format(time.RFC3339))
 				}
 			})
+			return errors.Join(err, clickhouse.Gone(cfg.ClickHouse, states))
 		},
 	}
 }

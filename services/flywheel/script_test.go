@@ -24,6 +24,7 @@ func scriptCommands() map[string]func(*testscript.TestScript, bool, []string) {
 	return map[string]func(*testscript.TestScript, bool, []string){
 		"engines":   scriptEngines,
 		"freeports": scriptFreePorts,
+		"query":     scriptQuery,
 		"register":  scriptRegister,
 		"until":     scriptUntil,
 	}
@@ -75,6 +76,19 @@ func scriptRegister(ts *testscript.TestScript, neg bool, args []string) {
 	defer resp.Body.Close()
 	if answer, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
 		ts.Fatalf("register %s: %s: %s", args[0], resp.Status, answer)
+	}
+}
+
+// scriptQuery has the embedded ClickHouse at CLICKHOUSE run a statement in a database.
+func scriptQuery(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: query database statement")
+	}
+	resp, err := http.Post("http://flywheel:flywheel@127.0.0.1:"+ts.Getenv("CLICKHOUSE")+"/?database="+args[0], "text/plain", strings.NewReader(args[1]))
+	ts.Check(err)
+	defer resp.Body.Close()
+	if answer, _ := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK {
+		ts.Fatalf("query %q: %s: %s", args[1], resp.Status, answer)
 	}
 }
 
