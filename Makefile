@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 export CGO_ENABLED ?= 0
 
 # What the targets take: make demo ARGS='--for 5m', make test PKG=./pkg/config,
@@ -36,6 +37,10 @@ help: ## Show this help
 .PHONY: build
 build: ## Build the binary at bin/flywheel
 	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/flywheel ./services/flywheel
+
+.PHONY: image
+image: ## Build the container image of all services, with Docker
+	VERSION='$(VERSION)' COMMIT='$(COMMIT)' docker compose build
 
 .PHONY: demo
 demo: build ## Play five nodes through the whole pipeline and show the answer (ARGS='--for 5m')

@@ -42,8 +42,9 @@ type composeFile struct {
 type composeService struct {
 	Image string `yaml:"image"`
 	Build struct {
-		Context    string `yaml:"context"`
-		Dockerfile string `yaml:"dockerfile"`
+		Context    string            `yaml:"context"`
+		Dockerfile string            `yaml:"dockerfile"`
+		Args       map[string]string `yaml:"args"`
 	} `yaml:"build"`
 	Command     []string          `yaml:"command"`
 	Environment map[string]string `yaml:"environment"`
@@ -119,6 +120,9 @@ func TestComposeRefuses(t *testing.T) {
 		"a stage that is none":                  {"--from=build", "--from=biuld", "biuld"},
 		"a package that is not there":           {"./services/flywheel\n", "./cmd/flywheel\n", "cmd/flywheel"},
 		"a variable of the linker that is none": {"main.version", "main.Version", "main.Version"},
+		"a version the binary is not told":      {" -X main.linkedCommit=$COMMIT", "", "COMMIT"},
+		"a version that is not passed":          {", COMMIT: \"${COMMIT:-unknown}\"", "", "COMMIT is not passed"},
+		"an argument that is none":              {"COMMIT: ", "COMIT: ", "no argument COMIT"},
 		"a build with C":                        {"CGO_ENABLED=0 ", "", "CGO_ENABLED=0"},
 		"an entry point that is not there":      {`ENTRYPOINT ["/usr/local/bin/flywheel"]`, `ENTRYPOINT ["/flywheel"]`, "/flywheel"},
 		"an image's variable that is no key":    {"FLYWHEEL_LOG_FORMAT", "FLYWHEEL_LOG_FROMAT", "FLYWHEEL_LOG_FORMAT"},
@@ -152,6 +156,7 @@ type composeCheck struct {
 	t     *testing.T
 	file  composeFile
 	image map[string]string // the variables of our image
+	args  []string          // that its build takes, but for those of the platform
 	found []string
 }
 
@@ -221,6 +226,16 @@ func (c *composeCheck) service(name string, s *composeService) {
 	}
 	if path.Join(s.Build.Context, s.Build.Dockerfile) != dockerfile {
 		c.say("%s: is built of %s, not of %s", name, s.Build.Dockerfile, dockerfile)
+	}
+	for _, arg := range c.args {
+		if s.Build.Args[arg] == "" {
+			c.say("%s: build: the argument %s is not passed", name, arg)
+		}
+	}
+	for arg := range s.Build.Args {
+		if !slices.Contains(c.args, arg) {
+			c.say("%s: build: the Dockerfile takes no argument %s", name, arg)
+		}
 	}
 	if err := checkCommand(tree(c.t), s.Command); err != nil {
 		c.say("%s: command: %v", name, err)
@@ -510,6 +525,12 @@ func (c *composeCheck) dockerfile(text string) {
 			if strings.Contains(line, "go build") {
 				c.build(line)
 			}
+		case "ARG":
+			for _, arg := range words[1:] {
+				if name, _, _ := strings.Cut(arg, "="); !strings.HasPrefix(name, "TARGET") {
+					c.args = append(c.args, name)
+				}
+			}
 		case "ENV":
 			name, value, _ := strings.Cut(words[1], "=")
 			c.image[name] = value
@@ -550,6 +571,11 @@ func (c *composeCheck) build(line string) {
 	for _, name := range builtOf.FindAllString(line, -1) {
 		if found, err := filepath.Glob(filepath.Join(source, name, "*.go")); err != nil || len(found) == 0 {
 			c.say("Dockerfile: there is no package %s", name)
+		}
+	}
+	for _, name := range c.args {
+		if !strings.Contains(line, "=$"+name) {
+			c.say("Dockerfile: the build does not tell the binary its %s", name)
 		}
 	}
 	for _, m := range linked.FindAllStringSubmatch(line, -1) {

@@ -24,8 +24,16 @@ func newVersion() *cobra.Command {
 	}
 }
 
-// commit returns the VCS revision stamped by the toolchain, "unknown" without one.
+// linkedCommit is set by the linker where the toolchain finds no repository to
+// stamp the binary with: in a container (deploy/Dockerfile).
+var linkedCommit = "" //nolint:gochecknoglobals // the linker sets nothing else
+
+// commit returns the VCS revision stamped by the linker or the toolchain, "unknown"
+// without one.
 func commit() string {
+	if linkedCommit != "" {
+		return linkedCommit
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
