@@ -369,3 +369,13 @@ func TestTheTenForcesConnectTheirNodes(t *testing.T) {
 		t.Errorf("forces as designed (-) and as written (+):\n%s", diff)
 	}
 }
+
+func TestReasonsAreAllOfThem(t *testing.T) {
+	var got []string
+	for _, r := range Reasons() {
+		got = append(got, string(r))
+	}
+	if diff := cmp.Diff(readSource(t).enums["Reason"], got); diff != "" {
+		t.Errorf("constants (-) and Reasons() (+):\n%s", diff)
+	}
+}

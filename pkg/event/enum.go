@@ -152,3 +152,11 @@ const (
 	ReasonInvalid       Reason = "invalid"
 	ReasonOversized     Reason = "oversized"
 )
+
+// Reasons returns the values of Reason.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonDuplicate, ReasonLate, ReasonFuture, ReasonUnknownSchema, ReasonMalformed,
+		ReasonUnknownRecord, ReasonWrongTopic, ReasonWrongKey, ReasonInvalid, ReasonOversized,
+	}
+}

@@ -88,6 +88,19 @@ func New(cfg Config, service Service, logs io.Writer) (*Telemetry, error) {
 	}
 	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	t.metrics = sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithResource(about))
+	_, err = t.metrics.Meter("flywheel/pkg/telemetry").Int64ObservableGauge("flywheel.ready",
+		metric.WithDescription("1 while the process is ready, as /readyz says, and 0 while it is not."),
+		metric.WithInt64Callback(func(ctx context.Context, o metric.Int64Observer) error {
+			if _, ready := t.readiness(ctx); ready {
+				o.Observe(1)
+			} else {
+				o.Observe(0)
+			}
+			return nil
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("create the instrument of readiness: %w", err)
+	}
 	if cfg.Trace.Endpoint == "" {
 		return t, nil
 	}

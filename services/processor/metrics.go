@@ -74,6 +74,22 @@ func newMetrics(provider metric.MeterProvider, staleness func() time.Duration) (
 	return &m, nil
 }
 
+// begin has the counters there before the first event, which a rate would miss
+// otherwise.
+func (m *metrics) begin(inputs []string) {
+	var none tally
+	for _, topic := range inputs {
+		for _, outcome := range append(event.Reasons(), outcomeApplied, outcomeSuperseded) {
+			none = append(none, tallied{topic, outcome, 0})
+		}
+	}
+	ctx := context.Background()
+	m.count(ctx, none)
+	m.aborts.Add(ctx, 0)
+	m.restarts.Add(ctx, 0)
+	m.evaluations.Add(ctx, 0)
+}
+
 // tally counts records by topic and outcome, so that the instruments are
 // touched once a batch. There are few, so that looking for one costs less than
 // a hash.

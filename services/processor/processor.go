@@ -104,6 +104,7 @@ func New(cfg Config, kafkaConfig kafka.Config, registry codec.Registry,
 	if p.metrics, err = newMetrics(meters, p.staleness); err != nil {
 		return nil, err
 	}
+	p.metrics.begin(p.inputs)
 	return p, nil
 }
 

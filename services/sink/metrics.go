@@ -67,6 +67,22 @@ func newMetrics(provider metric.MeterProvider, staleness func() time.Duration) (
 	return &m, nil
 }
 
+// begin has the counters there before the first event, which a rate would miss
+// otherwise.
+func (m *metrics) begin(topics, tables []string) {
+	ctx := context.Background()
+	m.retries.Add(ctx, 0)
+	m.lookups.Add(ctx, 0)
+	for _, table := range tables {
+		m.written(ctx, table, 0)
+	}
+	for _, topic := range topics {
+		for _, reason := range append(event.Reasons(), outcomeParked) {
+			m.skip(ctx, skip{topic, reason}, 0)
+		}
+	}
+}
+
 // tally counts records without a row, so that the instruments are touched once
 // a flush.
 type tally map[skip]int64
@@ -83,6 +99,11 @@ func (m *metrics) written(ctx context.Context, table string, rows int) {
 	m.rows.Add(ctx, int64(rows), metric.WithAttributes(attribute.String("db.collection.name", table)))
 }
 
+func (m *metrics) skip(ctx context.Context, k skip, records int64) {
+	m.skipped.Add(ctx, records, metric.WithAttributes(
+		attribute.String("messaging.destination.name", k.topic), attribute.String("flywheel.reason", string(k.reason))))
+}
+
 func (m *metrics) flushed(ctx context.Context, s *session, took time.Duration) {
 	m.flushS.Record(ctx, took.Seconds())
 	m.flushN.Record(ctx, int64(s.rows))
@@ -90,8 +111,7 @@ func (m *metrics) flushed(ctx context.Context, s *session, took time.Duration) {
 		m.freshnessS.Record(ctx, time.Since(s.oldest).Seconds())
 	}
 	for k, n := range s.counts {
-		m.skipped.Add(ctx, n, metric.WithAttributes(
-			attribute.String("messaging.destination.name", k.topic), attribute.String("flywheel.reason", string(k.reason))))
+		m.skip(ctx, k, n)
 	}
 	m.lag.Record(ctx, s.lag())
 }

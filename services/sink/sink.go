@@ -109,6 +109,7 @@ func New(cfg Config, kafkaConfig kafka.Config, clickhouseConfig clickhouse.Confi
 	if s.metrics, err = newMetrics(meters, s.staleness); err != nil {
 		return nil, err
 	}
+	s.metrics.begin(s.topics, s.records)
 	return s, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -334,10 +335,10 @@ func (w *world) largest(name string) int64 {
 	return most
 }
 
-// points returns what a counter of the sinks has counted.
+// points returns what a counter of the sinks has counted, where that is something.
 func (w *world) points(name string) []metricdata.DataPoint[int64] {
 	w.t.Helper()
-	return w.metric(name).(metricdata.Sum[int64]).DataPoints
+	return slices.DeleteFunc(w.metric(name).(metricdata.Sum[int64]).DataPoints, func(p metricdata.DataPoint[int64]) bool { return p.Value == 0 })
 }
 
 func (w *world) metric(name string) metricdata.Aggregation {
