@@ -17,7 +17,6 @@ const (
 	procSession = "services/processor/session.go"
 	restore     = "services/processor/restore.go"
 	processor   = "services/processor/processor.go"
-	worker      = "services/processor/worker.go"
 	sinkFlush   = "services/sink/flush.go"
 	sinkSession = "services/sink/session.go"
 	topology    = "pkg/topology/topology.go"
@@ -29,6 +28,7 @@ const (
 	evaluate    = "pkg/topology/evaluate.go"
 	changelog   = "pkg/topology/changelog.go"
 	contribute  = "pkg/event/contribute.go"
+	judge       = "pkg/event/judge.go"
 	series      = "pkg/window/series.go"
 	split       = "pkg/correlate/split.go"
 )
@@ -136,7 +136,7 @@ func mutants() []mutant {
 		},
 		{
 			"wrong key accepted", "A record under another brand's key is applied where it lies.",
-			[]edit{{worker, "case string(r.Key) != brandID:", "case len(r.Key) > 1<<20:"}},
+			[]edit{{judge, "case string(key) != brandID:", "case len(key) > 1<<20:"}},
 		},
 	}
 }

@@ -73,31 +73,18 @@ func (w *worker) apply(t *transaction, r *kgo.Record) (event.Reason, error) {
 		}
 		return w.refuse(t, r, refusal{record: refused.Record, reason: refused.Reason, detail: refused.Detail})
 	}
-	var (
-		brandID string
-		valid   error
-		refused refusal
-	)
+	var refused refusal
 	record, isEvent := value.(event.Record)
 	brand, isBrand := value.(*event.Brand)
 	switch {
 	case isEvent:
-		brandID, valid = record.Head().BrandID, record.Validate()
 		refused = refusal{head: record.Head(), record: record.Type().String()}
 	case isBrand:
-		brandID, valid = brand.BrandID, brand.Validate()
 		refused = refusal{record: "brand"}
 	default:
 		return "", fmt.Errorf("decode offset %d of %q: %T is no input", r.Offset, r.Topic, value)
 	}
-	switch {
-	case valid != nil:
-		refused.reason = event.ReasonInvalid
-		refused.detail = fmt.Sprintf("the %s of brand %q cannot be: %v; correct it at its source and send it with a new version", refused.record, brandID, valid)
-		return w.refuse(t, r, refused)
-	case string(r.Key) != brandID:
-		refused.reason = event.ReasonWrongKey
-		refused.detail = fmt.Sprintf("the %s of brand %q has the key %q: its producer must use the brand's id as key, so that it reaches the brand's partition", refused.record, brandID, event.Cut(r.Key, event.TextBytesMax))
+	if refused.reason, refused.detail = event.Judge(value, r.Key); refused.reason != "" {
 		return w.refuse(t, r, refused)
 	}
 	var outcome topology.Outcome
@@ -113,13 +100,13 @@ func (w *worker) apply(t *transaction, r *kgo.Record) (event.Reason, error) {
 		return outcomeSuperseded, nil
 	case topology.Duplicate:
 		refused.reason = event.ReasonDuplicate
-		refused.detail = fmt.Sprintf("the %s of brand %q was applied before: nothing is to be done", refused.record, brandID)
+		refused.detail = fmt.Sprintf("the %s of brand %q was applied before: nothing is to be done", refused.record, r.Key)
 	case topology.Late:
 		refused.reason = event.ReasonLate
-		refused.detail = fmt.Sprintf("the %s of brand %q comes too late to be applied: more than %d h (a report: and its period) behind its source %q, or further behind the brand than hours are kept: it counts in the raw tables only; restate the period by a batch recomputation", refused.record, brandID, event.LatenessHours, refused.head.Source)
+		refused.detail = fmt.Sprintf("the %s of brand %q comes too late to be applied: more than %d h (a report: and its period) behind its source %q, or further behind the brand than hours are kept: it counts in the raw tables only; restate the period by a batch recomputation", refused.record, r.Key, event.LatenessHours, refused.head.Source)
 	case topology.Future:
 		refused.reason = event.ReasonFuture
-		refused.detail = fmt.Sprintf("the %s of brand %q says it happened at %s, after Kafka took it at %s: correct the clock of source %q and send it again", refused.record, brandID,
+		refused.detail = fmt.Sprintf("the %s of brand %q says it happened at %s, after Kafka took it at %s: correct the clock of source %q and send it again", refused.record, r.Key,
 			time.UnixMilli(refused.head.OccurredAtMs).UTC().Format(time.RFC3339), r.Timestamp.UTC().Format(time.RFC3339), refused.head.Source)
 	default:
 		return "", fmt.Errorf("apply offset %d of %q: outcome %v is not known", r.Offset, r.Topic, outcome)

@@ -27,7 +27,7 @@ func (s *session) row(ctx context.Context, r *kgo.Record) error {
 		s.refuse(ctx, r, refused)
 		return nil
 	}
-	if reason := judge(value, r); reason != "" {
+	if reason, _ := event.Judge(value, r.Key); reason != "" { // the processor publishes its dead letter
 		s.counts[skip{r.Topic, reason}]++
 		return nil
 	}
@@ -67,30 +67,6 @@ func (s *session) decode(ctx context.Context, r *kgo.Record) (any, error) {
 		}
 		value, err = s.decoder.Decode(ctx, r.Topic, r.Value)
 	}
-}
-
-// judge returns why a record of the processor's input is none, by the rules by
-// which the processor refuses it.
-func judge(value any, r *kgo.Record) event.Reason {
-	var brandID string
-	switch v := value.(type) {
-	case event.Record:
-		if v.Validate() != nil {
-			return event.ReasonInvalid
-		}
-		brandID = v.Head().BrandID
-	case *event.Brand:
-		if v.Validate() != nil {
-			return event.ReasonInvalid
-		}
-		brandID = v.BrandID
-	default:
-		return ""
-	}
-	if string(r.Key) != brandID {
-		return event.ReasonWrongKey
-	}
-	return ""
 }
 
 // refuse passes a record over that cannot be read. The processor publishes the
