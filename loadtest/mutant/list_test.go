@@ -132,7 +132,7 @@ func mutants() []mutant {
 		},
 		{
 			"views not counted", "A result is derived from views that are not up to what was observed.",
-			[]edit{{refresh, "	p.derive(b)\n	for i := range b.forces {\n		f := &b.forces[i]\n		if !f.dirty {\n", "	for i := range b.forces {\n		f := &b.forces[i]\n		if !f.dirty {\n"}},
+			[]edit{{refresh, "	p.derive(b)\n	seen := b.seenSpikes()\n", "	seen := b.seenSpikes()\n"}},
 		},
 		{
 			"wrong key accepted", "A record under another brand's key is applied where it lies.",
