@@ -30,9 +30,11 @@ type play struct {
 	simulator *simulator.Simulator
 	played    chan struct{} // closed once the simulator has sent everything
 
-	currencies map[string]string
-	shown      *view
-	report     *Report // nil until everything is judged
+	began       time.Time     // the backfill, as far as it was seen
+	backfilling time.Duration // so far
+	currencies  map[string]string
+	shown       *view
+	report      *Report // nil until everything is judged
 }
 
 func (d *Demo) newPlay(ctx context.Context, t setup.Targets) (p *play, err error) {
@@ -189,8 +191,14 @@ func (p *play) follow(ctx context.Context) error {
 // which grows with what a look costs.
 func (p *play) show(ctx context.Context, s oracle.Standing, draining bool) time.Duration {
 	progress, detail := p.simulator.Progress(), p.simulator.Ledger().Detail()
+	if progress.Phase == simulator.PhaseBackfill {
+		if p.began.IsZero() {
+			p.began = time.Now()
+		}
+		p.backfilling = time.Since(p.began)
+	}
 	v := &view{
-		phase: progress.Phase, draining: draining, eventTime: progress.EventTime, share: progress.Share, speed: p.parts.Simulator.Speed,
+		phase: progress.Phase, draining: draining, eventTime: progress.EventTime, share: share(progress, p.backfilling, p.parts.Simulator.For), speed: p.parts.Simulator.Speed,
 		sentPerS: progress.PerSecond, sent: detail.Sent, behind: progress.Behind, processor: s.ProcessorBehind, sink: s.SinkBehind,
 	}
 	a, err := ask(ctx, p.conn, p.currencies)
@@ -218,6 +226,25 @@ func (p *play) show(ctx context.Context, s oracle.Standing, draining bool) time.
 		p.screen.say("%s", l)
 	}
 	return max(plainLine, 4*a.took)
+}
+
+// share is how much of the play is over in real time, 0 to 1: the backfill at the pace
+// it has had so far, and then live play.
+func share(p simulator.Progress, backfilling, live time.Duration) float64 {
+	part := func(from, to time.Time) float64 {
+		if !to.After(from) {
+			return 1
+		}
+		return min(max(0, float64(p.EventTime.Sub(from))/float64(to.Sub(from))), 1)
+	}
+	backfilled, lived := part(p.Start, p.Live), part(p.Live, p.End)
+	switch {
+	case p.Phase == simulator.PhaseDone:
+		return 1
+	case backfilled == 0:
+		return 0
+	}
+	return (float64(backfilling) + lived*float64(live)) / max(1, float64(backfilling)/backfilled+float64(live))
 }
 
 // findings puts what was found beside what was planted, brand by brand.

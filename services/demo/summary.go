@@ -37,7 +37,8 @@ func (v *view) summary(r *Report) []string {
 	}
 	lines = append(lines, "")
 	say("sent", "%s events: %s valid, %s late, %s duplicate, %s poison", grouped(r.Events.Sent), grouped(r.Events.Valid), grouped(r.Events.Late), grouped(r.Events.Duplicate), grouped(r.Events.Poison))
-	say("in ClickHouse", "%s events, %s results, %s dead letters", grouped(r.ClickHouse.EventRows), grouped(r.ClickHouse.ResultRows), grouped(r.DeadLettered))
+	say("in ClickHouse", "%s events (valid and late ones, less %s that came again, and %s of the poison that only lie in the future), %s results, %s dead letters",
+		grouped(r.ClickHouse.EventRows), grouped(r.Events.Repeated), grouped(r.Events.Future), grouped(r.ClickHouse.ResultRows), grouped(r.DeadLettered))
 	say("lost", "%s", grouped(r.Lost))
 	say("double counted", "%s", grouped(r.DoubleCounted))
 	say("misjudged", "%s", grouped(r.Misjudged))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"strings"
 	"testing"
@@ -108,11 +109,45 @@ func TestPlainLines(t *testing.T) {
 	golden(t, "plain", b.String())
 }
 
+// Live play is two minutes of four weeks in event time, and half of the run.
+func TestProgressIsOfRealTime(t *testing.T) {
+	start := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	at := func(phase simulator.Phase, hours float64) simulator.Progress {
+		return simulator.Progress{
+			Phase: phase, Start: start, Live: start.Add(672 * time.Hour), End: start.Add(692 * time.Hour),
+			EventTime: start.Add(time.Duration(hours * float64(time.Hour))),
+		}
+	}
+	for name, tc := range map[string]struct {
+		progress    simulator.Progress
+		backfilling time.Duration
+		want        float64
+	}{
+		"before the start":        {at(simulator.PhaseStarting, 0), 0, 0},
+		"half of the backfill":    {at(simulator.PhaseBackfill, 336), 15 * time.Second, 0.1},
+		"the begin of live play":  {at(simulator.PhaseLive, 672), 30 * time.Second, 0.2},
+		"half of live play":       {at(simulator.PhaseLive, 682), 30 * time.Second, 0.6},
+		"the end":                 {at(simulator.PhaseLive, 692), 30 * time.Second, 1},
+		"everything is sent":      {at(simulator.PhaseDone, 692), 30 * time.Second, 1},
+		"the end, not yet looked": {at(simulator.PhaseLive, 692), 0, 1},
+	} {
+		if got := share(tc.progress, tc.backfilling, 2*time.Minute); math.Abs(got-tc.want) > 1e-9 {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+	none := at(simulator.PhaseLive, 10)
+	none.Start = none.Live
+	none.EventTime = none.Live.Add(5 * time.Hour)
+	if got := share(none, 0, 2*time.Minute); got != 0.25 {
+		t.Errorf("a quarter of a play without backfill: %v", got)
+	}
+}
+
 func TestSummary(t *testing.T) {
 	at := time.Date(2026, 3, 17, 9, 15, 0, 0, time.UTC)
 	r := Report{
 		Verdict: oracle.Verdict{
-			Events:     oracle.Events{Sent: 312_406, Valid: 305_127, Late: 1_226, Duplicate: 2_973, Poison: 3_080},
+			Events:     oracle.Events{Sent: 312_406, Valid: 305_127, Late: 1_226, Duplicate: 2_973, Poison: 3_080, Future: 331, Repeated: 50},
 			ClickHouse: oracle.ClickHouse{EventRows: 306_634, ResultRows: 9_059}, DeadLettered: 7_279,
 			Spikes: oracle.Spikes{Planted: 32, Detected: 30, False: 2, Early: 16, Confounded: 1, Led: 29},
 		},

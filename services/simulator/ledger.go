@@ -26,7 +26,7 @@ type Ledger struct {
 	accounts []account
 }
 
-// Summary is the part of the ledger that is cheap to read while it grows.
+// Summary is the counts of a ledger.
 type Summary struct {
 	EventTime  time.Time              `json:"event_time"`  // how far arrivals have come, in event time
 	Sent       int64                  `json:"sent"`        // channel records; Valid + Late + Duplicate + Poison
@@ -36,6 +36,7 @@ type Summary struct {
 	Late       int64                  `json:"late"`        // more than 72 h behind their source
 	Duplicate  int64                  `json:"duplicate"`   // seen before
 	Poison     int64                  `json:"poison"`      // sum of the reasons that are neither late nor duplicate
+	Repeated   int64                  `json:"repeated"`    // of Valid and Late: sent before, so that the raw tables have their row already
 	Reasons    map[event.Reason]int64 `json:"reasons"`     // expected dead letters by reason
 	BrandsSent int64                  `json:"brands_sent"` // brand records, which are not in Sent
 }
@@ -212,18 +213,21 @@ func (l *Ledger) acknowledge(it *item, r receipt) {
 	if at := time.UnixMilli(it.observedMs).UTC(); at.After(l.summary.EventTime) {
 		l.summary.EventTime = at
 	}
-	reason := it.poison.reason()
+	reason, repeated := it.poison.reason(), false
 	if it.poison == healthy || it.poison == fromFuture { // the raw tables hold it
 		ids := l.accounts[it.brand].ids
 		if ids[r.topic] == nil {
 			ids[r.topic] = new(recent)
 		}
-		if ids[r.topic].add(it.record.Head().EventID, it.observedMs) {
+		if repeated = !ids[r.topic].add(it.record.Head().EventID, it.observedMs); !repeated {
 			l.rows[it.record.Type()]++
 		}
 	}
 	if it.poison == healthy {
 		reason = l.judge(it, r)
+	}
+	if repeated && (reason == "" || reason == event.ReasonLate) {
+		l.summary.Repeated++
 	}
 	switch reason {
 	case "":
@@ -296,15 +300,6 @@ func (l *Ledger) entered() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.summary.BrandsSent++
-}
-
-// Summary returns the counts so far.
-func (l *Ledger) Summary() Summary {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s := l.summary
-	s.Reasons = maps.Clone(s.Reasons)
-	return s
 }
 
 // Truth returns what was planted, brand by brand, with the multipliers so far.

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"maps"
 	"strconv"
 	"testing"
 	"time"
@@ -53,16 +54,21 @@ func compareWithCore(t *testing.T, w *world) {
 		topology.Duplicate:  func(b, a Summary) bool { return a.Duplicate == b.Duplicate+1 },
 		topology.Future:     func(b, a Summary) bool { return a.Reasons[event.ReasonFuture] == b.Reasons[event.ReasonFuture]+1 },
 	}
+	counts := func() Summary {
+		s := l.summary
+		s.Reasons = maps.Clone(s.Reasons)
+		return s
+	}
 	seen := make(map[topology.Outcome]int)
 	lastDay := w.start
 	for it := range w.items() {
-		before := l.Summary()
+		before := counts()
 		l.acknowledge(&it, receipt{timestampMs: w.end})
 		if it.poison != healthy && it.poison != fromFuture {
 			continue // never reaches the core
 		}
 		outcome := core.Apply(it.record, w.end)
-		if !want[outcome](before, l.Summary()) {
+		if !want[outcome](before, counts()) {
 			t.Fatalf("the core says %s of a %s: %+v", outcome, it.record.Type(), it.record)
 		}
 		seen[outcome]++

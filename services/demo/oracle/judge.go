@@ -6,13 +6,14 @@ import (
 	"slices"
 	"time"
 
+	"flywheel/pkg/event"
 	"flywheel/services/simulator"
 )
 
 // Judge holds what ClickHouse has against the ledger of what was sent.
 func Judge(d *simulator.Detail, f *Facts) Verdict {
 	r := Verdict{
-		Events:     Events{d.Sent, d.Valid, d.Late, d.Duplicate, d.Poison},
+		Events:     Events{d.Sent, d.Valid, d.Late, d.Duplicate, d.Poison, d.Reasons[event.ReasonFuture], d.Repeated},
 		ClickHouse: ClickHouse{ResultRows: int64(f.results)},
 		Problems:   []string{},
 		Details:    []string{},

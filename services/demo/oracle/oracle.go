@@ -45,6 +45,11 @@ type Events struct {
 	Late      int64 `json:"late"`
 	Duplicate int64 `json:"duplicate"`
 	Poison    int64 `json:"poison"`
+	// Future is how many of Poison are sound but lie in the future, and Repeated how
+	// many of Valid and Late were sent before. The raw tables hold an event of each
+	// that is valid, late or in the future, once.
+	Future   int64 `json:"future"`
+	Repeated int64 `json:"repeated"`
 }
 
 // ClickHouse is the rows there are, under FINAL: of all raw tables, and of
