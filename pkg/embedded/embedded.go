@@ -235,11 +235,6 @@ func (e *Engines) KafkaAddr() string {
 	return e.kafka.addr()
 }
 
-// KafkaWiped reports whether Start discarded the broker's data because the last run did not stop
-// cleanly: offsets start again at 0. What follows from them starts again too: Start empties the
-// pipeline's database in the embedded ClickHouse itself; whoever keeps offsets elsewhere must look.
-func (e *Engines) KafkaWiped() bool { return e.kafka != nil && e.kafka.wiped }
-
 // RegistryURL is the schema registry's base URL, "" if it is disabled.
 func (e *Engines) RegistryURL() string {
 	if e.registry == nil {

@@ -53,7 +53,7 @@ func newBrandsApply(env *environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return env.withBrands(cmd.Context(), func(publish func([]brands.Step) error, published map[string]event.Brand) error {
+			return env.withBrands(cmd.Context(), "brands", func(publish func([]brands.Step) error, published map[string]event.Brand) error {
 				steps, err := brands.Plan(file, published)
 				if err != nil {
 					return err
@@ -105,7 +105,7 @@ func newBrandsList(env *environment) *cobra.Command {
 		Short: "Print the published brands",
 		Args:  noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return env.withBrands(cmd.Context(), func(_ func([]brands.Step) error, published map[string]event.Brand) error {
+			return env.withBrands(cmd.Context(), "brands", func(_ func([]brands.Step) error, published map[string]event.Brand) error {
 				if len(published) == 0 {
 					fmt.Fprintln(env.stdout, "no brand is published: write a brand file and run 'flywheel brands apply FILE'")
 					return nil
@@ -141,13 +141,14 @@ func accounts(b event.Brand) string {
 	return strings.Join(words, " ")
 }
 
-// withBrands hands over the published brands, and the means to publish more.
-func (e *environment) withBrands(ctx context.Context, do func(publish func([]brands.Step) error, published map[string]event.Brand) error) error {
+// withBrands hands over the published brands, and the means to publish more; service is
+// what the log calls the command.
+func (e *environment) withBrands(ctx context.Context, service string, do func(publish func([]brands.Step) error, published map[string]event.Brand) error) error {
 	cfg, err := e.config()
 	if err != nil {
 		return err
 	}
-	t, err := e.tool(cfg, "brands")
+	t, err := e.tool(cfg, service)
 	if err != nil {
 		return err
 	}

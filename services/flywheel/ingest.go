@@ -146,7 +146,7 @@ func missing(s *ingest.Series) string {
 // brand returns the published brand, publishing it first if that is wanted.
 func (e *environment) brand(ctx context.Context, m mentions) (event.Brand, error) {
 	var brand event.Brand
-	err := e.withBrands(ctx, func(publish func([]brands.Step) error, published map[string]event.Brand) error {
+	err := e.withBrands(ctx, "ingest", func(publish func([]brands.Step) error, published map[string]event.Brand) error {
 		var found bool
 		if brand, found = brands.Find(m.brand, published); found {
 			if brand.Retired {
