@@ -68,7 +68,7 @@ func newBrand(seed uint64, number int, c *calendar) brand {
 	r := rand.New(rand.NewPCG(seed, uint64(number)+2))
 	n := len(c.bins)
 	b := brand{stimulus: make([]int64, n), without: make([]int64, n), with: make([]int64, n)}
-	b.kernel = correlate.Kernel{Delay: []int{1, 3, 12}[number%3], HalfLife: []int{2, 8, 24}[number/3%3], Lags: 72}
+	b.kernel = correlate.Kernel{Delay: []int{1, 3, 12}[number%3], HalfLife: []float64{2, 8, 24}[number/3%3], Lags: 72}
 	b.share = []float64{0.1, 0.2, 0.3}[number/9%3]
 	if number/27%2 == 1 { // half of them begin later
 		b.from = firstLook + r.IntN(max(1, n/24-firstLook)/2)

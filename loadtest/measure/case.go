@@ -113,7 +113,7 @@ func (c testCase) run(e *correlate.Estimator, from *source) (outcome, error) {
 func kernel(r *rand.Rand, hour float64, lags int) correlate.Kernel {
 	delay := [...]float64{0, 3, 12, 30}[r.IntN(4)]
 	half := [...]float64{1, 2, 8, 24}[r.IntN(4)]
-	return correlate.Kernel{Delay: int(math.Round(delay * hour)), HalfLife: int(math.Round(half * hour)), Lags: lags}
+	return correlate.Kernel{Delay: int(math.Round(delay * hour)), HalfLife: math.Round(half * hour), Lags: lags}
 }
 
 // counted draws a pair of which all noise of the response comes with what there is: counts
@@ -131,7 +131,7 @@ func counted(r *rand.Rand, days int, step time.Duration, share float64) (p corre
 	}
 	k := kernel(r, hour, int(window.Hours()*hour))
 	k.Delay += r.IntN(int(math.Ceil(hour)))
-	k.HalfLife = int(math.Round(hour * math.Exp(r.Float64()*math.Log(24))))
+	k.HalfLife = hour * math.Exp(r.Float64()*math.Log(24))
 	k.Convolve(z, x)
 	beta = share / (1 - share) * floats.Sum(base) / floats.Sum(z)
 	n := len(x) / parts

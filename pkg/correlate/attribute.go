@@ -98,12 +98,12 @@ func (c *carrier) responsibility(st *Stimulus, t int) float64 {
 }
 
 // left returns what is left at a bucket of a pulse at or before it.
-func left(p Pulse, bucket, halfLife int) float64 {
+func left(p Pulse, bucket int, halfLife float64) float64 {
 	switch {
 	case bucket == p.Bucket:
 		return float64(p.Amount)
 	case halfLife <= 0:
 		return 0
 	}
-	return float64(p.Amount) * math.Exp2(-float64(bucket-p.Bucket)/float64(halfLife))
+	return float64(p.Amount) * math.Exp2(-float64(bucket-p.Bucket)/halfLife)
 }

@@ -21,7 +21,7 @@ func naiveResponsibility(st *Stimulus, t int) float64 {
 
 func drawKernel(t *rapid.T) Kernel {
 	lags := rapid.IntRange(1, 60).Draw(t, "lags")
-	return Kernel{rapid.IntRange(0, lags).Draw(t, "delay"), rapid.IntRange(0, 40).Draw(t, "half_life"), lags}
+	return Kernel{rapid.IntRange(0, lags).Draw(t, "delay"), float64(rapid.IntRange(0, 160).Draw(t, "half_life")) / 4, lags}
 }
 
 func drawStimuli(t *rapid.T, k Kernel, buckets int) []Stimulus {

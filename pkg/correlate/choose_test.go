@@ -135,7 +135,7 @@ func TestChooseFindsThePlantedKernel(t *testing.T) {
 					fx[i] = float64(v)
 					sum += fx[i]
 				}
-				Kernel{tt.delay, tt.halfLife, 72}.Convolve(z, fx)
+				Kernel{tt.delay, float64(tt.halfLife), 72}.Convolve(z, fx)
 				y := make([]int64, len(x))
 				level := 80.0
 				effect := tt.share / (1 - tt.share) * level * float64(len(x)) / sum
@@ -145,7 +145,7 @@ func TestChooseFindsThePlantedKernel(t *testing.T) {
 				c := Choose(fitted(x, y, bins, 72, &s), &s)
 				if c.Verdict == Significant {
 					found++
-					off += math.Abs(float64(c.Kernel.Delay)+1.44*float64(c.Kernel.HalfLife)-float64(tt.delay)-1.44*float64(tt.halfLife)) / trials
+					off += math.Abs(float64(c.Kernel.Delay)+1.44*c.Kernel.HalfLife-float64(tt.delay)-1.44*float64(tt.halfLife)) / trials
 				}
 			}
 			t.Logf("found %d of %d, mean lag off by %.1f h", found, trials, off)

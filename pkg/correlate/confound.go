@@ -2,8 +2,10 @@ package correlate
 
 import (
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/floats"
+	"gonum.org/v1/gonum/stat"
 )
 
 // confoundMax is the most of the judged steps that the coefficients of confounders
@@ -45,6 +47,24 @@ func (s *study) confounders(p *Pair) (basis [][]float64) {
 		}
 	}
 	return basis
+}
+
+// sameAs is the correlation from which on a confounder is the stimulus by another name.
+const sameAs = 0.99
+
+// confounded says whether a confounder is the stimulus, in other units or with some
+// noise: what is left of either then is noise or the ends of the series, and tells
+// nothing.
+func (p *Pair) confounded() bool {
+	return slices.ContainsFunc(p.Confounders, func(c []float64) bool {
+		var x, y []float64
+		for t, v := range c {
+			if !math.IsNaN(v) && !math.IsNaN(p.X[t]) {
+				x, y = append(x, p.X[t]), append(y, v)
+			}
+		}
+		return len(x) > 1 && math.Abs(stat.Correlation(x, y, nil)) >= sameAs // not where either is constant
+	})
 }
 
 // orthogonal takes out of v what a basis explains, scales the rest to length 1, and

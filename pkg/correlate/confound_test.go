@@ -70,6 +70,21 @@ func TestConfounders(t *testing.T) {
 	}
 }
 
+// A confounder that is made of the stimulus leaves nothing to judge by.
+func TestConfoundersThatAreTheStimulus(t *testing.T) {
+	p, _ := posted(4, 35, Kernel{6, 4, 72}, 0.3)
+	twice := slices.Clone(p.X)
+	for i := range twice {
+		twice[i] = 2*twice[i] + 5
+	}
+	for name, c := range map[string][]float64{"itself": p.X, "twice": twice} {
+		p.Confounders = [][]float64{c}
+		if r := Relate(p); r.Reason != Confounded || r.Verdict != Inconclusive || r.P != 1 {
+			t.Errorf("%s: %s (%v), p %v", name, r.Verdict, r.Reason, r.P)
+		}
+	}
+}
+
 // What a confounder explains is what least squares on all of its lags say.
 func TestConfoundersAreTakenOutExactly(t *testing.T) {
 	p, _ := posted(4, 28, Kernel{6, 4, 72}, 0.3)

@@ -16,7 +16,7 @@
 package correlate
 
 // Version names the statistics; it changes whenever a number may.
-const Version = "correlate/6"
+const Version = "correlate/7"
 
 // Bounds of one evaluation; Cross keeps exact 64-bit integers within them.
 const (
@@ -64,11 +64,14 @@ const (
 	FlatResponse           // the response does not vary
 	FewObservations        // autocorrelation leaves too few independent observations
 	LowPower               // nothing is found, and an effect of RelevantShare might not have been
+	Falling                // the response falls with the stimulus: effects are at least 0
+	Confounded             // a confounder is the stimulus
+	Unreliable             // the interval does not hold what is planted into placebos
 )
 
 // String returns the reason's name as in tables, "" for none.
 func (r Reason) String() string {
-	return [...]string{"", "short_history", "flat_stimulus", "flat_response", "few_observations", "low_power"}[r]
+	return [...]string{"", "short_history", "flat_stimulus", "flat_response", "few_observations", "low_power", "falling", "confounded", "unreliable"}[r]
 }
 
 // EffectiveMin is the least effective number of observations a verdict needs:

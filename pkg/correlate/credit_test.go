@@ -11,7 +11,7 @@ import (
 func TestCreditIsAttributionByStep(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(2, 40).Draw(t, "steps")
-		k := Kernel{HalfLife: rapid.IntRange(0, 6).Draw(t, "half-life"), Lags: rapid.IntRange(1, 12).Draw(t, "lags")}
+		k := Kernel{HalfLife: float64(rapid.IntRange(0, 24).Draw(t, "half-life")) / 4, Lags: rapid.IntRange(1, 12).Draw(t, "lags")}
 		k.Delay = rapid.IntRange(0, k.Lags).Draw(t, "delay")
 		beta := float64(rapid.IntRange(0, 50).Draw(t, "beta")) / 10
 		x := rapid.SliceOfN(rapid.Float64Range(-5, 100), n, n).Draw(t, "x")

@@ -2,6 +2,7 @@ package correlate
 
 import (
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/floats"
 )
@@ -19,7 +20,7 @@ const halfLifeParts = 72
 // to the −delayPrior: an effect after six hours has half the odds of one at once.
 const delayPrior = 0.5
 
-// dictionary is a set of kernels: of some half-lives, all delays. What a kernel
+// dictionary is a set of kernels: of some half-lives, with some delays each. What a kernel
 // makes of a stimulus is a few reads of the stimulus decayed without end, r:
 //
 //	z(t) = first·r(t−delay) + second·r(t−delay−1) − cut·r(t−lags−1).
@@ -57,40 +58,98 @@ type atom struct {
 
 // half is the kernels of one half-life, by delay: atoms from … to−1.
 type half struct {
-	decay          float64
-	steps          int // of the half-life
-	from, to, step int // step: from one delay to the next
-	each           int // atoms of a delay: 2 with those between
+	decay    float64
+	steps    float64 // of the half-life
+	from, to int
+	step     int // from one delay to the next
+	each     int // atoms of a delay: 2 with those between
 }
 
 // betweenBelow is the half-life, in steps, from which half a step of delay makes no
 // difference: a sixteenth of it. What acts all at once has none either: it has a lag.
 const betweenBelow = 8
 
+// newDictionary returns the kernels that are searched first: halfLives, with all delays.
 func newDictionary(lags int) *dictionary {
 	d := &dictionary{lags: lags}
-	last := -1
+	last := -1.0
 	for _, part := range halfLives {
-		h := int(math.Round(part * float64(lags) / halfLifeParts))
-		if h == last {
-			continue
+		if h := math.Round(part * float64(lags) / halfLifeParts); h != last {
+			d.add(h, 0, lags, max(1, int(h)/8))
+			last = h
 		}
-		last = h
-		group := half{decay: Kernel{HalfLife: h}.decay(), steps: h, from: len(d.atoms), step: max(1, h/8), each: 1}
-		if 0 < h && h < betweenBelow {
-			group.each = 2
-		}
-		for delay := 0; delay <= lags; delay += group.step {
-			k := Kernel{delay, h, lags}
-			d.atoms = append(d.atoms, newAtom(k, 1))
-			if group.each > 1 && delay < lags {
-				d.atoms = append(d.atoms, newAtom(k, 0.5))
-			}
-		}
-		group.to = len(d.atoms)
-		d.halves = append(d.halves, group)
 	}
 	return d
+}
+
+// add adds the kernels of a half-life whose delays are first, first + step … up to last.
+func (d *dictionary) add(halfLife float64, first, last, step int) {
+	h := half{decay: Kernel{HalfLife: halfLife}.decay(), steps: halfLife, from: len(d.atoms), step: step, each: 1}
+	if 0 < halfLife && halfLife < betweenBelow {
+		h.each = 2
+	}
+	for delay := first; delay <= last; delay += step {
+		k := Kernel{delay, halfLife, d.lags}
+		d.atoms = append(d.atoms, newAtom(k, 1))
+		if h.each > 1 && delay < d.lags {
+			d.atoms = append(d.atoms, newAtom(k, 0.5))
+		}
+	}
+	h.to = len(d.atoms)
+	d.halves = append(d.halves, h)
+}
+
+const (
+	// plausible is what a kernel may gain less than the best and still be the one, by far:
+	// of the truth it is twice a logarithm of likelihoods, about χ² with three degrees of
+	// freedom, and noise that comes with the effect has been seen to treble it.
+	plausible = 30
+	// refined is how many half-lives a refined dictionary has; with half of them plausible,
+	// one between two of them gains at most a third of a unit more.
+	refined = 12
+	// halfLifeUnit is the part of a step in which half-lives are told.
+	halfLifeUnit = 1.0 / 64
+)
+
+// refine returns the kernels around those that gain about as much as the best, closer
+// together; false if they are close enough. What lies between two kernels of a grid is
+// fitted by one of them, and that takes an error for certain that grows with the effect.
+func (d *dictionary) refine(gains []float64) (*dictionary, bool) {
+	least := slices.Max(gains) - plausible
+	from, to, first, last, count, width := len(d.halves), -1, d.lags, 0, 0, 0
+	for i, h := range d.halves {
+		good := false
+		for at := h.from; at < h.to; at++ {
+			if gains[at] >= least {
+				good = true
+				first, last = min(first, d.atoms[at].Delay), max(last, d.atoms[at].Delay)
+			}
+		}
+		if good {
+			from, to, width = min(from, i), i, max(width, h.step)
+			count++
+		}
+	}
+	if count >= refined/2 {
+		return nil, false
+	}
+	low, high := d.halves[max(0, from-1)].steps, d.halves[min(to+1, len(d.halves)-1)].steps
+	first, last = max(0, first-width-1), min(d.lags, last+width+1)
+	r := &dictionary{lags: d.lags}
+	step := max(1, (last-first)/(2*refined))
+	if low == 0 {
+		r.add(0, first, last, step)
+		low = min(0.25, high)
+	}
+	before := 0.0
+	for i := range refined {
+		h := math.Round(low*math.Pow(high/low, float64(i)/(refined-1))/halfLifeUnit) * halfLifeUnit
+		if h > before {
+			r.add(h, first, last, step)
+			before = h
+		}
+	}
+	return r, true
 }
 
 // newAtom returns a share of a kernel, the rest a step later.
@@ -133,7 +192,7 @@ func (d *dictionary) scores(dst, products, work []float64) {
 	for i := range d.halves {
 		h := &d.halves[i]
 		acc := 0.0
-		last := min(len(products)-1, d.lags+1+forgotten*h.steps)
+		last := min(len(products)-1, d.lags+1+int(forgotten*h.steps))
 		for lag := last; lag > d.lags+1; lag-- {
 			acc = products[lag] + h.decay*acc
 		}

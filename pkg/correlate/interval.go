@@ -13,21 +13,20 @@ type prober struct {
 	variance float64
 	left     float64 // to chance by the estimate, times the steps
 	most     float64 // that a size may leave more
+	excess   float64 // of the variance of the estimate over that of placebos
 	world    *world  // of the size tried
 }
 
-func newProber(settled *world, f fit, largest float64) *prober {
+func newProber(settled *world, f fit, largest float64, found bool) *prober {
 	p := &prober{settled: settled, f: f, most: 2 * largest, scores: settled.mem.floats(len(settled.atoms)), world: settled.world()}
 	before := settled.mem.at
-	v, variance := settled.rest(f)
-	column := settled.mem.floats(len(settled.atoms))
-	settled.plant(column, f)
-	settled.score(p.scores, v)
-	for i, c := range column {
-		p.scores[i] += c
-	}
+	u, variance := settled.target(f)
+	settled.score(p.scores, u)
 	p.variance = variance
 	p.left = settled.steps() * settled.left(f)
+	if found {
+		p.excess = settled.excess(f)
+	}
 	settled.mem.release(before)
 	return p
 }
@@ -42,11 +41,82 @@ func (p *prober) p(beta float64) float64 {
 	at, _ := p.settled.bestAt(p.scores, beta, p.variance)
 	f := fit{at, beta}
 	p.world.assume(f)
-	t := p.world.try(f)
-	if p.world.steps()*p.world.left(f)-p.left > p.most {
+	scatter := 1 + p.excess*beta*beta/max(p.f.beta*p.f.beta, math.SmallestNonzeroFloat64)
+	t := p.world.try(f, scatter)
+	if p.world.steps()*p.world.left(f)-p.left > scatter*p.most {
 		return min(t.p, outOfTheQuestion)
 	}
 	return t.p
+}
+
+// excessFrom is the quantile of the placebos' scatter that counts as usual.
+const excessFrom = 0.75
+
+// excess returns by how much the variance of an estimate exceeds that of placebos, in
+// units of the latter: what noise comes with the effect itself, as counts have it, or as
+// a kernel leaves that is not quite the one, and of which placebos have none.
+//
+// With z what a unit of the effect adds, v what is left, β̂ = Σzv/Σz² and
+//
+//	g_w = Σ_{t in w} z(t)·(v(t) − β̂·z(t)),
+//
+// the sum of all g is 0, and Σ g² / (Σz²)² estimates the variance of β̂ whatever the noise
+// does within a window w, and however it grows with z (Liang & Zeger, Longitudinal Data
+// Analysis Using Generalized Linear Models, 1986; White 1980 for single steps). It is too
+// small for few windows, but as much so for the placebos, with the same z. A statistic is
+// about as many times too large as the variance is (Kent, Robust Properties of Likelihood
+// Ratio Tests, 1982). That noise grows with the square of the effect: of no effect there
+// is none; and one that was not found is not known well enough to tell.
+//
+// Where there are bursts, the placebos themselves scatter: only what exceeds three of
+// four of them counts.
+func (w *world) excess(f fit) float64 {
+	before := w.mem.at
+	defer w.mem.release(before)
+	z := w.mem.floats(w.n)
+	own := w.through(z, f.at)
+	if f.beta == 0 || own == 0 {
+		return 0
+	}
+	v, _ := w.rest(f)
+	score, energy := w.mem.floats(w.n/w.lags+1), w.mem.floats(w.n/w.lags+1)
+	for t, a := range z {
+		energy[t/w.lags] += a * a
+	}
+	// spread is Σ g², of v from a step on, in a circle.
+	spread := func(from int) (sum float64) {
+		clear(score)
+		total := 0.0
+		for t, a := range z {
+			u := from + t
+			if u >= w.n {
+				u -= w.n
+			}
+			g := a * v[u]
+			score[t/w.lags] += g
+			total += g
+		}
+		for i, g := range score {
+			g -= total / own * energy[i]
+			sum += g * g
+		}
+		return sum
+	}
+	all := w.mem.floats(len(w.shifts) + len(w.mirrored))[:0]
+	for _, shift := range w.shifts {
+		all = append(all, spread(shift))
+	}
+	seen := spread(0)
+	slices.Reverse(v)
+	for _, shift := range w.mirrored {
+		all = append(all, spread(shift))
+	}
+	slices.Sort(all)
+	usual := quantile(all, excessFrom)
+	if usual == 0 {
+		return 0
+	}
+	return max(0, seen/usual-1)
 }
 
 // outOfTheQuestion stands for a probability that is not told.

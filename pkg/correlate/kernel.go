@@ -7,13 +7,16 @@ import "math"
 // The weights of lags Delay … Lags sum to 1. HalfLife 0 puts all weight on
 // Delay.
 type Kernel struct {
-	Delay, HalfLife, Lags int
+	Delay    int
+	HalfLife float64
+	Lags     int
 }
 
-// Rescale converts a kernel between step widths, rounding to whole steps.
+// Rescale converts a kernel between step widths, rounding delay and lags to whole
+// steps.
 func (k Kernel) Rescale(fromMinutes, toMinutes int) Kernel {
 	scale := func(steps int) int { return (steps*fromMinutes + toMinutes/2) / toMinutes }
-	return Kernel{scale(k.Delay), scale(k.HalfLife), scale(k.Lags)}
+	return Kernel{scale(k.Delay), k.HalfLife * float64(fromMinutes) / float64(toMinutes), scale(k.Lags)}
 }
 
 // decay returns the factor from one lag to the next.
@@ -21,7 +24,7 @@ func (k Kernel) decay() float64 {
 	if k.HalfLife <= 0 {
 		return 0
 	}
-	return math.Exp2(-1 / float64(k.HalfLife))
+	return math.Exp2(-1 / k.HalfLife)
 }
 
 // tail returns decay^(Lags−Delay+1): what is left of an infinite kernel's
@@ -30,7 +33,7 @@ func (k Kernel) tail() float64 {
 	if k.HalfLife <= 0 {
 		return 0
 	}
-	return math.Exp2(-float64(k.Lags-k.Delay+1) / float64(k.HalfLife))
+	return math.Exp2(-float64(k.Lags-k.Delay+1) / k.HalfLife)
 }
 
 // norm returns the weight at lag Delay.
@@ -47,7 +50,7 @@ func (k Kernel) Weight(lag int) float64 {
 		}
 		return 0
 	}
-	return k.norm() * math.Exp2(-float64(lag-k.Delay)/float64(k.HalfLife))
+	return k.norm() * math.Exp2(-float64(lag-k.Delay)/k.HalfLife)
 }
 
 // Convolve sets dst[t] = Σ_lag Weight(lag)·x[t−lag], with nothing before x[0].

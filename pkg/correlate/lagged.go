@@ -21,7 +21,7 @@ type Lagged struct {
 }
 
 // lagged returns the lag profile for a half-life in steps.
-func lagged(p *Pair, halfLife int, m *memory) Lagged {
+func lagged(p *Pair, halfLife float64, m *memory) Lagged {
 	defer m.release(m.at)
 	l := Lagged{BestLag: -1, PNaive: 1, PAutocorrelation: 1}
 	n := len(p.Y)

@@ -32,7 +32,7 @@ func plot(res *Result) string {
 		fmt.Fprintf(&b, "%.1f |%s\n", float64(row)/10, strings.TrimRight(string(line), " "))
 	}
 	fmt.Fprintf(&b, "    +%s\n", strings.Repeat("-", len(columns)))
-	fmt.Fprintf(&b, "best lag %d (%.2f), delay %d, half-life %d, decayed %.2f\n",
+	fmt.Fprintf(&b, "best lag %d (%.2f), delay %d, half-life %g, decayed %.2f\n",
 		res.BestLag, res.BestCorrelation, res.Kernel.Delay, res.Kernel.HalfLife, res.Decayed)
 	fmt.Fprintf(&b, "effective n %.0f, tests %.0f, p %.2g: %v %v", res.EffectiveN, res.Tests, res.P, res.Verdict, res.Reason)
 	return strings.TrimRight(b.String(), " ") + "\n"
@@ -64,7 +64,7 @@ func TestLagProfiles(t *testing.T) {
 			}
 			burst(x, len(x)-4*back, 20000)
 		}
-		respond(x, y, Kernel{delay, halfLife, 288}, effect)
+		respond(x, y, Kernel{delay, float64(halfLife), 288}, effect)
 		res := Profile(pair72(x, y, hours, stride, &s), &s)
 		return plot(&res)
 	})

@@ -18,7 +18,7 @@ func alike(seed uint64, brands, days int, share float64, s *Scratch) (with, with
 		x := posts(seed+uint64(i)+1e6, bins, 1.5, 4000)
 		base := counts(r, bins, 80, 0.9, 0.4)
 		y := slices.Clone(base)
-		plant(r, y, x, Kernel{2 + r.IntN(3), 5 + r.IntN(7), 72}, share)
+		plant(r, y, x, Kernel{2 + r.IntN(3), float64(5 + r.IntN(7)), 72}, share)
 		with, without = append(with, fitted(x, y, bins, 72, s)), append(without, fitted(x, base, bins, 72, s))
 	}
 	return with, without

@@ -42,7 +42,7 @@ func (w *world) power() (relevant, detectable float64) {
 func (d *dictionary) typical() []int {
 	var kernels []int
 	for _, part := range [...]float64{2, 8, 24} {
-		want := int(math.Round(part * float64(d.lags) / halfLifeParts))
+		want := math.Round(part * float64(d.lags) / halfLifeParts)
 		for i := range d.halves {
 			h := &d.halves[i]
 			if h.steps < want && i < len(d.halves)-1 {

@@ -301,7 +301,7 @@ func (w *window) search(in *Input, res *Result) {
 	best, most, n := math.Inf(-1), 0.0, float64(w.n)
 	var angles [len(kernelHalfLives)][len(kernelDelays)]float64
 	for h, halfLife := range kernelHalfLives {
-		k := Kernel{HalfLife: w.steps(halfLife), Lags: w.lags}
+		k := Kernel{HalfLife: float64(w.steps(halfLife)), Lags: w.lags}
 		// Decaying longer never gains independence; an estimate that says so is noise.
 		n = min(n, w.effective(k, &angles[h]))
 		most = max(most, n)

@@ -132,7 +132,7 @@ func TestProfileFindsThePlantedKernel(t *testing.T) {
 				t.Errorf("delay %d, planted %d", res.Kernel.Delay, tt.kernel.Delay)
 			}
 			if h := res.Kernel.HalfLife; h < tt.kernel.HalfLife/2 || h > tt.kernel.HalfLife*2 {
-				t.Errorf("half-life %d, planted %d", h, tt.kernel.HalfLife)
+				t.Errorf("half-life %g, planted %g", h, tt.kernel.HalfLife)
 			}
 			if res.BestLag < 0 || res.Decayed < 0.5 {
 				t.Errorf("best lag %d, decayed correlation %.2f", res.BestLag, res.Decayed)
@@ -266,7 +266,7 @@ func TestCorrelationsMatchTheirDefinition(t *testing.T) {
 		c.Load(in, &s)
 		w := c.window(&s)
 		for _, halfLife := range kernelHalfLives {
-			k := Kernel{HalfLife: halfLife, Lags: in.Lags()}
+			k := Kernel{HalfLife: float64(halfLife), Lags: in.Lags()}
 			d := w.decay(k)
 			for _, k.Delay = range kernelDelays {
 				if got, want := d.correlation(k), naiveCorrelation(in, k); math.Abs(got-want) > 1e-6 {

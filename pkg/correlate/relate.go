@@ -47,6 +47,9 @@ const RelevantShare = 0.1
 // powerMin is the power that "no effect" needs.
 const powerMin = 0.8
 
+// realisedMin is the realised coverage that an interval of 1 − Alpha needs to be told.
+const realisedMin = 0.8
+
 // Relate judges a pair; see DESIGN.md for what it does and why.
 func Relate(p *Pair) Relation {
 	var e Estimator
@@ -58,7 +61,7 @@ func Relate(p *Pair) Relation {
 
 // Estimator judges pairs one after the other, in memory it keeps, and in stages:
 // Screen says whether there is an effect, and which; Bound and Assess, which cost
-// more, complete the relation last screened. The zero value is ready; one per
+// more, complete the relation last screened, unless that has a reason to say nothing. The zero value is ready; one per
 // goroutine.
 type Estimator struct {
 	mem   memory
@@ -91,19 +94,27 @@ func (e *Estimator) Screen(p *Pair) Relation {
 	// The null hypothesis is judged in a world without the effect.
 	e.null = s.world()
 	e.null.assume(fit{})
-	e.evidence = e.null.try(fit{})
+	e.evidence = e.null.try(fit{}, 1)
 	rel.P = e.evidence.p
+	if t := &e.evidence; t.fall > t.statistic && t.pFall <= Alpha {
+		rel.P, rel.Reason = 1, Falling
+		rel.Profile = lagged(p, 0, &e.mem)
+		return rel
+	}
 	if rel.P <= Alpha {
 		rel.Verdict = Effective
 	}
 
 	e.settled, e.fit = s.settle(e.null)
+	if rel.Verdict == Effective {
+		e.settled, e.fit = s.refine(e.settled, e.fit)
+	}
 	k, beta := &s.atoms[e.fit.at], e.fit.beta
-	rel.Kernel = Kernel{k.Delay * merged, k.HalfLife * merged, p.Lags}
+	rel.Kernel = Kernel{k.Delay * merged, k.HalfLife * float64(merged), p.Lags}
 	confounded := e.settled.confounding(e.fit)
 	rel.Profile = lagged(p.less(confounded, merged), rel.Kernel.HalfLife, &e.mem)
 	if rel.Verdict == Effective {
-		rel.Profile.near(rel.Kernel.Delay, max(merged, k.HalfLife*merged/8))
+		rel.Profile.near(rel.Kernel.Delay, max(merged, int(rel.Kernel.HalfLife)/8))
 	}
 	rel.Beta = beta * e.settled.kept(e.fit)
 	if s.sumY != 0 {
@@ -126,7 +137,7 @@ func (e *Estimator) Bound(rel *Relation) {
 	if e.settled == nil {
 		return
 	}
-	e.prober = newProber(e.settled, e.fit, e.evidence.largest)
+	e.prober = newProber(e.settled, e.fit, e.evidence.largest, rel.P <= Alpha)
 	rel.Low, rel.High = e.prober.interval(rel.P)
 	rel.Beta = min(max(rel.Beta, rel.Low), rel.High)
 }
@@ -140,6 +151,10 @@ func (e *Estimator) Assess(rel *Relation) {
 	}
 	s := &e.study
 	rel.Realised = e.settled.realised(e.fit)
+	if rel.Realised < realisedMin {
+		rel.Verdict, rel.Reason = Inconclusive, Unreliable
+		return
+	}
 	if rel.P <= Alpha {
 		return
 	}

@@ -22,7 +22,7 @@ func TestPowerIsWhatIsFound(t *testing.T) {
 			y := counts(r, bins, 80, 0.9, 0.4)
 			c := Choose(fitted(x, y, bins, 72, &s), &s)
 			said += c.Power(tt.share, tt.level) / float64(trials)
-			k := Kernel{kernelDelays[i%len(kernelDelays)] / 4, kernelHalfLives[i/len(kernelDelays)%len(kernelHalfLives)] / 4, 72}
+			k := Kernel{kernelDelays[i%len(kernelDelays)] / 4, float64(kernelHalfLives[i/len(kernelDelays)%len(kernelHalfLives)] / 4), 72}
 			plant(r, y, x, k, tt.share)
 			if Choose(fitted(x, y, bins, 72, &s), &s).P <= tt.level {
 				found += 1. / float64(trials)

@@ -39,6 +39,7 @@ type study struct {
 	forward     []complex128 // the spectrum of x
 	backward    []complex128 // and of x run backwards: as bursty, and nothing can follow it
 	centring    *centring    // of what is judged
+	coarse      *dictionary  // that is searched first
 	*dictionary
 	freq    *spectrum
 	mem     *memory
@@ -81,6 +82,8 @@ func (s *study) load(p *Pair) Reason {
 		return FlatStimulus
 	case steady(s.y, s.judged):
 		return FlatResponse
+	case p.confounded():
+		return Confounded
 	}
 	s.groups = p.groupings()
 	s.expectedX = s.mem.floats(s.n)
@@ -104,9 +107,10 @@ func (s *study) load(p *Pair) Reason {
 
 // prepare decays and transforms the stimulus.
 func (s *study) prepare(p *Pair) {
-	if s.dictionary == nil || s.dictionary.lags != s.lags {
-		s.dictionary = newDictionary(s.lags)
+	if s.coarse == nil || s.coarse.lags != s.lags {
+		s.coarse = newDictionary(s.lags)
 	}
+	s.dictionary = s.coarse
 	if s.freq == nil || s.freq.n != s.n {
 		s.freq = newSpectrum(s.n)
 	}
@@ -226,6 +230,52 @@ type world struct {
 	y        []float64 // the same, whitened
 	// own is Σ z² of each kernel, whole what it is on average over the shifts.
 	own, whole []float64
+}
+
+// refine searches again, around an effect that was found, among kernels that are close
+// enough together for what is known of it.
+func (s *study) refine(w *world, f fit) (*world, fit) {
+	const rounds = 4
+	u, variance := w.target(f)
+	for range rounds {
+		gains := s.mem.floats(len(s.atoms))
+		w.score(gains, u)
+		for i, c := range gains {
+			gains[i] = s.atoms[i].prior
+			if c > 0 && w.own[i] > 0 {
+				gains[i] += c * c / (w.own[i] * variance)
+			}
+		}
+		d, closer := s.dictionary.refine(gains)
+		if !closer {
+			break
+		}
+		s.dictionary = d
+		s.covariances()
+		next := s.world()
+		copy(next.residual, w.residual)
+		copy(next.phi, w.phi)
+		next.whiten()
+		w = next
+	}
+	if s.dictionary == s.coarse {
+		return w, f
+	}
+	return w, w.settle(w)
+}
+
+// target returns the whitened response, what a fit leaves of it bounded, and the mean
+// square of that over all steps.
+func (w *world) target(f fit) (u []float64, variance float64) {
+	u, variance = w.rest(f)
+	if f.beta > 0 {
+		before := w.mem.at
+		z := w.mem.floats(w.n)
+		w.through(z, f.at)
+		floats.AddScaled(u, f.beta, z)
+		w.mem.release(before)
+	}
+	return u, variance
 }
 
 // world returns one that is yet to be fitted.

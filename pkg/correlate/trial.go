@@ -3,6 +3,8 @@ package correlate
 import (
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/floats"
 )
 
 // noise is what an effect leaves of the response, bounded, as the kernels see it.
@@ -115,13 +117,16 @@ type trial struct {
 	statistic float64 // how much better the best effect of any size does
 	p         float64 // the probability of one as large, if the hypothesis is true
 	largest   float64 // the statistic of the placebo that has most
+	fall      float64 // the statistic of the best effect below 0, where the size is 0
+	pFall     float64 // its probability
 }
 
 // try tests a hypothesis. The world has to be the one with that effect. What it
 // leaves of the response, bounded, is held against the stimulus as it is and at the
 // placebos, where nothing of it can be left; there the same effect is planted, and
-// all is searched anew.
-func (w *world) try(f fit) trial {
+// all is searched anew. The statistic of the data is divided by scatter, 1 where the
+// noise of the data is that of the placebos.
+func (w *world) try(f fit, scatter float64) trial {
 	before := w.mem.at
 	defer w.mem.release(before)
 	z, column := w.noise(f), w.mem.floats(len(w.atoms))
@@ -130,7 +135,12 @@ func (w *world) try(f fit) trial {
 	var s searched
 	w.search(&s, &z, column, f.beta)
 	d := s.distribution(w.independent, w.mem)
-	t.p, t.largest = d.p(t.statistic), d.sorted[len(d.sorted)-1]
+	t.p, t.largest = d.p(t.statistic/scatter), d.sorted[len(d.sorted)-1]
+	if f.beta == 0 {
+		floats.Scale(-1, z.scores)
+		t.fall = w.statistic(&z, column, 0)
+		t.pFall = d.p(t.fall)
+	}
 	return t
 }
 

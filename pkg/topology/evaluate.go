@@ -2,6 +2,7 @@ package topology
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"flywheel/pkg/correlate"
@@ -185,7 +186,7 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 	if lag, r := best(&res, in.Given); lag >= 0 {
 		out.BestLagMinutes, out.BestLagCorrelation = int32(lag*f.StepMinutes()), r
 	}
-	out.DelayMinutes, out.HalfLifeMinutes = int32(res.Kernel.Delay*f.StepMinutes()), int32(res.Kernel.HalfLife*f.StepMinutes())
+	out.DelayMinutes, out.HalfLifeMinutes = int32(res.Kernel.Delay*f.StepMinutes()), int32(math.Round(res.Kernel.HalfLife*float64(f.StepMinutes())))
 	out.DecayedCorrelation, out.EffectiveN, out.PValue = res.Decayed, res.EffectiveN, res.P
 	if evidence.Verdict != correlate.Insufficient {
 		own := res.P
@@ -267,7 +268,7 @@ func best(res *correlate.Result, known bool) (lag int, r float64) {
 		return res.BestLag, res.BestCorrelation
 	}
 	lag = -1
-	for i, v := range res.Lags[:min(len(res.Lags), res.Kernel.Delay+3*max(1, res.Kernel.HalfLife)+1)] {
+	for i, v := range res.Lags[:min(len(res.Lags), res.Kernel.Delay+int(3*max(1, res.Kernel.HalfLife))+1)] {
 		if float64(v) > r {
 			lag, r = i, float64(v)
 		}

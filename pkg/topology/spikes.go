@@ -289,7 +289,7 @@ func (b *brand) leading(from, peak int64, evidence correlate.Choice) (id string,
 			switch age := float64(peak - hour - int64(k.Delay)); {
 			case age < 0:
 			case k.HalfLife > 0:
-				sum += gain * math.Exp2(-age/float64(k.HalfLife))
+				sum += gain * math.Exp2(-age/k.HalfLife)
 			case age == 0:
 				sum += gain
 			}

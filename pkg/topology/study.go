@@ -144,6 +144,9 @@ func (p *Partition) estimate(b *brand, stimulus, response *series, end int64) (f
 	}
 	estimator.Bound(&rel)
 	estimator.Assess(&rel)
+	if rel.Reason != correlate.NoReason {
+		return from, effect{}
+	}
 	return from, effect{rel.Kernel, rel.Beta, rel.Low, rel.High, rel.Realised}
 }
 
@@ -196,12 +199,16 @@ func (l *changelog) study(b *brand, x *study) {
 	w.text(l.statistics)
 	w.int(x.from)
 	w.int(int64(x.kernel.Delay))
-	w.int(int64(x.kernel.HalfLife))
+	w.int(int64(math.Round(x.kernel.HalfLife / halfLifeUnit)))
 	for _, v := range [...]float64{x.beta, x.low, x.high, x.realised} {
 		w.float(v)
 	}
 	l.put()
 }
+
+// halfLifeUnit is the part of an hour in which the changelog tells half-lives: that in
+// which correlate does.
+const halfLifeUnit = 1.0 / 64
 
 // Faults of a study.
 var (
@@ -230,7 +237,7 @@ func (b *brand) restoreStudy(key, r *reader, tombstone bool, statistics string) 
 	x.changed = !x.valid
 	x.from = r.number(window.HourMs)
 	x.kernel = correlate.Kernel{
-		Delay: int(r.within(0, event.ShortWindowHours)), HalfLife: int(r.within(0, correlate.LagsMax)), Lags: event.ShortWindowHours,
+		Delay: int(r.within(0, event.ShortWindowHours)), HalfLife: halfLifeUnit * float64(r.within(0, correlate.LagsMax/halfLifeUnit)), Lags: event.ShortWindowHours,
 	}
 	x.beta, x.low, x.high, x.realised = r.float(), r.float(), r.float(), r.float()
 	if !(0 <= x.low && x.low <= x.beta && x.beta <= x.high && x.high <= math.MaxFloat64 && 0 <= x.realised && x.realised <= 1) {

@@ -50,7 +50,7 @@ func play(seed uint64, days int, spacing, delay, halfLife time.Duration, beta fl
 			}
 		}
 	}
-	k := correlate.Kernel{Delay: int(delay / spacing), HalfLife: int(halfLife / spacing), Lags: int(72 * time.Hour / spacing)}
+	k := correlate.Kernel{Delay: int(delay / spacing), HalfLife: math.Round(float64(halfLife) / float64(spacing)), Lags: int(72 * time.Hour / spacing)}
 	z := make([]float64, n)
 	k.Convolve(z, w.x)
 	for t := range w.y {
@@ -539,5 +539,19 @@ func BenchmarkSixtyDaysOfQuarters(b *testing.B) {
 	w := play(11, 60, 15*time.Minute, 3*time.Hour, 4*time.Hour, 0.2)
 	for b.Loop() {
 		w.run(b, nil)
+	}
+}
+
+// Whatever keeps an effect from being told has a sentence of its own, that says what to do.
+func TestEveryReasonIsTold(t *testing.T) {
+	seen := make(map[string]correlate.Reason)
+	for _, reason := range []correlate.Reason{
+		correlate.ShortHistory, correlate.FlatStimulus, correlate.FlatResponse, correlate.Falling, correlate.Confounded, correlate.Unreliable,
+	} {
+		text := reasons(reason, 0.4, 72*time.Hour)
+		if other, twice := seen[text]; twice {
+			t.Errorf("%v is told as %v: %s", reason, other, text)
+		}
+		seen[text] = reason
 	}
 }

@@ -87,10 +87,10 @@ func (r *Result) fill(e *Estimate, step, window time.Duration) {
 		r.BestLagS = at(int64(rel.Profile.BestLag) * seconds)
 	}
 	if rel.Reason != correlate.NoReason {
-		r.Why = reasons(rel.Reason, window)
+		r.Why = reasons(rel.Reason, rel.Realised, window)
 		return
 	}
-	r.Kernel = KernelTimes{at(int64(rel.Kernel.Delay) * seconds), at(int64(rel.Kernel.HalfLife) * seconds)}
+	r.Kernel = KernelTimes{at(int64(rel.Kernel.Delay) * seconds), at(int64(math.Round(rel.Kernel.HalfLife * float64(seconds))))}
 	r.Effect.PerUnit, r.Effect.Low, r.Effect.High, r.Effect.Realised = &rel.Beta, &rel.Low, &rel.High, &rel.Realised
 	switch rel.Verdict {
 	case correlate.Effective:
@@ -126,12 +126,18 @@ const normal95 = 1.959964
 
 func at(v int64) *int64 { return &v }
 
-func reasons(reason correlate.Reason, window time.Duration) string {
+func reasons(reason correlate.Reason, realised float64, window time.Duration) string {
 	switch reason {
 	case correlate.FlatStimulus:
 		return "the stimulus does not vary, so that nothing can follow it"
 	case correlate.FlatResponse:
 		return "the response does not vary, so that it follows nothing"
+	case correlate.Falling:
+		return "the response falls with the stimulus rather than rises, and effects are sought that are at least 0: to measure how far it falls, give the response with its sign turned and a constant added"
+	case correlate.Confounded:
+		return "a confounder is the stimulus itself, or made of it, so that nothing is left to judge by: leave it out"
+	case correlate.Unreliable:
+		return fmt.Sprintf("of the same effect planted into placebos the interval would hold only %.0f %%: so none is told: look at the series (--plot), and declare what else moves them (--calendar, --confounder)", 100*realised)
 	default:
 		return fmt.Sprintf("there is too little history: a window of %s needs about %s in which at least half of both series is known",
 			short(window), short(4*window))

@@ -42,7 +42,8 @@ evidence, so name what is known to act, not everything there is.
   p.calibrated   how often such evidence comes about without an effect, by placebos: the same
                  series shifted against each other by more than the window, and reversed
   effect         response units in all per stimulus unit, with a 95 % interval that takes the
-                 search for delay and half-life into account
+                 search for delay and half-life into account; at least 0: a response that falls
+                 with the stimulus is told of, not measured
   verdict        effect; no effect, if one of 10 % of the response would have been found; or
                  insufficient evidence
   credit         what the stimulus of each step has earned, of the response and the revenue;
