@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -957,4 +958,52 @@ func TestConfigIsChecked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAChangelogThatDoesNotGoOnIsTold has a transaction on the changelog that nobody ends.
+func TestAChangelogThatDoesNotGoOnIsTold(t *testing.T) {
+	w := newWorld(t)
+	other := w.connect(kgo.TransactionalID("other"), kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err := other.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.ProduceSync(t.Context(), &kgo.Record{Topic: event.TopicState, Partition: 2, Key: []byte("k")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	cfg := w.config()
+	cfg.TransactionTimeout = time.Second
+	var log told
+	p, err := processor.New(cfg, w.kafka, w.static, slog.New(slog.NewTextHandler(&log, nil)), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	w.eventually("it is told which partition waits", func() bool {
+		line := log.String()
+		return strings.Contains(line, "find-hanging") && strings.Contains(line, "flywheel.partitions=[2]")
+	})
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// told is a log that may be read while it is written.
+type told struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *told) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *told) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }

@@ -16,6 +16,7 @@ import (
 
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
+	"flywheel/pkg/outage"
 )
 
 // restore brings the workers of the partitions in line with the changelog. A
@@ -128,7 +129,8 @@ func (s *session) read(ctx context.Context, spans map[int32]changes, apply func(
 	}
 	defer client.Close()
 
-	reached := make(map[int32]int64, len(spans))
+	reached, moved := make(map[int32]int64, len(spans)), time.Now()
+	var stalled outage.Outage
 	ticker := time.NewTicker(progressInterval)
 	defer ticker.Stop()
 	for len(reached) < len(spans) || !complete(spans, reached) {
@@ -142,7 +144,7 @@ func (s *session) read(ctx context.Context, spans map[int32]changes, apply func(
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			if len(p.Records) > 0 {
 				parts = append(parts, p)
-				reached[p.Partition] = p.Records[len(p.Records)-1].Offset + 1
+				reached[p.Partition], moved = p.Records[len(p.Records)-1].Offset+1, time.Now()
 			}
 		})
 		errs := make([]error, len(parts))
@@ -158,8 +160,18 @@ func (s *session) read(ctx context.Context, spans map[int32]changes, apply func(
 		select {
 		case <-ticker.C:
 			var left int64
+			var waiting []int32
 			for p, c := range spans {
-				left += max(0, c.end-max(c.from, reached[p]))
+				if n := c.end - max(c.from, reached[p]); n > 0 {
+					left += n
+					waiting = append(waiting, p)
+				}
+			}
+			if since := time.Since(moved); since > s.cfg.TransactionTimeout {
+				slices.Sort(waiting)
+				s.logger.Log(ctx, stalled.Level(), "the changelog does not go on: a transaction on it has not ended (find it with 'kafka-transactions.sh find-hanging'), or its leader is away",
+					slog.String("messaging.destination.name", event.TopicState), slog.Any("flywheel.partitions", waiting), slog.Duration("flywheel.duration", since.Round(time.Second)))
+				continue
 			}
 			s.logger.InfoContext(ctx, "restoring state", slog.Int("flywheel.partitions", len(spans)), slog.Int64("flywheel.records.left", left))
 		default:
