@@ -207,7 +207,7 @@ func (p *Processor) staleness() time.Duration {
 }
 
 // Ready is closed once the processor has its partitions restored for the first
-// time and consumes.
+// time and consumes, or the group has none for it.
 func (p *Processor) Ready() <-chan struct{} { return p.ready }
 
 // Pauses before another session, doubled from one to the other.

@@ -611,6 +611,30 @@ func TestACommitWhoseAnswerIsLostCountsOnce(t *testing.T) {
 	w.end(m)
 }
 
+// TestAProcessorToSpareIsReady has one more of them than partitions; it takes over when
+// another goes.
+func TestAProcessorToSpareIsReady(t *testing.T) {
+	w := newWorld(t)
+	var all []*member
+	for i := range partitions + 1 {
+		all = append(all, w.start(func(c *processor.Config) { c.InstanceID, c.SessionTimeout = fmt.Sprint("processor-", i), 2*time.Second }))
+	}
+	for i, m := range all {
+		w.eventually("it is ready", func() bool { return m.Check(t.Context()) == nil })
+		if i == 0 {
+			w.load(60)
+		}
+	}
+	w.drained()
+	w.end(all[0])
+	w.load(60)
+	w.drained()
+	w.exact()
+	for _, m := range all[1:] {
+		w.end(m)
+	}
+}
+
 func TestMembersShareAndHandOverPartitions(t *testing.T) {
 	w := newWorld(t)
 	short := func(id string) func(*processor.Config) {

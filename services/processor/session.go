@@ -87,6 +87,7 @@ func (s *session) run(ctx context.Context) error {
 		kgo.FetchMaxWait(fetchWait),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.AdjustFetchOffsetsFn(s.assigned),
+		kgo.OnPartitionsAssigned(s.joined),
 		kgo.OnPartitionsRevoked(s.revoked),
 		kgo.OnPartitionsLost(s.revoked),
 		kgo.WithHooks(excluded{s}),
@@ -215,6 +216,17 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 	s.logger.InfoContext(ctx, "consuming", slog.Any("flywheel.partitions", partitions))
 	s.readyOnce.Do(func() { close(s.ready) })
 	return offsets, nil
+}
+
+// joined hears how many partitions the group gives to this processor: one to spare gets
+// none, for which assigned is not called, and is ready to take over.
+func (s *session) joined(ctx context.Context, _ *kgo.Client, partitions map[string][]int32) {
+	if len(partitions) > 0 {
+		return
+	}
+	s.restores(false)
+	s.logger.InfoContext(ctx, "the group has no partition to spare; waiting to take over")
+	s.readyOnce.Do(func() { close(s.ready) })
 }
 
 // copartitioned returns the partitions assigned, ascending, having made sure
