@@ -130,10 +130,10 @@ func (d *dictionary) refine(gains []float64) (*dictionary, bool) {
 			count++
 		}
 	}
-	if count >= refined/2 {
+	low, high := d.halves[max(0, from-1)].steps, d.halves[min(to+1, len(d.halves)-1)].steps
+	if count >= refined/2 || high == 0 {
 		return nil, false
 	}
-	low, high := d.halves[max(0, from-1)].steps, d.halves[min(to+1, len(d.halves)-1)].steps
 	first, last = max(0, first-width-1), min(d.lags, last+width+1)
 	r := &dictionary{lags: d.lags}
 	step := max(1, (last-first)/(2*refined))

@@ -31,13 +31,13 @@ type Report struct {
 }
 
 // LatencyMs is milliseconds from Kafka's timestamp of an event to its row
-// (P50, P99) and to a result that rests on it (AnswerP50, AnswerP99), in live
-// play.
+// (P50, P99) and to a result that rests on it (AnswerP50, AnswerP99; nil where
+// there is none yet), in live play.
 type LatencyMs struct {
-	P50       float64 `json:"p50"`
-	P99       float64 `json:"p99"`
-	AnswerP50 float64 `json:"answer_p50"`
-	AnswerP99 float64 `json:"answer_p99"`
+	P50       float64  `json:"p50"`
+	P99       float64  `json:"p99"`
+	AnswerP50 *float64 `json:"answer_p50"`
+	AnswerP99 *float64 `json:"answer_p99"`
 }
 
 // RunInfo says what was played.

@@ -28,7 +28,10 @@ func speed(ctx context.Context, conn driver.Conn, live time.Time, to *Report) er
 	if err != nil {
 		return err
 	}
-	to.LatencyMs = LatencyMs{events.p50, events.p99, answers.p50, answers.p99}
+	to.LatencyMs = LatencyMs{P50: events.p50, P99: events.p99}
+	if answers.n > 0 {
+		to.LatencyMs.AnswerP50, to.LatencyMs.AnswerP99 = &answers.p50, &answers.p99
+	}
 	backfill := "kafka_at < " + began
 	if liveMs == 0 {
 		backfill = "1"

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/config"
 	"flywheel/pkg/testkit"
@@ -41,7 +43,15 @@ func TestSpeedIsThatOfTheRows(t *testing.T) {
 	}
 	// The order of live play took 400 ms, and the result that rests on it 1 s; the
 	// row of the backfill was taken a second after it was sent.
-	if want := (LatencyMs{P50: 400, P99: 400, AnswerP50: 1000, AnswerP99: 1000}); got.LatencyMs != want || got.ThroughputPerS != 1 {
-		t.Errorf("%+v and %v rows/s, want %+v and 1", got.LatencyMs, got.ThroughputPerS, want)
+	answer := 1000.0
+	if diff := cmp.Diff(LatencyMs{P50: 400, P99: 400, AnswerP50: &answer, AnswerP99: &answer}, got.LatencyMs); diff != "" || got.ThroughputPerS != 1 {
+		t.Errorf("%v rows/s, want 1; (-want +got)\n%s", got.ThroughputPerS, diff)
+	}
+	var none Report
+	if err := conn.Exec(t.Context(), "TRUNCATE TABLE correlation"); err != nil {
+		t.Fatal(err)
+	}
+	if err := speed(t.Context(), conn, time.Date(2026, 1, 1, 10, 0, 0, 0, time.UTC), &none); err != nil || none.LatencyMs.AnswerP50 != nil || none.LatencyMs.P50 != 400 {
+		t.Errorf("without an answer it takes %+v (%v)", none.LatencyMs, err)
 	}
 }

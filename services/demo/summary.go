@@ -45,7 +45,11 @@ func (v *view) summary(r *Report) []string {
 	say("residual", "%s micros between credits, baseline and what was sold", grouped(r.ConservationResidualMicros))
 	say("spikes", "%d planted (%d in the first ten days, with little history to tell them by), %d detected, %d of them with the right post, %d proven to be driven by posts; %d false, %d of those in a promotion or stock-out",
 		r.Spikes.Planted, r.Spikes.Early, r.Spikes.Detected, r.Spikes.Led, r.Spikes.Driven, r.Spikes.False, r.Spikes.Confounded)
-	say("latency", "event to row p50 %s p99 %s; event to answer p50 %s p99 %s", millis(r.LatencyMs.P50), millis(r.LatencyMs.P99), millis(r.LatencyMs.AnswerP50), millis(r.LatencyMs.AnswerP99))
+	answer := "no answer in live play yet"
+	if ms := &r.LatencyMs; ms.AnswerP50 != nil {
+		answer = fmt.Sprintf("event to answer p50 %s p99 %s", millis(*ms.AnswerP50), millis(*ms.AnswerP99))
+	}
+	say("latency", "event to row p50 %s p99 %s; %s", millis(r.LatencyMs.P50), millis(r.LatencyMs.P99), answer)
 	say("throughput", "%s events/s while backfilling; %.1f CPU seconds per million events, engines and simulator included", grouped(int64(r.ThroughputPerS)), r.CPUSPerMillion)
 	lines = append(lines, "")
 	if len(r.Problems) == 0 {

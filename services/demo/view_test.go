@@ -151,7 +151,7 @@ func TestSummary(t *testing.T) {
 			ClickHouse: oracle.ClickHouse{EventRows: 306_634, ResultRows: 9_059}, DeadLettered: 7_279,
 			Spikes: oracle.Spikes{Planted: 32, Detected: 30, False: 2, Early: 16, Confounded: 1, Led: 29},
 		},
-		LatencyMs: LatencyMs{630, 1_300, 854, 1_800}, ThroughputPerS: 18_533.4, CPUSPerMillion: 99.44,
+		LatencyMs: LatencyMs{630, 1_300, new(854.0), new(1_800.0)}, ThroughputPerS: 18_533.4, CPUSPerMillion: 99.44,
 		Run: RunInfo{Seed: 1, Brands: 20, Start: at, End: at.Add(356 * time.Hour), Seconds: 138.2},
 	}
 	good := strings.Join(seen().summary(&r), "\n")
