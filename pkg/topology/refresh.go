@@ -362,6 +362,9 @@ type workspace struct {
 
 // forget drops what was derived of the state before it changes.
 func (w *workspace) forget() {
+	if len(w.fits)+len(w.choices)+len(w.looks)+len(w.ways) == 0 {
+		return // as for all but the first event after a refresh
+	}
 	clear(w.fits)
 	clear(w.choices)
 	clear(w.looks)

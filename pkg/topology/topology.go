@@ -81,6 +81,7 @@ type Partition struct {
 	// statistics names the program and the history that studies are of.
 	statistics string
 	brands     map[string]*brand
+	last       *brand // that was looked up: records come brand by brand
 
 	touched []*brand  // changed since Changes, in the order of their first change
 	queue   []waiting // brands with input that no result shows yet
@@ -177,7 +178,8 @@ func (p *Partition) Apply(record event.Record, takenMs int64) Outcome {
 	if h.OccurredAtMs > takenMs+FutureToleranceMs {
 		return Future
 	}
-	b, known := p.brands[h.BrandID]
+	b := p.brand(h.BrandID)
+	known := b != nil
 	if !known {
 		b = newBrand(strings.Clone(h.BrandID))
 	}
@@ -216,6 +218,14 @@ func (p *Partition) Apply(record event.Record, takenMs int64) Outcome {
 	p.touch(b)
 	p.enqueue(b, takenMs)
 	return Applied
+}
+
+// brand returns a brand that is known, nil if it is not.
+func (p *Partition) brand(id string) *brand {
+	if p.last == nil || p.last.id != id {
+		p.last = p.brands[id]
+	}
+	return p.last
 }
 
 // latenessMs is how far behind its source's newest event one is applied.
