@@ -139,7 +139,7 @@ func TestPlantedSpikesAreFoundLive(t *testing.T) {
 // longer than one look holds.
 func TestABacklogRaisesTheSpikesOfALiveStream(t *testing.T) {
 	stand := func(looks func(int64) bool) []raised {
-		w := testWorld(t, func(c *Config) { c.Brands, c.Backfill, c.Spikes = 4, 40*24*time.Hour, 1.5 })
+		w := testWorld(t, func(c *Config) { c.Brands, c.Backfill, c.Spikes = 3, 30*24*time.Hour, 1.5 })
 		all := slices.DeleteFunc(watch(t, w, looks), func(r raised) bool { return r.retracted })
 		slices.SortFunc(all, func(a, b raised) int { return cmp.Or(cmp.Compare(a.brand, b.brand), cmp.Compare(a.startMs, b.startMs)) })
 		return all
