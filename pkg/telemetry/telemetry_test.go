@@ -11,11 +11,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"flywheel/pkg/telemetry"
+	"flywheel/pkg/testkit"
 
 	"go.opentelemetry.io/otel"
 	"go.uber.org/goleak"
@@ -232,7 +232,7 @@ func TestACollectorThatIsSilentDoesNotFailAStop(t *testing.T) {
 	defer collector.Close()
 	cfg := telemetry.DefaultConfig()
 	cfg.Trace.Endpoint = "http://" + collector.Addr().String()
-	var logs told
+	var logs testkit.Log
 	tel, err := telemetry.New(cfg, service, &logs)
 	if err != nil {
 		t.Fatal(err)
@@ -246,23 +246,4 @@ func TestACollectorThatIsSilentDoesNotFailAStop(t *testing.T) {
 	if !strings.Contains(logs.String(), `"msg":"the last spans were not sent"`) || !strings.Contains(logs.String(), cfg.Trace.Endpoint) {
 		t.Errorf("it does not say so:\n%s", logs.String())
 	}
-}
-
-// told is a log that may be read while it is written: what the SDK sends in the end may
-// fail after a stop has given up on it.
-type told struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *told) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *told) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -32,6 +31,7 @@ import (
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
+	"flywheel/pkg/testkit"
 	"flywheel/pkg/topology"
 	"flywheel/schemas"
 	"flywheel/services/processor"
@@ -996,7 +996,7 @@ func TestAChangelogThatDoesNotGoOnIsTold(t *testing.T) {
 	}
 	cfg := w.config()
 	cfg.TransactionTimeout = time.Second
-	var log told
+	var log testkit.Log
 	p, err := processor.New(cfg, w.kafka, w.static, slog.New(slog.NewTextHandler(&log, nil)), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
 	if err != nil {
 		t.Fatal(err)
@@ -1012,22 +1012,4 @@ func TestAChangelogThatDoesNotGoOnIsTold(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-}
-
-// told is a log that may be read while it is written.
-type told struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *told) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *told) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

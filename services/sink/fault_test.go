@@ -181,7 +181,7 @@ func TestAnOutageOfClickHouseDelaysAndLosesNothing(t *testing.T) {
 			w.eventually("the sink is ready again", func() bool { return m.Check(t.Context()) == nil })
 			w.end(m)
 			for level, line := range map[slog.Level]string{slog.LevelWarn: "clickhouse does not take rows; they wait", slog.LevelInfo: "clickhouse takes rows again"} {
-				if n := w.journal.count(level, line); n != 1 {
+				if n := lines(w.journal, level, line); n != 1 {
 					t.Errorf("%q was logged %d times, want once", line, n)
 				}
 			}
@@ -247,7 +247,7 @@ func TestASinkWithoutKafkaIsNotReadyUntilItReadsAgain(t *testing.T) {
 				t.Errorf("nothing waits, and the staleness is %v s", age)
 			}
 			for level, line := range map[slog.Level]string{slog.LevelWarn: "reading from kafka fails; trying on", slog.LevelInfo: "reading from kafka again"} {
-				if n := w.journal.count(level, line); n != 1 {
+				if n := lines(w.journal, level, line); n != 1 {
 					t.Errorf("%q was logged %d times, want once", line, n)
 				}
 			}
@@ -386,7 +386,7 @@ func TestACommitThatFailsIsTriedAgainWithoutNewRows(t *testing.T) {
 	w.reviews()
 	w.end(m)
 	for level, line := range map[slog.Level]string{slog.LevelWarn: "offsets were not committed; trying again", slog.LevelInfo: "offsets are committed again"} {
-		if n := w.journal.count(level, line); n != 1 {
+		if n := lines(w.journal, level, line); n != 1 {
 			t.Errorf("%q was logged %d times, want once", line, n)
 		}
 	}
@@ -633,7 +633,7 @@ func TestARegistryThatStaysAwayEndsTheSinkAfterAWhile(t *testing.T) {
 	if took := time.Since(began); took < w.kafka.ConnectTimeout {
 		t.Errorf("it waited for %s", took)
 	}
-	if n := w.journal.count(slog.LevelWarn, "waiting for the schema registry"); n != 1 {
+	if n := lines(w.journal, slog.LevelWarn, "waiting for the schema registry"); n != 1 {
 		t.Errorf("it was logged %d times, want once", n)
 	}
 }
@@ -706,7 +706,7 @@ func TestPartitionsAreHandedOverWhileTheRegistryIsAway(t *testing.T) {
 		t.Errorf("%d look-ups were counted as tried again", n)
 	}
 	for level, line := range map[slog.Level]string{slog.LevelWarn: "waiting for the schema registry", slog.LevelInfo: "the schema registry answers again"} {
-		if n := w.journal.count(level, line); n != 1 {
+		if n := lines(w.journal, level, line); n != 1 {
 			t.Errorf("%q was logged %d times, want once", line, n)
 		}
 	}

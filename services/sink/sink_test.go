@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -49,7 +48,7 @@ type world struct {
 	spans      *tracetest.SpanRecorder
 	seq        int
 	members    int
-	journal    *journal
+	journal    *testkit.Log // what its sinks log
 }
 
 // Tests that have one mostly wait, so they do it side by side.
@@ -60,7 +59,7 @@ func newWorld(t testing.TB) *world {
 	}
 	cluster := testkit.Kafka(t, kfake.GroupMinSessionTimeout(time.Second),
 		kfake.BrokerConfigs(map[string]string{"group.initial.rebalance.delay.ms": "0"}))
-	w := &world{t: t, cluster: cluster, kafka: kafka.DefaultConfig(), meters: metric.NewManualReader(), journal: new(journal)}
+	w := &world{t: t, cluster: cluster, kafka: kafka.DefaultConfig(), meters: metric.NewManualReader(), journal: new(testkit.Log)}
 	w.provider = metric.NewMeterProvider(metric.WithReader(w.meters))
 	w.spans = tracetest.NewSpanRecorder()
 	w.kafka.Brokers, w.kafka.Topics.Partitions = cluster.ListenAddrs(), partitions
@@ -165,27 +164,12 @@ func (w *world) wait(m *member) error {
 	}
 }
 
+// lines returns how many lines of a level a log has with a message.
+func lines(log *testkit.Log, level slog.Level, message string) int {
+	return strings.Count(log.String(), fmt.Sprintf("level=%s msg=%q", level, message))
+}
+
 // logger writes to the test's log, which shows when the test fails.
-// journal is what the sinks of a world log, beside the test's own output.
-type journal struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-// Write implements io.Writer.
-func (j *journal) Write(b []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(b)
-}
-
-// count returns how many lines of a level were logged with a message.
-func (j *journal) count(level slog.Level, message string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.text.String(), fmt.Sprintf("level=%s msg=%q", level, message))
-}
-
 func logger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
