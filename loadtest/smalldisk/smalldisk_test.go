@@ -169,8 +169,7 @@ func engines(t *testing.T, d *Disk, dir string) (kafkaAt, clickhouseAt string, l
 			mu.Unlock()
 		}
 	})
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
+	t.Cleanup(func() { // the test's context has ended, and with it the engines: a second signal would kill them
 		read.Wait()
 		if err := cmd.Wait(); err != nil && cmd.ProcessState.ExitCode() != 0 {
 			t.Errorf("the engines ended with %v:\n%s", err, strings.Join(said, "\n"))
