@@ -58,10 +58,6 @@ const winsorZ = 4.0
 // 0.63 and at most 1e-4 in 1.3 times as many as it says, on the burstiest kind in 1.5
 // times; by normal tails it would be in 9 and 35 times as many.
 //
-// An effect is at least 0. Where a response falls with the stimulus, what whitening and
-// the baseline leave of that rises at other lags; so if −r/σ is the larger and its P, got
-// likewise, is at most Alpha, there is no evidence (Falling).
-//
 // The kernel is the one with the largest r: of all it leaves least of the
 // whitened response unexplained, so it is the likeliest under normal errors. The
 // largest r/σ would prefer short half-lives: an effect that lasts shows at lags
@@ -103,7 +99,7 @@ func choose(in *Hourly, prior *Prior, evidence *Evidence, s *Scratch) Choice {
 	best := none
 	best.Z = math.Inf(-1)
 	z := grow(&s.floats[3], 2*n)
-	tests, weight, fall := 0, math.Inf(-1), 1.0
+	tests, weight := 0, math.Inf(-1)
 	for h, part := range kernelHalfLives {
 		k := Kernel{HalfLife: float64(part * lags / kernelGrid), Lags: lags}
 		decayCircular(z[:n], x, k.decay())
@@ -124,7 +120,7 @@ func choose(in *Hourly, prior *Prior, evidence *Evidence, s *Scratch) Choice {
 		free := freedom(placebo, kurtosis, fourth(z[:n]), n)
 		best.sight.size[h] = float32(odds * k.norm() * length / height)
 		best.sight.sigma[h], best.sight.freedom[h] = float32(sigma), float32(free)
-		most, least := math.Inf(-1), math.Inf(1)
+		most := math.Inf(-1)
 		var all [len(kernelDelays)]float64
 		for i, delay := range kernelDelays {
 			k.Delay = delay * lags / kernelGrid
@@ -139,7 +135,7 @@ func choose(in *Hourly, prior *Prior, evidence *Evidence, s *Scratch) Choice {
 			}
 			if sigma > 0 {
 				all[i] = r / sigma
-				most, least = max(most, all[i]), min(least, all[i])
+				most = max(most, all[i])
 			}
 		}
 		if evidence != nil {
@@ -150,17 +146,10 @@ func choose(in *Hourly, prior *Prior, evidence *Evidence, s *Scratch) Choice {
 		if most > 0 {
 			best.P = min(best.P, studentTail(most, free))
 		}
-		if least < 0 {
-			fall = min(fall, studentTail(-least, free))
-		}
 	}
 	if math.IsInf(best.Z, -1) {
 		none.Reason = FlatStimulus
 		return none
-	}
-	if fall < best.P && float64(tests)*fall <= Alpha {
-		best.P, best.Reason = 1, Falling
-		return best
 	}
 	best.P = min(1, float64(tests)*best.P)
 	if prior != nil {
