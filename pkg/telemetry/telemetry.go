@@ -144,8 +144,8 @@ func (t *Telemetry) Addr() net.Addr {
 	}
 }
 
-// Run serves the admin pages until ctx ends, then sends the spans still held: a
-// collector that does not take them is told of, and is no error.
+// Run serves the admin pages until ctx ends, then sends the spans still held. Requests
+// that do not end, and a collector that takes no spans, are told of and are no error.
 func (t *Telemetry) Run(ctx context.Context) error {
 	// The SDK reports failed exports only to one handler for the whole process.
 	// A collector that is away is told of once a minute, not at every batch.
@@ -194,8 +194,9 @@ func (t *Telemetry) serve(ctx context.Context) error {
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	if err := server.Shutdown(grace); err != nil {
-		return fmt.Errorf("close the admin server: %w", err)
+	if err := server.Shutdown(grace); err != nil { // no fault of the service, whose work is done
+		t.logger.WarnContext(ctx, "requests to the admin server did not end and were cut off",
+			slog.Duration("flywheel.duration", shutdownTimeout), slog.Any("error.message", errors.Join(err, server.Close())))
 	}
 	return nil
 }

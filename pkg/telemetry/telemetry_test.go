@@ -224,7 +224,45 @@ func TestACollectorThatIsAwayIsToldOfOnce(t *testing.T) {
 	}
 }
 
+// Both of these wait for all of the time that a stop may take, so they do it side by side.
+
+func TestAScrapeThatHangsDoesNotFailAStop(t *testing.T) {
+	t.Parallel()
+	var logs testkit.Log
+	tel, err := telemetry.New(serving(), service, &logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked, release := make(chan struct{}), make(chan struct{})
+	tel.AddCheck("stuck", func(context.Context) error {
+		close(asked)
+		<-release
+		return nil
+	})
+	_, stop := start(t, tel)
+	scraped := make(chan error, 1)
+	go func() {
+		response, err := http.Get("http://" + tel.Addr().String() + "/metrics")
+		if err == nil {
+			err = response.Body.Close()
+		}
+		scraped <- err
+	}()
+	<-asked
+	if err := stop(); err != nil {
+		t.Errorf("the service has stopped, and returned %v", err)
+	}
+	if err := <-scraped; err == nil {
+		t.Error("the scrape was answered, or its connection is open")
+	}
+	close(release)
+	if !strings.Contains(logs.String(), `"msg":"requests to the admin server did not end and were cut off"`) {
+		t.Errorf("it does not say so:\n%s", logs.String())
+	}
+}
+
 func TestACollectorThatIsSilentDoesNotFailAStop(t *testing.T) {
+	t.Parallel()
 	collector, err := net.Listen("tcp4", "127.0.0.1:0") // which nobody answers for
 	if err != nil {
 		t.Fatal(err)
