@@ -2,8 +2,6 @@ package processor
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -11,6 +9,8 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"flywheel/pkg/kafka"
 )
 
 // The records of a partition are applied in the order of Kafka's time over all of
@@ -99,55 +99,24 @@ func (q *queue) full(recordsMax int) bool {
 // align begins the queues of the partitions anew, at the committed offsets, and
 // has all of them read: what was paused stays so otherwise, over a rebalance too.
 func (s *session) align(ctx context.Context, partitions []int32, offsets map[string]map[int32]kgo.Offset) error {
-	admin := kadm.NewClient(s.txn.Client())
-	starts, err := admin.ListStartOffsets(ctx, s.inputs...)
-	if err = errors.Join(err, starts.Error()); err != nil {
-		return fmt.Errorf("find the start of the input: %w", err)
-	}
-	ends, err := admin.ListCommittedOffsets(ctx, s.inputs...)
-	if err = errors.Join(err, ends.Error()); err != nil {
-		return fmt.Errorf("find the end of the input: %w", err)
-	}
 	client := s.txn.Client()
+	spans, err := kafka.ReadSpans(ctx, client, s.inputs...)
+	if err != nil {
+		return err
+	}
 	client.ResumeFetchPartitions(client.PauseFetchPartitions(nil))
 	for _, p := range partitions {
 		w := s.workers[p]
 		w.queues, w.waiting = make([]queue, len(s.inputs)), time.Time{}
 		for i, topic := range s.inputs {
 			at := offsets[topic][p].EpochOffset()
-			start, _ := starts.Lookup(topic, p) // what retention has taken is not waited for
-			end, _ := ends.Lookup(topic, p)
+			span := spans[topic][p]
 			next := max(at.Offset, -1)
-			w.queues[i] = queue{topic: topic, next: next, committed: next, epoch: at.Epoch, read: max(next, start.Offset), end: end.Offset}
+			// What retention has taken is not waited for.
+			w.queues[i] = queue{topic: topic, next: next, committed: next, epoch: at.Epoch, read: max(next, span.From), end: span.To}
 		}
 	}
 	return nil
-}
-
-// endsInterval lies between two looks for the ends of the input. A fetch tells them as
-// well, but only with records: of a topic whose leader dies before one that was read to
-// its end goes on, it would never be known that there is something to wait for.
-const endsInterval = time.Second
-
-// watchEnds asks for the ends of the input until ctx ends.
-func (s *session) watchEnds(ctx context.Context) {
-	admin := kadm.NewClient(s.txn.Client())
-	ticker := time.NewTicker(endsInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		wait, cancel := context.WithTimeout(ctx, 2*endsInterval)
-		ends, err := admin.ListCommittedOffsets(wait, s.inputs...)
-		cancel()
-		if err != nil && len(ends) == 0 {
-			ends = kadm.ListedOffsets{} // nobody has answered
-		}
-		s.ends.Store(&ends)
-	}
 }
 
 // learnEnds takes over the newest answer, once.

@@ -117,7 +117,12 @@ func (s *session) run(ctx context.Context) error {
 	defer watch.Wait()
 	watching, stop := context.WithCancel(life)
 	defer stop()
-	watch.Go(func() { s.watchEnds(watching) })
+	// A fetch tells the ends of the input as well, but only with records: of a topic whose
+	// leader dies before one that was read to its end goes on, it would never be known
+	// that there is something to wait for.
+	watch.Go(func() {
+		kafka.WatchEnds(watching, s.txn.Client(), s.inputs, func(_ context.Context, ends kadm.ListedOffsets, _ error) { s.ends.Store(&ends) })
+	})
 	s.bornAt = time.Now()
 	s.turnedAt.Store(s.bornAt.UnixMilli())
 	defer s.turnedAt.Store(0)

@@ -8,30 +8,16 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"flywheel/pkg/kafka"
 )
 
-// A poll is empty when there is nothing to read and when there is nobody to read
-// from. So Kafka is asked as well, for the ends of the topics.
-const (
-	watchInterval = time.Second
-	watchTimeout  = 2 * time.Second
-)
-
-// watch asks for the ends of the topics until ctx ends.
+// watch asks for the ends of the topics until ctx ends: a poll is empty when there is
+// nothing to read and when there is nobody to read from.
 func (s *session) watch(ctx context.Context) {
-	admin := kadm.NewClient(s.client)
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		err := s.look(ctx, admin)
+	kafka.WatchEnds(ctx, s.client, s.topics, func(ctx context.Context, ends kadm.ListedOffsets, untold error) {
+		err := s.look(ctx, ends, untold)
 		switch silent := time.Since(s.troubles.silence()); {
-		case ctx.Err() != nil:
-			return
 		case err == nil:
 			s.troubles.hear(time.Now())
 			s.reads(ctx, ofBrokers)
@@ -39,15 +25,12 @@ func (s *session) watch(ctx context.Context) {
 			s.misses(ctx, ofBrokers, fmt.Errorf("the Kafka brokers have not answered for every partition for %s: see whether they run and can be reached: %w", silent.Round(time.Second), err))
 		}
 		s.metrics.lag.Record(ctx, s.lag())
-	}
+	})
 }
 
-// look asks once how far the topics have grown. It fails unless Kafka has answered
-// for every partition of this sink.
-func (s *session) look(ctx context.Context, admin *kadm.Client) error {
-	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
-	defer cancel()
-	ends, untold := admin.ListCommittedOffsets(ctx, s.topics...)
+// look takes over how far the topics have grown. It fails unless Kafka has answered for
+// every partition of this sink.
+func (s *session) look(ctx context.Context, ends kadm.ListedOffsets, untold error) error {
 	if untold == nil {
 		untold = errUntold
 	}
@@ -56,7 +39,7 @@ func (s *session) look(ctx context.Context, admin *kadm.Client) error {
 	}
 	var starts kadm.ListedOffsets
 	if s.unplaced() {
-		starts, _ = admin.ListStartOffsets(ctx, s.topics...) // asked again until it is answered
+		starts, _ = kadm.NewClient(s.client).ListStartOffsets(ctx, s.topics...) // asked again until it is answered
 	}
 	return s.learn(ends, starts, untold)
 }
