@@ -45,3 +45,23 @@ func (s Spans) Reached(topic string, partition int32, next int64) bool {
 	span := s[topic][partition]
 	return max(next, span.From) >= span.To
 }
+
+// Committed says whether a group has committed all of the spans.
+func (s Spans) Committed(ctx context.Context, client *kgo.Client, group string) (bool, error) {
+	offsets, err := kadm.NewClient(client).FetchOffsets(ctx, group)
+	if err = errors.Join(err, offsets.Error()); err != nil {
+		return false, fmt.Errorf("find how far group %q is: %w", group, err)
+	}
+	for topic, partitions := range s {
+		for p := range partitions {
+			next := int64(-1)
+			if at, ok := offsets.Lookup(topic, p); ok {
+				next = at.At
+			}
+			if !s.Reached(topic, p, next) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}

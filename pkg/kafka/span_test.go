@@ -3,6 +3,9 @@ package kafka_test
 import (
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+
+	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
 )
 
@@ -26,5 +29,35 @@ func TestASpanIsReached(t *testing.T) {
 				t.Errorf("reached: %v", got)
 			}
 		})
+	}
+}
+
+func TestAGroupHasCommittedTheSpans(t *testing.T) {
+	_, cfg := cluster(t)
+	client := connect(t, cfg)
+	if _, err := topics(t, cfg, client).Apply(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	spans := kafka.Spans{event.TopicTikTok: {0: {To: 3}, 1: {To: 0}}, event.TopicAmazon: {2: {From: 4, To: 5}}}
+	commit := func(topic string, partition int32, next int64) {
+		offsets := make(kadm.Offsets)
+		offsets.AddOffset(topic, partition, next, -1)
+		if err := kadm.NewClient(client).CommitAllOffsets(t.Context(), "group", offsets); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		name string
+		do   func()
+		want bool
+	}{
+		{"one of two topics", func() { commit(event.TopicTikTok, 0, 3) }, false},
+		{"a part of the other", func() { commit(event.TopicAmazon, 2, 4) }, false},
+		{"both", func() { commit(event.TopicAmazon, 2, 9) }, true},
+	} {
+		step.do()
+		if done, err := spans.Committed(t.Context(), client, "group"); done != step.want || err != nil {
+			t.Errorf("%s: %v, %v", step.name, done, err)
+		}
 	}
 }

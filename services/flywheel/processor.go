@@ -21,7 +21,8 @@ func newProcessor(env *environment) *cobra.Command {
 			"restored before anything is consumed; /readyz says when. Several processors share the\n" +
 			"partitions; each needs a processor.instance_id of its own. Ctrl-C stops it after a last commit.\n" +
 			"With --until-caught-up it ends once everything is processed that Kafka held at the start, and\n" +
-			"every result of it is published; --report FILE then says what was done and what it cost.",
+			"every result of it is published; --report FILE then says what was done and what it cost. One\n" +
+			"that the group has no partition for waits until the others have caught up.",
 		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return env.serve(cmd.Context(), "processor", func(cfg Config, t *telemetry.Telemetry) ([]run.Unit, error) {

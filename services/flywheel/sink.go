@@ -20,7 +20,8 @@ func newSink(env *environment) *cobra.Command {
 			"committed only once ClickHouse has acknowledged the row. It waits for ClickHouse, at start\n" +
 			"and later; /readyz says so. Several sinks share the work. Ctrl-C stops it after the last\n" +
 			"rows. With --until-caught-up it ends once everything is written that Kafka held at the start;\n" +
-			"--report FILE then says what was done and what it cost.",
+			"--report FILE then says what was done and what it cost. One that the group has no partition\n" +
+			"for waits until the others have caught up.",
 		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return env.serve(cmd.Context(), "sink", func(cfg Config, t *telemetry.Telemetry) ([]run.Unit, error) {

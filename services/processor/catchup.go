@@ -13,7 +13,7 @@ import (
 )
 
 // Report is what a processor did until it had caught up. Everything counted was
-// committed.
+// committed. Times and memory are 0 of one that the group has no partition for.
 type Report struct {
 	Events       int64 `json:"events"`       // input records, those refused among them
 	DeadLetters  int64 `json:"dead_letters"` // published for them
@@ -72,8 +72,9 @@ type goal struct {
 
 // CatchUp does what Run does, until everything is processed that Kafka held when
 // it began, of the partitions that the group gives to this processor, and every
-// result due is published. It returns what was done. If ctx ends before, that is
-// its error.
+// result due is published. One that is given none waits until the others have
+// processed it, and takes over from one that does not. It returns what was done.
+// If ctx ends before, that is its error.
 func (p *Processor) CatchUp(ctx context.Context) (Report, error) {
 	run, reached := context.WithCancel(ctx)
 	defer reached()
@@ -106,7 +107,21 @@ func (g *goal) committed(t *transaction) {
 }
 
 // look says, between two transactions, how far the goal is reached.
-func (g *goal) look(s *session) {
+func (g *goal) look(ctx context.Context, s *session) error {
+	if s.spare.Load() {
+		done, err := g.spans.Committed(ctx, s.txn.Client(), s.cfg.Group)
+		if done {
+			s.logger.InfoContext(ctx, "the other processors of the group have caught up; this one has no partition")
+			g.reached()
+		}
+		return err
+	}
+	g.lookAtOwn(s)
+	return nil
+}
+
+// lookAtOwn looks at the partitions that are this processor's.
+func (g *goal) lookAtOwn(s *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current() == nil {

@@ -2,14 +2,22 @@ package processor_test
 
 import (
 	"context"
+	"fmt"
+	"io"
+	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"flywheel/pkg/event"
+	"flywheel/pkg/testkit"
 	"flywheel/services/processor"
 )
 
@@ -99,5 +107,87 @@ func TestCatchingUpSaysThatItWasStopped(t *testing.T) {
 	stop()
 	if _, err := w.catchUp(ctx); err == nil || !strings.Contains(err.Error(), "run it again for the rest") {
 		t.Errorf("a processor that was stopped early says %v", err)
+	}
+}
+
+// TestASpareProcessorCatchesUpWithItsGroup has as many processors as partitions, whose
+// commits are held up for a while, and one more.
+func TestASpareProcessorCatchesUpWithItsGroup(t *testing.T) {
+	w := newWorld(t)
+	var owners []*member
+	for i := range partitions {
+		owners = append(owners, w.start(func(c *processor.Config) {
+			c.InstanceID, c.TransactionTimeout = fmt.Sprintf("owner-%d", i), 2*time.Second // for so long they hold up a rebalance
+		}))
+	}
+	w.load(60)
+	w.drained()
+	release := make(chan struct{})
+	w.cluster.ControlKey(int16(kmsg.TxnOffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		w.cluster.SleepControl(func() { <-release })
+		return nil, nil, false
+	})
+	t.Cleanup(sync.OnceFunc(func() {
+		select {
+		case <-release:
+		default:
+			close(release) // the cluster would not end otherwise
+		}
+	}))
+	w.load(60)
+	var log testkit.Log
+	cfg := w.config()
+	cfg.InstanceID = "spare" // behind the owners, so that the group has nothing left for it
+	p, err := processor.New(cfg, w.kafka, w.static, slog.New(slog.NewTextHandler(io.MultiWriter(t.Output(), &log), nil)), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	type ending struct {
+		report processor.Report
+		err    error
+	}
+	ended := make(chan ending, 1)
+	go func() {
+		report, err := p.CatchUp(t.Context())
+		ended <- ending{report, err}
+	}()
+	w.eventually("it says that it waits", func() bool {
+		return strings.Contains(log.String(), "the group has no partition to spare; waiting until the others have caught up")
+	})
+	var asked atomic.Int64
+	w.cluster.ControlKey(int16(kmsg.OffsetFetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if !req.(*kmsg.OffsetFetchRequest).RequireStable { // as the owners do, of their places
+			asked.Add(1)
+		}
+		return nil, nil, false
+	})
+	w.eventually("it asks how far the group is", func() bool { return asked.Load() > 1 })
+	if end, committed := w.offsets(); committed == end {
+		t.Fatal("the owners have committed all the same")
+	}
+	select {
+	case e := <-ended:
+		t.Fatalf("it ended before the others had caught up: %+v, %v", e.report, e.err)
+	default:
+	}
+	close(release)
+	select {
+	case e := <-ended:
+		if e.err != nil || e.report != (processor.Report{}) {
+			t.Errorf("it did nothing, and reports %+v, %v", e.report, e.err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits on")
+	}
+	if end, committed := w.offsets(); committed != end {
+		t.Errorf("it ended with %d of %d offsets committed", committed, end)
+	}
+	if !strings.Contains(log.String(), "the other processors of the group have caught up; this one has no partition") {
+		t.Error("it does not say why it ends")
+	}
+	for _, m := range owners {
+		w.end(m)
 	}
 }

@@ -54,6 +54,7 @@ type session struct {
 	restoredAt time.Time // when owned was
 
 	revocations atomic.Int64
+	spare       atomic.Bool                        // the group has no partition for this processor
 	ends        atomic.Pointer[kadm.ListedOffsets] // of the input, not looked at yet
 	wake        atomic.Pointer[context.CancelFunc] // ends the poll that waits
 	failure     atomic.Pointer[error]              // what another goroutine ran into
@@ -139,7 +140,9 @@ func (s *session) run(ctx context.Context) error {
 			s.recovered(ctx)
 		}
 		if s.goal != nil {
-			s.goal.look(s)
+			if err := s.goal.look(ctx, s); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -226,11 +229,16 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 // joined hears how many partitions the group gives to this processor: one to spare gets
 // none, for which assigned is not called, and is ready to take over.
 func (s *session) joined(ctx context.Context, _ *kgo.Client, partitions map[string][]int32) {
+	s.spare.Store(len(partitions) == 0)
 	if len(partitions) > 0 {
 		return
 	}
 	s.restores(false)
-	s.logger.InfoContext(ctx, "the group has no partition to spare; waiting to take over")
+	if s.goal != nil {
+		s.logger.InfoContext(ctx, "the group has no partition to spare; waiting until the others have caught up")
+	} else {
+		s.logger.InfoContext(ctx, "the group has no partition to spare; waiting to take over")
+	}
 	s.readyOnce.Do(func() { close(s.ready) })
 }
 

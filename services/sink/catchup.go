@@ -42,8 +42,9 @@ type goal struct {
 }
 
 // CatchUp does what Run does, until everything is written that Kafka held when
-// it began, of the partitions that the group gives to this sink. It returns what
-// was done. If ctx ends before, that is its error.
+// it began, of the partitions that the group gives to this sink. One that is given
+// none waits until the others have written it. It returns what was done. If ctx
+// ends before, that is its error.
 func (s *Sink) CatchUp(ctx context.Context) (Report, error) {
 	run, reached := context.WithCancel(ctx)
 	defer reached()
@@ -104,23 +105,17 @@ func (g *goal) written(table string, rows int) {
 }
 
 // look says, between two flushes, whether the goal is reached.
-func (g *goal) look(s *session) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.began.IsZero() {
-		return
-	}
-	committed := s.client.CommittedOffsets()
-	for topic, partitions := range g.owned {
-		for p := range partitions {
-			next := int64(-1)
-			if at, ok := committed[topic][p]; ok {
-				next = at.Offset
-			}
-			if !g.spans.Reached(topic, p, next) {
-				return
-			}
+func (g *goal) look(ctx context.Context, s *session) {
+	owns, done := g.lookAtOwn(s)
+	if !owns && done {
+		// The first generation of a member that joins gives it nothing as well: the
+		// others let go of partitions first. A Kafka that is away is told by watch.
+		if done, _ = g.spans.Committed(ctx, s.client, s.cfg.Group); done {
+			s.logger.InfoContext(ctx, "the other sinks of the group have caught up; this one has no partition")
 		}
+	}
+	if !done {
+		return
 	}
 	r := &g.report
 	used, err := usage.Now()
@@ -134,4 +129,28 @@ func (g *goal) look(s *session) {
 	r.HeapBytes = after.HeapBytes
 	g.err = errors.Join(err, err2)
 	g.reached()
+}
+
+// lookAtOwn says whether the group has given this sink partitions, and whether all of
+// them are written.
+func (g *goal) lookAtOwn(s *session) (owns, done bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.began.IsZero() {
+		return false, false
+	}
+	committed := s.client.CommittedOffsets()
+	for topic, partitions := range g.owned {
+		for p := range partitions {
+			owns = true
+			next := int64(-1)
+			if at, ok := committed[topic][p]; ok {
+				next = at.Offset
+			}
+			if !g.spans.Reached(topic, p, next) {
+				return true, false
+			}
+		}
+	}
+	return owns, true
 }

@@ -3,9 +3,13 @@ package sink_test
 import (
 	"context"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.opentelemetry.io/otel/sdk/trace"
 
 	"flywheel/pkg/event"
@@ -72,4 +76,66 @@ func TestCatchingUpSaysThatItWasStopped(t *testing.T) {
 	if _, err := w.catchUp(ctx); err == nil || !strings.Contains(err.Error(), "run it again for the rest") {
 		t.Errorf("a sink that was stopped early says %v", err)
 	}
+}
+
+// TestASinkWithoutPartitionsCatchesUpWithItsGroup has one sink hold all partitions, with
+// rows that wait for ClickHouse, and held up before it hands any of them over: the first
+// assignment of the one that joins is empty, as it would stay in a group that has more
+// sinks than partitions.
+func TestASinkWithoutPartitionsCatchesUpWithItsGroup(t *testing.T) {
+	w := newWorld(t)
+	direct := w.clickhouse
+	g := w.throughGate()
+	one := w.start(nil)
+	w.load(100)
+	w.drained()
+	g.set(shut)
+	w.load(200)
+	w.eventually("rows wait", func() bool { return one.Check(t.Context()) != nil })
+	var joins atomic.Int64
+	release := make(chan struct{})
+	w.cluster.ControlKey(int16(kmsg.JoinGroup), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if name := req.(*kmsg.JoinGroupRequest).InstanceID; name != nil && *name == "sink-1" && joins.Add(1) > 1 {
+			w.cluster.SleepControl(func() { <-release })
+		}
+		return nil, nil, false
+	})
+	t.Cleanup(sync.OnceFunc(func() {
+		select {
+		case <-release:
+		default:
+			close(release) // the cluster would not end otherwise
+		}
+	}))
+	w.clickhouse = direct
+	ended := make(chan error, 1)
+	go func() {
+		_, err := w.catchUp(t.Context())
+		ended <- err
+	}()
+	w.eventually("the first lets go of partitions", func() bool { return joins.Load() > 1 })
+	var asked atomic.Int64
+	w.cluster.ControlKey(int16(kmsg.OffsetFetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		asked.Add(1)
+		return nil, nil, false
+	})
+	w.eventually("the other asks how far the group is", func() bool { return asked.Load() > 1 })
+	select {
+	case err := <-ended:
+		t.Fatalf("it ended with rows of the group unwritten: %v", err)
+	default:
+	}
+	close(release)
+	g.set(open)
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits on")
+	}
+	w.end(one)
 }

@@ -142,7 +142,7 @@ func (s *session) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := s.cycle(ctx)
 		if err == nil && s.goal != nil {
-			s.goal.look(s)
+			s.goal.look(ctx, s)
 		}
 		var fetch fetchError
 		switch {
