@@ -25,6 +25,7 @@ type Migration struct {
 	Checksum  string    // hex SHA-256 of the file
 	AppliedAt time.Time // zero while it is pending
 	Missing   bool      // it was applied, and the table or view it is about is not there
+	Lost      []string  // columns that it gave to a table that is there, and that are not
 
 	statement string
 }
@@ -35,6 +36,43 @@ func (m Migration) object() string {
 	return words[len(words)-1]
 }
 
+// column is one that a migration gives to its table.
+type column struct {
+	name       string
+	definition string // its name, type, default and comment
+}
+
+// columnLine is how migrations define one, in a CREATE TABLE or an ALTER TABLE.
+var columnLine = regexp.MustCompile("(?m)^ {4}(?:ADD COLUMN IF NOT EXISTS )?(`?([a-z][a-z0-9_.]*)`? [A-Z].* COMMENT '(?:[^'\\\\]|\\\\.)*')")
+
+// columns returns those that the migration gives to its table, in their order.
+func (m Migration) columns() []column {
+	if m.view() {
+		return nil
+	}
+	var cs []column
+	for _, parts := range columnLine.FindAllStringSubmatch(m.statement, -1) {
+		cs = append(cs, column{name: parts[2], definition: parts[1]})
+	}
+	return cs
+}
+
+// again returns the statement that creates what is missing of an applied migration.
+func (m Migration) again() string {
+	if len(m.Lost) == 0 || !strings.HasPrefix(m.statement, "CREATE TABLE") {
+		return m.statement
+	}
+	var additions []string
+	place := "FIRST"
+	for _, c := range m.columns() {
+		if slices.Contains(m.Lost, c.name) {
+			additions = append(additions, "ADD COLUMN IF NOT EXISTS "+c.definition+" "+place)
+		}
+		place = "AFTER `" + c.name + "`"
+	}
+	return "ALTER TABLE " + m.object() + " " + strings.Join(additions, ", ")
+}
+
 func (m Migration) view() bool { return strings.HasPrefix(m.statement, "CREATE OR REPLACE VIEW") }
 
 func (m Migration) String() string { return fmt.Sprintf("%04d_%s", m.Number, m.Name) }
@@ -42,13 +80,14 @@ func (m Migration) String() string { return fmt.Sprintf("%04d_%s", m.Number, m.N
 // Migrate creates the database where it is missing, applies what is pending in
 // the order of the numbers, and returns what it applied. It may be run again
 // at any time, and by several at once: every statement can be repeated. Views that
-// are gone are created again. Tables that are gone are an error, since their rows
-// are, too: Recreate creates them.
+// are gone are created again. Tables and columns that are gone are an error, since
+// what they held is, too: Recreate creates them.
 func Migrate(ctx context.Context, cfg Config) ([]Migration, error) {
 	return migrateFiles(ctx, cfg, false)
 }
 
-// Recreate does what Migrate does, and creates tables that are gone again, empty.
+// Recreate does what Migrate does, and creates tables and columns that are gone again,
+// empty.
 func Recreate(ctx context.Context, cfg Config) ([]Migration, error) {
 	return migrateFiles(ctx, cfg, true)
 }
@@ -113,10 +152,10 @@ func apply(ctx context.Context, conn driver.Conn, cfg Config, files []Migration,
 	}
 	var done []Migration
 	for _, m := range states {
-		if !m.AppliedAt.IsZero() && !m.Missing {
+		if !m.AppliedAt.IsZero() && !m.Missing && len(m.Lost) == 0 {
 			continue
 		}
-		if err := conn.Exec(ctx, rewrite(m.statement, cfg.Cluster)); err != nil {
+		if err := conn.Exec(ctx, rewrite(m.again(), cfg.Cluster)); err != nil {
 			return done, fmt.Errorf("apply migration %s: %w", m, err)
 		}
 		fault.Reached(fault.MigrateApplied)
@@ -125,7 +164,7 @@ func apply(ctx context.Context, conn driver.Conn, cfg Config, files []Migration,
 			return done, fmt.Errorf("record that migration %s was applied: %w", m, err)
 		}
 		fault.Reached(fault.MigrateRecorded)
-		m.AppliedAt, m.Missing = time.Now(), false
+		m.AppliedAt, m.Missing, m.Lost = time.Now(), false, nil
 		done = append(done, m)
 	}
 	return done, nil
@@ -169,33 +208,40 @@ func Check(ctx context.Context, conn driver.Conn, cfg Config) error {
 	return nil
 }
 
-// Gone returns an error that names the tables that are missing although they were
-// created, and how to have their rows again; nil when there are none.
+// Gone returns an error that names the tables and columns that are missing although
+// they were created, and how to have back what they held; nil when there are none.
 func Gone(cfg Config, states []Migration) error {
 	file, err := schemas.LoadTopics()
 	if err != nil {
 		return err
 	}
-	var tables, topics []string
+	var gone, topics []string
 	for _, m := range states {
-		if !m.Missing || m.view() || slices.Contains(tables, m.object()) {
+		var now []string
+		if m.Missing && !m.view() {
+			now = []string{"table " + m.object()}
+		}
+		for _, c := range m.Lost {
+			now = append(now, "column "+m.object()+"."+c)
+		}
+		if len(now) == 0 || slices.Contains(gone, now[0]) {
 			continue
 		}
-		tables = append(tables, m.object())
+		gone = append(gone, now...)
 		for _, t := range file.Topics {
 			if slices.Contains(t.Records, m.object()) && !slices.Contains(topics, t.Name) {
 				topics = append(topics, t.Name)
 			}
 		}
 	}
-	if len(tables) == 0 {
+	if len(gone) == 0 {
 		return nil
 	}
 	replay := "--topic " + strings.Join(topics, " --topic ")
-	return fmt.Errorf("the database %q was migrated, and has lost with its rows: %s: restore it from a backup; "+
-		"or stop the sinks, run 'flywheel migrate --recreate', which creates it empty, and have them read again what Kafka still holds: "+
+	return fmt.Errorf("the database %q was migrated, and has lost, with what they held: %s: restore them from a backup; "+
+		"or stop the sinks, run 'flywheel migrate --recreate', which creates them empty, and have them read again what Kafka still holds: "+
 		"'kafka-consumer-groups.sh --group flywheel-sink --reset-offsets --to-earliest %s --execute' (the group is sink.group)",
-		cfg.Database, strings.Join(tables, ", "), replay)
+		cfg.Database, strings.Join(gone, ", "), replay)
 }
 
 // compare returns the files with when they were applied and whether what they
@@ -205,7 +251,7 @@ func compare(ctx context.Context, conn driver.Conn, cfg Config, files []Migratio
 	if err != nil {
 		return nil, err
 	}
-	objects, err := objectsOf(ctx, conn)
+	objects, err := columnsOf(ctx, conn)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +262,13 @@ func compare(ctx context.Context, conn driver.Conn, cfg Config, files []Migratio
 				return nil, fmt.Errorf("migration %s was applied to database %q as another text (checksum %.12s, now %.12s): put the file back as it was, and make the change in a new migration",
 					was, cfg.Database, was.Checksum, m.Checksum)
 			}
-			m.AppliedAt, m.Missing = was.AppliedAt, !objects[m.object()]
+			has := objects[m.object()]
+			m.AppliedAt, m.Missing = was.AppliedAt, has == nil
+			for _, c := range m.columns() {
+				if !m.Missing && !slices.Contains(has, c.name) {
+					m.Lost = append(m.Lost, c.name)
+				}
+			}
 		}
 		states[i] = m
 		delete(applied, m.Number)
@@ -232,25 +284,18 @@ func compare(ctx context.Context, conn driver.Conn, cfg Config, files []Migratio
 	return states, nil
 }
 
-// objectsOf returns the names of the tables and views that there are.
-func objectsOf(ctx context.Context, conn driver.Conn) (map[string]bool, error) {
-	rows, err := conn.Query(ctx, "SELECT name FROM system.tables WHERE database = currentDatabase()")
-	if err != nil {
-		return nil, fmt.Errorf("list the tables: %w", err)
-	}
-	defer rows.Close()
-	names := make(map[string]bool)
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			return nil, fmt.Errorf("list the tables: %w", err)
+// columnsOf returns the tables and views that there are, with their columns.
+func columnsOf(ctx context.Context, conn driver.Conn) (map[string][]string, error) {
+	columns := make(map[string][]string)
+	err := Each(ctx, conn, "SELECT table, name FROM system.columns WHERE database = currentDatabase()", func(rows driver.Rows) error {
+		var table, name string
+		if err := rows.Scan(&table, &name); err != nil {
+			return err //nolint:wrapcheck // Each names the query
 		}
-		names[name] = true
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("list the tables: %w", err)
-	}
-	return names, nil
+		columns[table] = append(columns[table], name)
+		return nil
+	})
+	return columns, err
 }
 
 // recorded returns the applied migrations by number; none in a database that
@@ -265,24 +310,17 @@ func recorded(ctx context.Context, conn driver.Conn) (map[int]Migration, error) 
 	if exists == 0 {
 		return applied, nil
 	}
-	rows, err := conn.Query(ctx, "SELECT number, name, checksum, applied_at FROM schema_migration FINAL")
-	if err != nil {
-		return nil, fmt.Errorf("read the applied migrations: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
+	err := Each(ctx, conn, "SELECT number, name, checksum, applied_at FROM schema_migration FINAL", func(rows driver.Rows) error {
 		var number uint32
 		var m Migration
 		if err := rows.Scan(&number, &m.Name, &m.Checksum, &m.AppliedAt); err != nil {
-			return nil, fmt.Errorf("read the applied migrations: %w", err)
+			return err //nolint:wrapcheck // Each names the query
 		}
 		m.Number = int(number)
 		applied[m.Number] = m
-	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("read the applied migrations: %w", err)
-	}
-	return applied, nil
+		return nil
+	})
+	return applied, err
 }
 
 var (

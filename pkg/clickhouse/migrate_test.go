@@ -261,7 +261,7 @@ func TestAViewThatIsGoneComesBackAndATableOnlyWhenAsked(t *testing.T) {
 		if err == nil || len(done) > 0 {
 			t.Fatalf("%v was applied, error %v", names(done), err)
 		}
-		for _, want := range []string{"has lost with its rows: amazon_order, spike:", "'flywheel migrate --recreate'", "--to-earliest --topic channel.amazon --topic flywheel.spike --execute"} {
+		for _, want := range []string{"has lost, with what they held: table amazon_order, table spike:", "'flywheel migrate --recreate'", "--to-earliest --topic channel.amazon --topic flywheel.spike --execute"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%v does not say %s", err, want)
 			}
@@ -277,6 +277,83 @@ func TestAViewThatIsGoneComesBackAndATableOnlyWhenAsked(t *testing.T) {
 	must(t, err)
 	if len(done) > 0 {
 		t.Errorf("applied once more: %v", names(done))
+	}
+}
+
+func TestAColumnThatIsGoneIsNamedAndComesBackWhenAsked(t *testing.T) {
+	conn, cfg := database(t)
+	_, err := Migrate(t.Context(), cfg)
+	must(t, err)
+	const query = `SELECT groupArray((table, name, type, default_kind, default_expression, comment))
+		FROM (SELECT * FROM system.columns WHERE database = currentDatabase() ORDER BY table, position)`
+	layout := func() (columns [][]any) {
+		t.Helper()
+		must(t, conn.QueryRow(t.Context(), query).Scan(&columns))
+		return columns
+	}
+	before := layout()
+	exec(t, conn, "INSERT INTO credit (brand_id, multiplier_low) VALUES ('acme', 2)")
+	// One, two in a row, one of a list of structs, one with a default, and those of a later
+	// migration.
+	exec(t, conn, "ALTER TABLE spike DROP COLUMN driven, DROP COLUMN lead_p_value")
+	exec(t, conn, "ALTER TABLE credit DROP COLUMN multiplier_low, DROP COLUMN multiplier_high, DROP COLUMN `watermarks.source`, DROP COLUMN inserted_at")
+	exec(t, conn, "ALTER TABLE amazon_review DROP COLUMN natural_key")
+	for range 2 {
+		done, err := Migrate(t.Context(), cfg)
+		if err == nil || len(done) > 0 {
+			t.Fatalf("%v was applied, error %v", names(done), err)
+		}
+		for _, want := range []string{
+			"has lost, with what they held: column amazon_review.natural_key, column credit.multiplier_low, column credit.multiplier_high, column credit.watermarks.source, column credit.inserted_at, column spike.lead_p_value, column spike.driven: restore them",
+			"'flywheel migrate --recreate'", "--to-earliest --topic channel.amazon --topic flywheel.credit --topic flywheel.spike --execute",
+		} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%v does not say %s", err, want)
+			}
+		}
+	}
+	done, err := Recreate(t.Context(), cfg)
+	must(t, err)
+	if diff := cmp.Diff([]string{"0011_amazon_review", "0020_credit", "0033_spike_lead"}, names(done)); diff != "" {
+		t.Errorf("applied again (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(before, layout()); diff != "" {
+		t.Errorf("columns before and after:\n%s", diff)
+	}
+	if n := count(t, conn, "SELECT count() FROM credit WHERE brand_id = 'acme' AND multiplier_low = 0"); n != 1 {
+		t.Errorf("%d rows are there without what the column held", n)
+	}
+	states, err := Status(t.Context(), cfg)
+	must(t, err)
+	must(t, Gone(cfg, states))
+}
+
+// What is taken for the columns of the migrations are those that ClickHouse has.
+func TestTheColumnsOfTheMigrationsAreThoseOfTheTables(t *testing.T) {
+	conn, cfg := database(t)
+	_, err := Migrate(t.Context(), cfg)
+	must(t, err)
+	want, err := columnsOf(t.Context(), conn)
+	must(t, err)
+	files, err := load(schemas.ClickHouse())
+	must(t, err)
+	got := make(map[string][]string)
+	for _, m := range files {
+		for _, c := range m.columns() {
+			got[m.object()] = append(got[m.object()], c.name)
+		}
+		if m.view() {
+			delete(want, m.object())
+		}
+	}
+	delete(want, "schema_migration")
+	for _, columns := range []map[string][]string{got, want} {
+		for _, names := range columns {
+			slices.Sort(names)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("in the tables (-), in the migrations (+):\n%s", diff)
 	}
 }
 

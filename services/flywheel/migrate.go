@@ -17,8 +17,8 @@ func newMigrate(env *environment) *cobra.Command {
 		Short: "Bring the tables and views of ClickHouse to what this program needs",
 		Long: "Bring the tables and views of ClickHouse to what this program needs: create the database if\n" +
 			"it is missing, and apply the migrations that are pending. It may be run again at any time,\n" +
-			"and by several at once. Tables that are gone are an error, since their rows are gone as well:\n" +
-			"with --recreate it creates them, empty.",
+			"and by several at once. Tables and columns that are gone are an error, since what they held\n" +
+			"is gone as well: with --recreate it creates them, empty.",
 		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := env.config()
@@ -40,7 +40,7 @@ func newMigrate(env *environment) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&recreate, "recreate", false, "create tables that were lost again, empty")
+	cmd.Flags().BoolVar(&recreate, "recreate", false, "create tables and columns that were lost again, empty")
 	cmd.AddCommand(newMigrateStatus(env))
 	return cmd
 }
@@ -48,7 +48,7 @@ func newMigrate(env *environment) *cobra.Command {
 func newMigrateStatus(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "Print the migrations, when each was applied and whether its table is there; change nothing",
+		Short: "Print the migrations, when each was applied and whether what it made is there; change nothing",
 		Args:  noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := env.config()
@@ -66,6 +66,8 @@ func newMigrateStatus(env *environment) *cobra.Command {
 						row(m, "pending", "-")
 					case m.Missing:
 						row(m, "missing", at)
+					case len(m.Lost) > 0:
+						row(m, "incomplete", at)
 					default:
 						row(m, "applied", at)
 					}
