@@ -36,7 +36,7 @@ func intervals(ctx context.Context, seed uint64, count, days int, out, progress 
 			return
 		}
 		// The effect acts all the time: it is one size that is published.
-		b := newBrand(seed, i/27*54+i%27, c)
+		b := newBrand(seed, i/27*54+i%27, c, false)
 		if null[i], errs[i] = publish(&b, i, b.without); errs[i] != nil {
 			return
 		}
@@ -125,7 +125,7 @@ func publish(b *brand, number int, response []int64) (out published, err error) 
 	if err != nil {
 		return out, fmt.Errorf("play a brand: %w", err)
 	}
-	id := "brand-" + strconv.Itoa(number)
+	id := name(number)
 	seen := int64(0)
 	endMs := int64(startMs) + int64(len(response))*window.HourMs
 	for t, volume := range response {

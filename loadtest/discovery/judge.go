@@ -24,9 +24,7 @@ func rules() []rule {
 			return each(all, func(l looks) []bool { return online(l.normal) })
 		}},
 		{"online", func(all []looks) [][]bool { return each(all, func(l looks) []bool { return online(l.tail) }) }},
-		{"online, pooled", func(all []looks) [][]bool {
-			return each(all, func(l looks) []bool { return online(l.pooled) })
-		}},
+		{"online, pooled", pooled},
 		{"Benjamini–Yekutieli, each day", yekutieli},
 		{"online and Benjamini–Yekutieli", func(all []looks) [][]bool {
 			both := yekutieli(all)
@@ -59,29 +57,39 @@ func online(p []float64) []bool {
 	return calls
 }
 
-// pool fills in the probabilities with a prior: each day by what the brands have shown
-// the day before, a brand's own part taken out.
-func pool(all []looks) {
+// relearnDays is how often a prior is learned anew.
+const relearnDays = 7
+
+// pooled is online with a prior, as an operator has it who learns every so many days:
+// from what the brands have shown so far that were found by this rule.
+func pooled(all []looks) [][]bool {
+	calls := each(all, func(l looks) []bool { return make([]bool, len(l.tail)) })
+	tallies := make([]correlate.Tally, len(all))
+	shown := make([]*correlate.Kernel, len(all)) // at the last discovery
+	var priors [correlate.Folds]*correlate.Prior
 	for d := range all[0].tail {
-		var learned correlate.Pool
-		if d == 0 {
-			learned = correlate.NewPool(nil)
-		} else {
-			var seen []correlate.Evidence
-			for i := range all {
-				seen = append(seen, all[i].evidence[d-1])
+		if d%relearnDays == 0 {
+			var pool correlate.Pool
+			for i, kernel := range shown {
+				if kernel != nil {
+					pool.Learn(name(i), *kernel)
+				}
 			}
-			learned = correlate.NewPool(seen)
+			for fold := range priors {
+				priors[fold] = pool.Prior(fold)
+			}
 		}
 		for i := range all {
-			var own *correlate.Evidence
-			if d > 0 {
-				own = &all[i].evidence[d-1]
+			e := &all[i].evidence[d]
+			found := e.Choose(priors[correlate.Fold(name(i))]).P <= tallies[i].Level()
+			tallies[i] = tallies[i].Next(found)
+			if calls[i][d] = found; found {
+				alone := e.Choose(nil) // a study takes no prior either
+				shown[i] = &alone.Kernel
 			}
-			prior := learned.Prior(own)
-			all[i].pooled = append(all[i].pooled, all[i].evidence[d].By(&prior))
 		}
 	}
+	return calls
 }
 
 // yekutieli takes the looks of one day at all brands for a batch.
@@ -109,13 +117,16 @@ type score struct {
 	// power is the share found on the last look, by the size of the effect: 10, 20 and
 	// 30 % of the response.
 	power [3]float64
+	// days is the mean number of days that pass until a brand with an effect is found,
+	// from the first look that has seen it; those that never are count until the end.
+	days float64
 }
 
 // judge compares the calls with the truth: acts says from which look on a brand has an
 // effect in what is looked at, none if that is beyond the last.
 func judge(calls [][]bool, brands []brand, acts []int) (s score) {
 	var sizes [3]float64
-	without, brandRate := 0, 0.0
+	without, with, brandRate := 0, 0, 0.0
 	for i, days := range calls {
 		found, wrong := 0, 0
 		for d, called := range days {
@@ -135,6 +146,12 @@ func judge(calls [][]bool, brands []brand, acts []int) (s score) {
 			}
 			continue
 		}
+		first := acts[i]
+		for first < len(days) && !days[first] {
+			first++
+		}
+		s.days += float64(first - acts[i])
+		with++
 		k := min(2, int(10*brands[i].share+0.5)-1)
 		sizes[k]++
 		if days[len(days)-1] {
@@ -143,6 +160,7 @@ func judge(calls [][]bool, brands []brand, acts []int) (s score) {
 	}
 	s.rate = brandRate / float64(len(calls))
 	s.ever /= float64(max(1, without))
+	s.days /= float64(max(1, with))
 	for k := range s.power {
 		s.power[k] /= max(1, sizes[k])
 	}

@@ -4,6 +4,7 @@
 //
 //	go run ./loadtest/discovery                     1 000 brands, 90 days; some minutes
 //	go run ./loadtest/discovery --brands 100 --days 30 --seed 7
+//	go run ./loadtest/discovery --alike             brands that have more to learn from each other
 //
 // It also plays brands through the processor's topology, and counts how many of the
 // intervals that are published hold the effect that was planted:
@@ -44,6 +45,7 @@ func discover(ctx context.Context, args []string, out, progress io.Writer) error
 	count := f.Int("brands", 1000, "simulated brands")
 	days := f.Int("days", 90, "looks at each, one a day")
 	held := f.Bool("intervals", false, "play brands through the topology, and look at their intervals after so many days")
+	alike := f.Bool("alike", false, "all kernels alike: delays of 2 to 4 h, half-lives of 5 to 11 h")
 	seed := f.Uint64("seed", 1, "of the simulation")
 	if err := f.Parse(args); err != nil {
 		return fmt.Errorf("read the flags: %w", err)
@@ -63,7 +65,7 @@ func discover(ctx context.Context, args []string, out, progress io.Writer) error
 			return
 		}
 		var s correlate.Scratch
-		*b = newBrand(*seed, i, c)
+		*b = newBrand(*seed, i, c, *alike)
 		null[i], active[i] = c.look(b.stimulus, b.without, &s), c.look(b.stimulus, b.with, &s)
 		if n := done.Add(1); n%50 == 0 {
 			fmt.Fprintf(progress, "%d of %d brands, %s\n", n, *count, time.Since(begin).Round(time.Second))
@@ -75,7 +77,7 @@ func discover(ctx context.Context, args []string, out, progress io.Writer) error
 
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "%d brands, %d daily looks, seed %d\n", *count, *days, *seed)
-	fmt.Fprintln(table, "with an effect\tcontrol\tdiscoveries\tfalse\tof all\tof a brand's\tbrands without effect ever called\tpower at 10, 20, 30 % of the response")
+	fmt.Fprintln(table, "with an effect\tcontrol\tdiscoveries\tfalse\tof all\tof a brand's\tbrands without effect ever called\tpower at 10, 20, 30 % of the response\tdays until found")
 	for _, share := range []float64{0, 0.05, 0.2, 0.5} {
 		all, acts := make([]looks, *count), make([]int, *count)
 		for i := range all {
@@ -86,12 +88,11 @@ func discover(ctx context.Context, args []string, out, progress io.Writer) error
 				acts[i] = max(0, brands[i].from+1-firstLook)
 			}
 		}
-		pool(all)
 		for _, rule := range rules() {
 			s := judge(rule.calls(all), brands, acts)
 			fmt.Fprintf(table, "%.0f %%\t%s\t%d\t%d\t%.4f\t%.4f\t%.4f\t", 100*share, rule.name, s.discoveries, s.wrong, float64(s.wrong)/float64(max(1, s.discoveries)), s.rate, s.ever)
 			if share > 0 {
-				fmt.Fprintf(table, "%.2f %.2f %.2f", s.power[0], s.power[1], s.power[2])
+				fmt.Fprintf(table, "%.2f %.2f %.2f\t%.1f", s.power[0], s.power[1], s.power[2], s.days)
 			}
 			fmt.Fprintln(table)
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"math/rand/v2"
+	"strconv"
 
 	"flywheel/pkg/correlate"
 	"flywheel/pkg/window"
@@ -54,6 +55,9 @@ type truth struct {
 	effect float64 // searches per view
 }
 
+// name returns a brand's id.
+func name(number int) string { return "brand-" + strconv.Itoa(number) }
+
 // brand is one brand's hourly series: what the same posts bring without an effect and
 // with one.
 type brand struct {
@@ -64,11 +68,14 @@ type brand struct {
 // newBrand draws a brand: posts with log-normal reach that decay within hours, on a
 // ground; searches with a season, a level that wanders, noise that lasts for a day and
 // bursts with a heavy tail of their own, as in loadtest/measure.
-func newBrand(seed uint64, number int, c *calendar) brand {
+func newBrand(seed uint64, number int, c *calendar, alike bool) brand {
 	r := rand.New(rand.NewPCG(seed, uint64(number)+2))
 	n := len(c.bins)
 	b := brand{stimulus: make([]int64, n), without: make([]int64, n), with: make([]int64, n)}
 	b.kernel = correlate.Kernel{Delay: []int{1, 3, 12}[number%3], HalfLife: []float64{2, 8, 24}[number/3%3], Lags: 72}
+	if alike {
+		b.kernel.Delay, b.kernel.HalfLife = 2+number%3, float64(5+number/3%7)
+	}
 	b.share = []float64{0.1, 0.2, 0.3}[number/9%3]
 	if number/27%2 == 1 { // half of them begin later
 		b.from = firstLook + r.IntN(max(1, n/24-firstLook)/2)
@@ -138,12 +145,11 @@ func poisson(r *rand.Rand, mean float64) int {
 	return n
 }
 
-// looks are the probabilities of the daily tests: by the tail that the control uses, by
-// the normal one, and by the first with a prior from the other brands; and what that is
-// learned from.
+// looks are the daily tests, and their probabilities without a prior: by the tail that
+// the control uses, and by the normal one.
 type looks struct {
-	tail, normal, pooled []float64
-	evidence             []correlate.Evidence
+	tail, normal []float64
+	evidence     []correlate.Evidence
 }
 
 // look tests a response at every midnight from firstLook on, as the processor does.
@@ -161,7 +167,8 @@ func (c *calendar) look(stimulus, response []int64, s *correlate.Scratch) (l loo
 			base := correlate.Fit(correlate.History{Counts: side.counts, Calendar: in.Calendar}, s)
 			base.Fill(side.expected, in.Calendar, 60, 0)
 		}
-		found, evidence := correlate.Weigh(&in, s)
+		evidence := correlate.Weigh(&in, s)
+		found := evidence.Choose(nil)
 		normal := min(1, float64(correlate.Kernels)*math.Erfc(found.Z/math.Sqrt2)/2)
 		l.tail, l.normal, l.evidence = append(l.tail, found.P), append(l.normal, normal), append(l.evidence, evidence)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"flywheel/pkg/correlate"
 	"flywheel/pkg/event"
 	"flywheel/services/processor"
 	"flywheel/services/sink"
@@ -162,8 +163,8 @@ func (s *step) String() string {
 // String lists the steps, one a line.
 func (p *plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "commit_interval %s, commit_records %d, workers %d, refresh_cpu_share %g, refresh_interval %s, credit_posts %d, sink %v\n",
-		p.processor.CommitInterval, p.processor.CommitRecords, p.processor.Workers, p.processor.RefreshCPUShare, p.processor.Topology.RefreshInterval, p.processor.Topology.CreditPosts, p.withSink)
+	fmt.Fprintf(&b, "commit_interval %s, commit_records %d, workers %d, refresh_cpu_share %g, refresh_interval %s, credit_posts %d, sink %v, prior %t\n",
+		p.processor.CommitInterval, p.processor.CommitRecords, p.processor.Workers, p.processor.RefreshCPUShare, p.processor.Topology.RefreshInterval, p.processor.Topology.CreditPosts, p.withSink, p.processor.Topology.Pools != nil)
 	for i := range p.steps {
 		fmt.Fprintf(&b, "%4d  %s\n", p.steps[i].number, p.steps[i].String())
 	}
@@ -180,6 +181,9 @@ const (
 // sinkEvery is how many seeds there are to one with a sink.
 const sinkEvery = 3
 
+// priorEvery is how many seeds there are to one with a prior on the kernels.
+const priorEvery = 4
+
 // draw makes up the plan of a seed.
 func draw(seed uint64) *plan {
 	r := rand.New(rand.NewPCG(seed, 20_000_101))
@@ -193,6 +197,13 @@ func draw(seed uint64) *plan {
 	c.RefreshCPUShare = pick(r, 0.5, 0.5, 0.001)
 	c.Topology.RefreshInterval = pick[time.Duration](r, 0, 200, 1000) * time.Millisecond
 	c.Topology.CreditPosts = pick(r, 200, 200, 2, 0)
+	if seed%priorEvery == 1 {
+		var pool correlate.Pool
+		for i := range correlate.Folds {
+			pool.Learn(fmt.Sprint("another-", i), correlate.Kernel{Delay: 2, HalfLife: 6, Lags: event.ShortWindowHours})
+		}
+		c.Topology.Pools = map[int]*correlate.Pool{1: &pool}
+	}
 	s := &p.sink
 	s.InstanceID = pick(r, "", "sink")
 	s.FlushInterval = pick[time.Duration](r, 100, 500, 1000) * time.Millisecond

@@ -23,7 +23,7 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 		"Fit":       func() { Fit(History{y, Calendar{Bins: hours}}, &s) },
 		"Profile":   func() { Profile(in, &s) },
 		"Refresh":   func() { in.Y[9] ^= 1; c.Refresh(in, &s) },
-		"Choose":    func() { Choose(history, &s) },
+		"Choose":    func() { Choose(history, nil, &s) },
 		"Attribute": func() { Attribute(money, base, posts, &s) },
 	} {
 		if n := testing.AllocsPerRun(5, run); n != 0 {

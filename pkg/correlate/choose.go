@@ -62,24 +62,40 @@ const winsorZ = 4.0
 // whitened response unexplained, so it is the likeliest under normal errors. The
 // largest r/σ would prefer short half-lives: an effect that lasts shows at lags
 // beyond the window too, as far as posts follow each other, and widens σ.
-func Choose(in *Hourly, s *Scratch) Choice { return choose(in, nil, nil, s) }
+//
+// A prior (nil is none) gives each kernel its own share of the level, and the kernel is
+// then the one with the largest weight once the history is seen; see Prior.
+func Choose(in *Hourly, prior *Prior, s *Scratch) Choice {
+	e := Weigh(in, s)
+	return e.Choose(prior)
+}
 
-// choose is Choose, and keeps the evidence for each kernel where that is asked for: by
-// a prior it has to be.
-func choose(in *Hourly, prior *Prior, evidence *Evidence, s *Scratch) Choice {
+// Evidence is what a history says of each of the kernels, before anybody says which of
+// them to expect.
+type Evidence struct {
+	none Choice // where there is none, why
+	n    float64
+	lags int
+	r    [Kernels]float64 // correlation of the whitened sides
+	// The same as in Choice.sight, which is read less often.
+	size, sigma, freedom [len(kernelHalfLives)]float64
+}
+
+// Weigh returns what Choose judges.
+func Weigh(in *Hourly, s *Scratch) (e Evidence) {
 	n, lags := len(in.X), in.Kernel.Lags
 	last := lags * kernelDelays[len(kernelDelays)-1] / kernelGrid
-	none := Choice{P: 1}
+	e.n, e.lags, e.none.P = float64(n), lags, 1
 	switch {
 	case len(in.Y) != n || len(in.ExpectedX) != n || len(in.ExpectedY) != n || n-2*lags-last < placeboHoursMin:
-		none.Reason = ShortHistory
+		e.none.Reason = ShortHistory
 	case flat(in.X):
-		none.Reason = FlatStimulus
+		e.none.Reason = FlatStimulus
 	case flat(in.Y):
-		none.Reason = FlatResponse
+		e.none.Reason = FlatResponse
 	}
-	if none.Reason != NoReason {
-		return none
+	if e.none.Reason != NoReason {
+		return e
 	}
 	y := grow(&s.floats[0], n)
 	x := grow(&s.floats[1], n)
@@ -91,15 +107,13 @@ func choose(in *Hourly, prior *Prior, evidence *Evidence, s *Scratch) Choice {
 	winsorise(y, grow(&s.floats[2], n))
 	height := normalise(y)
 	if height == 0 {
-		none.Reason = FlatResponse
-		return none
+		e.none.Reason = FlatResponse
+		return e
 	}
 	odds := max(0, float64(sum(in.Y))/float64(max(1, sum(in.X)))) // an effect as large as the response
 	kurtosis := fourth(y)
-	best := none
-	best.Z = math.Inf(-1)
 	z := grow(&s.floats[3], 2*n)
-	tests, weight := 0, math.Inf(-1)
+	varies := false
 	for h, part := range kernelHalfLives {
 		k := Kernel{HalfLife: float64(part * lags / kernelGrid), Lags: lags}
 		decayCircular(z[:n], x, k.decay())
@@ -117,43 +131,50 @@ func choose(in *Hourly, prior *Prior, evidence *Evidence, s *Scratch) Choice {
 		}
 		s.floats[4] = placebo
 		sigma := math.Sqrt(squares / float64(len(placebo)))
-		free := freedom(placebo, kurtosis, fourth(z[:n]), n)
-		best.sight.size[h] = float32(odds * k.norm() * length / height)
-		best.sight.sigma[h], best.sight.freedom[h] = float32(sigma), float32(free)
-		most := math.Inf(-1)
-		var all [len(kernelDelays)]float64
+		e.size[h], e.sigma[h] = odds*k.norm()*length/height, sigma
+		e.freedom[h] = freedom(placebo, kurtosis, fourth(z[:n]), n)
 		for i, delay := range kernelDelays {
-			k.Delay = delay * lags / kernelGrid
-			tests++
-			r := shifted(y, z, k.Delay)
-			likely := r
+			e.r[h*len(kernelDelays)+i] = shifted(y, z, delay*lags/kernelGrid)
+		}
+		varies = varies || sigma > 0
+	}
+	if !varies {
+		e.none.Reason = FlatStimulus
+	}
+	return e
+}
+
+// Choose judges the evidence by a prior, nil for none; see the function.
+func (e *Evidence) Choose(prior *Prior) Choice {
+	if e.none.Reason != NoReason {
+		return e.none
+	}
+	best := Choice{P: 1, Z: math.Inf(-1), sight: sight{prior: prior}}
+	weight := math.Inf(-1)
+	for h, sigma := range e.sigma {
+		if sigma == 0 {
+			continue
+		}
+		best.sight.size[h], best.sight.sigma[h], best.sight.freedom[h] = float32(e.size[h]), float32(sigma), float32(e.freedom[h])
+		most := math.Inf(-1)
+		for i := range kernelDelays {
+			k := h*len(kernelDelays) + i
+			z, likely := e.r[k]/sigma, e.r[k]
 			if prior != nil { // of white noise, n·r²/2 is the gain in log-likelihood
-				likely = float64(n)*r*math.Abs(r)/2 + math.Log(prior[h*len(kernelDelays)+i])
+				likely = e.n*likely*math.Abs(likely)/2 + math.Log(prior[k])
+				if z > 0 {
+					best.P = min(best.P, studentTail(z, e.freedom[h])/prior[k])
+				}
 			}
 			if likely > weight {
-				best.Kernel, weight = k, likely
+				best.Kernel, weight = kernelAt(k, e.lags), likely
 			}
-			if sigma > 0 {
-				all[i] = r / sigma
-				most = max(most, all[i])
-			}
+			most = max(most, z)
 		}
-		if evidence != nil {
-			copy(evidence.Z[h*len(kernelDelays):], all[:])
-			evidence.Freedom[h] = free
+		if prior == nil && most > 0 { // the tails of all others are larger
+			best.P = min(best.P, float64(Kernels)*studentTail(most, e.freedom[h]))
 		}
 		best.Z = max(best.Z, most)
-		if most > 0 {
-			best.P = min(best.P, studentTail(most, free))
-		}
-	}
-	if math.IsInf(best.Z, -1) {
-		none.Reason = FlatStimulus
-		return none
-	}
-	best.P = min(1, float64(tests)*best.P)
-	if prior != nil {
-		best.P = evidence.By(prior)
 	}
 	best.Verdict = NotSignificant
 	if best.P <= Alpha {

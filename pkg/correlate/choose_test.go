@@ -56,7 +56,7 @@ func TestChooseCallsFewNullPairsSignificant(t *testing.T) {
 			for k := range pairs {
 				x := posts(uint64(i*pairs+k), bins, 3, 4000)
 				y := counts(r, bins, tt.level, tt.phi, tt.sigma)
-				if Choose(fitted(x, y, bins, 72, &s), &s).Verdict == Significant {
+				if Choose(fitted(x, y, bins, 72, &s), nil, &s).Verdict == Significant {
 					found++
 				}
 			}
@@ -85,7 +85,7 @@ func TestTheTailHoldsFarBelowAlpha(t *testing.T) {
 		bins := calendar(days * 24)
 		r := source(uint64(3000 + i))
 		for k := range pairs {
-			c := Choose(fitted(posts(uint64(50_000+i*pairs+k), bins, 1, 4000), counts(r, bins, 80, 0.97, 0.5), bins, 72, &s), &s)
+			c := Choose(fitted(posts(uint64(50_000+i*pairs+k), bins, 1, 4000), counts(r, bins, 80, 0.97, 0.5), bins, 72, &s), nil, &s)
 			n++
 			if c.P <= level {
 				tail++
@@ -142,7 +142,7 @@ func TestChooseFindsThePlantedKernel(t *testing.T) {
 				for i := range y {
 					y[i] = poisson(r, level*season(bins[i])+effect*z[i])
 				}
-				c := Choose(fitted(x, y, bins, 72, &s), &s)
+				c := Choose(fitted(x, y, bins, 72, &s), nil, &s)
 				if c.Verdict == Significant {
 					found++
 					off += math.Abs(float64(c.Kernel.Delay)+1.44*c.Kernel.HalfLife-float64(tt.delay)-1.44*float64(tt.halfLife)) / trials
@@ -175,7 +175,7 @@ func TestChooseSaysWhyNot(t *testing.T) {
 		"a response that stands still":                 {fitted(x, still, bins, 72, &s), FlatResponse},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if c := Choose(tc.in, &s); c.Reason != tc.want || c.Verdict != Insufficient || c.P != 1 {
+			if c := Choose(tc.in, nil, &s); c.Reason != tc.want || c.Verdict != Insufficient || c.P != 1 {
 				t.Errorf("got %+v, want %v", c, tc.want)
 			}
 		})
@@ -205,7 +205,7 @@ func TestChooseOnRealPairsFromOtherWeeks(t *testing.T) {
 			}
 			for shift := week; shift+span <= min(len(x), len(y)); shift += week / 7 {
 				pairs++
-				c := Choose(fitted(hourly(x[:span]), hourly(y[shift:shift+span]), bins, 72, &s), &s)
+				c := Choose(fitted(hourly(x[:span]), hourly(y[shift:shift+span]), bins, 72, &s), nil, &s)
 				if c.Verdict == Significant {
 					found++
 				}
@@ -231,7 +231,13 @@ func BenchmarkChoose(b *testing.B) {
 	var s Scratch
 	bins := calendar(35 * 24)
 	in := fitted(posts(1, bins, 3, 4000), counts(source(1), bins, 80, 0, 0), bins, 72, &s)
-	for b.Loop() {
-		Choose(in, &s)
+	var pool Pool
+	pool.Learn("brand", Kernel{3, 8, 72})
+	for name, prior := range map[string]*Prior{"alone": nil, "with a prior": pool.Prior(Folds - 1)} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				Choose(in, prior, &s)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 // Package correlate holds Flywheel's statistics: what a brand's series would
 // have been (Baseline), how strongly and how late a response follows a stimulus
-// (Profile), whether the weeks speak for an effect (Choose), and whose money it was
+// (Profile), whether the weeks speak for an effect (Choose), also by what other brands
+// have shown (Pool), and whose money it was
 // (Attribute, Split); and how large an effect is, with everything calibrated, of a
 // brand's history or of a pair that somebody brings (Estimator, Credit; see DESIGN.md).
 //

@@ -1,166 +1,160 @@
 package correlate
 
-import "math"
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+
+	"flywheel/pkg/event"
+)
 
 // Kernels is the number of kernels a history is searched for (Choose), by half-life
 // and delay.
 const Kernels = len(kernelHalfLives) * len(kernelDelays)
 
-// Evidence is what one history says of every kernel searched: the correlation with it
-// in standard deviations of its placebo, and the degrees of freedom of that, by
-// half-life. It is the part of a brand that others learn from.
-type Evidence struct {
-	Z       [Kernels]float64
-	Freedom [len(kernelHalfLives)]float64
+// kernelAt returns a kernel of the search, by its number.
+func kernelAt(k, lags int) Kernel {
+	delay, halfLife := kernelDelays[k%len(kernelDelays)], kernelHalfLives[k/len(kernelDelays)]
+	return Kernel{Delay: delay * lags / kernelGrid, HalfLife: float64(halfLife * lags / kernelGrid), Lags: lags}
 }
 
-// Prior is the weight of every kernel searched before a history is looked at. The
-// weights sum to 1.
-type Prior [Kernels]float64
-
-// Uniform is the prior of a brand that nobody has gone before.
-func Uniform() Prior {
-	var p Prior
-	for k := range p {
-		p[k] = 1 / float64(Kernels)
-	}
-	return p
-}
-
-// Weigh is Choose, and returns what the history says of every kernel as well.
-func Weigh(in *Hourly, s *Scratch) (Choice, Evidence) {
-	var e Evidence
-	return choose(in, nil, &e, s), e
-}
-
-// ChooseBy is Choose with a prior on the kernels. Each kernel's probability is held
-// against its own share of the level,
+// Prior is the weight of every kernel searched before a history is looked at, by
+// half-life and delay. The weights are above 0 and sum to 1.
+//
+// By a prior π Choose holds each kernel's probability against its own share of the level,
 //
 //	P = min over k of p(k)/π(k),
 //
-// which errs in at most P of null pairs for any weights that sum to 1 and do not
-// depend on the pair, since the probability that p(k) ≤ π(k)·P for some k is at most
-// ΣP·π(k) (Genovese, Roeder & Wasserman, False Discovery Control with p-Value
-// Weighting, 2006). Bonferroni's bound is that with equal weights: a prior that knows
-// the kernel is worth the 63 that are not searched. The placebo of each
-// kernel is the one without a prior, so nothing else changes.
+// which errs in at most P of null pairs for any weights that do not depend on the pair,
+// since the probability that p(k) ≤ π(k)·P for some k is at most ΣP·π(k) (Genovese,
+// Roeder & Wasserman, False Discovery Control with p-Value Weighting, 2006).
+// Bonferroni's bound is that with even weights: a prior that knows the kernel is worth
+// the 62 that are not searched. The placebo of each kernel is the one without a prior.
+// A Pool gives weights that do not depend on the pair.
+type Prior [Kernels]float64
+
+// Pool is what many brands have shown of the kernels of one force: how many of them
+// follow each, by Fold. The zero Pool has seen nobody.
 //
-// The kernel is the one with the largest weight after the history is seen.
-func ChooseBy(in *Hourly, prior *Prior, s *Scratch) Choice {
-	var e Evidence
-	return choose(in, prior, &e, s)
+// A brand learns from the brands of lower folds only. So by induction its prior is a
+// function of the data of lower folds, however often priors are learned anew from what
+// was found by earlier ones: those of fold 0 have none, and what the brands of a fold
+// show is a function of their own data and of their priors. Where brands are
+// independent, the prior is independent of the brand's own data, and P holds given the
+// prior, and so on the whole. (Cross-fitting, where each fold learns from all others,
+// is independent once. The second time the others have been found, or not, by priors
+// that had seen the brand.)
+//
+// The weights are the posterior mean of a multinomial distribution under a symmetric
+// Dirichlet one that is worth as much as poolBrands brands (partial pooling: Robbins
+// 1956, Good 1965): where few were found, the weights stay nearly even. Before that
+// counts are spread to their neighbours in delay and half-life, as kernels of different
+// brands are alike, not the same, and what one brand shows is not exact.
+type Pool struct {
+	brands [Folds][Kernels]int
 }
 
-// By returns P by a prior, see ChooseBy; 1 without evidence.
-func (e *Evidence) By(prior *Prior) float64 {
-	p := 1.0
-	for k, z := range e.Z {
-		if z > 0 {
-			p = min(p, studentTail(z, e.Freedom[k/len(kernelDelays)])/prior[k])
+// Folds is in how many parts brands are cut. A prime, so that all of the hash counts;
+// in the middle a brand learns from 6/13 of the others.
+const Folds = 13
+
+// Fold returns the part that a brand belongs to, 0 to Folds − 1, by a hash of its id.
+func Fold(brand string) int {
+	h := fnv.New64a()
+	h.Write([]byte(brand)) // never fails
+	return int(h.Sum64() % Folds)
+}
+
+// poolBrands is how many brands speak for an even prior.
+const poolBrands = 6
+
+// Count says how many brands of a fold follow a kernel of the search, in hours.
+type Count struct {
+	Fold            int
+	Delay, HalfLife int
+	Brands          int
+}
+
+// Learn adds a brand that has shown a kernel, in hours: to the kernel of the search
+// that is most like it.
+func (p *Pool) Learn(brand string, shown Kernel) {
+	p.brands[Fold(brand)][nearest(shown)]++
+}
+
+// nearest returns the number of the kernel whose weights, summed up to each lag, are
+// nearest to those of one in squares (the distance of Cramér & von Mises): half an hour
+// sooner or later makes them no strangers.
+func nearest(shown Kernel) (at int) {
+	least := math.Inf(1)
+	for k := range Kernels {
+		other := kernelAt(k, shown.Lags)
+		ahead, apart := 0.0, 0.0
+		for lag := range shown.Lags + 1 {
+			ahead += other.Weight(lag) - shown.Weight(lag)
+			apart += ahead * ahead
+		}
+		if apart < least {
+			at, least = k, apart
 		}
 	}
-	return p
+	return at
 }
 
-// Pool is what many brands say of the kernels of one force: of how many brands, in
-// expectation, each kernel is.
-//
-// A brand has no effect, or one through the kernel k. In the whitened regression of one
-// response on one kernel, z is all that the data say of its effect; with δ the
-// standardised effect, z is normal about δ. An effect is taken to be half-normal, δ ~
-// |N(0, τ²)|, so that the evidence for the kernel is (Bayes factor)
-//
-//	B(z) = 2/√(1+τ²) · exp(½·z²·τ²/(1+τ²)) · Φ(z·τ/√(1+τ²)).
-//
-// The weights π of the mixture π₀ + (1 − π₀)·Σ π(k)·B(z(k)) over brands are those that
-// make the evidence of all brands likeliest (empirical Bayes: Robbins 1956; Efron
-// 2010), found by expectation and maximisation (Dempster, Laird & Rubin 1977) with
-// the weight of poolBrands more brands that say nothing. Between the steps the counts
-// are spread to their neighbours in delay and half-life: kernels of different brands
-// are alike, not the same.
-type Pool struct {
-	none   float64 // the share without an effect
-	counts Prior   // brands with one, in expectation, by kernel
-}
-
-const (
-	poolEffect = 4.0 // τ: from an effect one brand alone hardly sees to one nobody misses
-	poolBrands = 6.0 // that spread their weight evenly
-	poolNone   = 4.0 // that have no effect
-	poolRounds = 60
-)
-
-// NewPool learns from the evidence of brands that could be tested, in any order but
-// for rounding.
-func NewPool(all []Evidence) Pool {
-	p := Pool{none: 0.5, counts: Uniform()}
-	factors := make([]Prior, len(all))
-	for i := range all {
-		factors[i] = all[i].factors()
-	}
-	for range poolRounds {
-		prior := p.Prior(nil)
-		var counts Prior
-		effects := 0.0
-		for i := range factors {
-			acts, shares := p.responsible(&factors[i], &prior)
-			effects += acts
-			for k, v := range shares {
-				counts[k] += v
+// Counts returns what was added and learned, by fold, half-life and delay.
+func (p *Pool) Counts() (all []Count) {
+	for fold := range p.brands {
+		for k, n := range p.brands[fold] {
+			if n > 0 {
+				at := kernelAt(k, event.ShortWindowHours)
+				all = append(all, Count{Fold: fold, Delay: at.Delay, HalfLife: int(at.HalfLife), Brands: n})
 			}
 		}
-		p.counts = spread(&counts)
-		p.none = (float64(len(all)) - effects + poolNone) / (float64(len(all)) + 2*poolNone)
 	}
-	return p
+	return all
 }
 
-// Prior returns the weights for a brand, learned from the others: own is its own
-// evidence, which is taken out, or nil where it was not among them.
-func (p *Pool) Prior(own *Evidence) Prior {
-	counts := p.counts
-	if own != nil {
-		prior := p.Prior(nil)
-		factors := own.factors()
-		_, shares := p.responsible(&factors, &prior)
-		shares = spread(&shares)
-		for k, v := range shares {
-			counts[k] = max(0, counts[k]-v)
+// Add adds a count; an error says why it can be none.
+func (p *Pool) Add(c Count) error {
+	if c.Fold < 0 || c.Fold >= Folds {
+		return fmt.Errorf("fold %d is not between 0 and %d", c.Fold, Folds-1)
+	}
+	if c.Brands < 1 || c.Brands > countMax {
+		return fmt.Errorf("%d brands are not between 1 and %d", c.Brands, countMax)
+	}
+	for k := range Kernels {
+		if at := kernelAt(k, event.ShortWindowHours); at.Delay == c.Delay && int(at.HalfLife) == c.HalfLife {
+			if p.brands[c.Fold][k] > 0 {
+				return fmt.Errorf("fold %d has %d brands of this kernel already", c.Fold, p.brands[c.Fold][k])
+			}
+			p.brands[c.Fold][k] = c.Brands
+			return nil
 		}
 	}
-	total := poolBrands
-	for _, v := range counts {
-		total += v
-	}
-	var out Prior
-	for k, v := range counts {
-		out[k] = (v + poolBrands/float64(Kernels)) / total
-	}
-	return out
+	return fmt.Errorf("no kernel that is searched has a delay of %d h and a half-life of %d h", c.Delay, c.HalfLife)
 }
 
-// factors returns B(z) of every kernel.
-func (e *Evidence) factors() (b Prior) {
-	const shrink = poolEffect * poolEffect / (1 + poolEffect*poolEffect)
-	for k, z := range e.Z {
-		z = max(-30, min(z, 30)) // enough for any evidence, and finite
-		b[k] = 2 * math.Sqrt(1-shrink) * math.Exp(z*z*shrink/2) * math.Erfc(-z*math.Sqrt(shrink)/math.Sqrt2) / 2
-	}
-	return b
-}
+// countMax bounds the brands of one count, so that sums stay exact.
+const countMax = 1_000_000_000
 
-// responsible returns the probability that a brand has an effect, and that it is
-// through each kernel.
-func (p *Pool) responsible(factors, prior *Prior) (acts float64, shares Prior) {
-	sum := 0.0
-	for k, b := range factors {
-		shares[k] = (1 - p.none) * prior[k] * b
-		sum += shares[k]
+// Prior returns the weights for the brands of a fold; nil, which is none, where those
+// before it have shown nothing.
+func (p *Pool) Prior(fold int) *Prior {
+	var counts Prior
+	total := 0
+	for f := range fold {
+		for k, n := range p.brands[f] {
+			counts[k] += float64(n)
+			total += n
+		}
 	}
-	for k := range shares {
-		shares[k] /= sum + p.none
+	if total == 0 {
+		return nil
 	}
-	return sum / (sum + p.none), shares
+	out := spread(&counts)
+	for k := range out {
+		out[k] = (out[k] + poolBrands/float64(Kernels)) / float64(total+poolBrands)
+	}
+	return &out
 }
 
 // spread gives a quarter of each kernel's count to its neighbours in half-life, and

@@ -1,11 +1,14 @@
 package correlate
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -40,172 +43,178 @@ func plant(r *rand.Rand, y, x []int64, k Kernel, share float64) {
 	}
 }
 
-// evidence weighs every brand.
-func evidence(t *testing.T, all []*Hourly, s *Scratch) []Evidence {
-	t.Helper()
-	var out []Evidence
-	for _, in := range all {
-		c, e := Weigh(in, s)
-		if c.Verdict == Insufficient {
-			t.Fatal(c.Reason)
-		}
-		out = append(out, e)
-	}
-	return out
-}
-
-// TestPoolingFindsMoreAndErrsNoMore judges brands alone and with a prior that was
-// learned from the others, half of which have an effect.
-func TestPoolingFindsMoreAndErrsNoMore(t *testing.T) {
+// TestAPriorFindsMoreAndErrsNoMore learns a prior from brands, and judges others with it
+// and without.
+func TestAPriorFindsMoreAndErrsNoMore(t *testing.T) {
 	const brands = 100
 	var s Scratch
-	type tally struct{ alone, pooled int }
-	var nulls tally
-	n := 0
+	var pool Pool
+	teachers, _ := alike(5_000_000, 30, 35, 0.3, &s)
+	for i, in := range teachers {
+		if c := Choose(in, nil, &s); c.P <= 1e-3 {
+			pool.Learn(fmt.Sprint("teacher-", i), c.Kernel)
+		}
+	}
+	prior := pool.Prior(Folds - 1)
+	if prior == nil {
+		t.Fatal("nobody teaches")
+	}
+	n, nullsAlone, nulls := 0, 0, 0
 	for i, tt := range []struct {
-		days  int
-		share float64
-		gain  float64 // least gain of power
-	}{{21, 0.1, 0.02}, {21, 0.2, 0.1}, {35, 0.1, 0.05}, {35, 0.2, 0}} {
+		days         int
+		share, level float64
+		gain         float64 // least gain of power
+	}{{21, 0.1, Alpha, 0.02}, {21, 0.2, Alpha, 0.1}, {35, 0.1, Alpha, 0.05}, {35, 0.2, 1e-3, 0.05}} {
 		with, without := alike(uint64(10_000*(i+1)), brands, tt.days, tt.share, &s)
-		seen := evidence(t, append(with[:brands/2:brands/2], without[brands/2:]...), &s)
-		pool := NewPool(seen)
-		judge := func(in *Hourly, own *Evidence, count *tally) {
-			if Choose(in, &s).P <= Alpha {
-				count.alone++
-			}
-			prior := pool.Prior(own)
-			if ChooseBy(in, &prior, &s).P <= Alpha {
-				count.pooled++
-			}
-		}
-		var found, wrong tally
-		for k := range brands {
-			if k < brands/2 {
-				judge(with[k], &seen[k], &found)
-			} else {
-				judge(without[k], &seen[k], &wrong)
-			}
-			// A brand that the others do not know yet.
-			if k >= brands/2 {
-				judge(with[k], nil, &found)
-			} else {
-				judge(without[k], nil, &wrong)
-			}
-		}
-		t.Logf("%d days, %2.0f %% of the response: found %.3f alone, %.3f pooled; without an effect %.3f and %.3f", tt.days, 100*tt.share,
-			float64(found.alone)/brands, float64(found.pooled)/brands, float64(wrong.alone)/brands, float64(wrong.pooled)/brands)
-		if gain := float64(found.pooled-found.alone) / brands; gain < tt.gain {
-			t.Errorf("%d days, %.0f %%: pooling finds %+.3f", tt.days, 100*tt.share, gain)
-		}
-		nulls.alone, nulls.pooled, n = nulls.alone+wrong.alone, nulls.pooled+wrong.pooled, n+brands
-	}
-	if rate := float64(nulls.pooled) / float64(n); rate > Alpha {
-		t.Errorf("pooled %.3f of %d brands without an effect are called, alone %.3f", rate, n, float64(nulls.alone)/float64(n))
-	}
-}
-
-// TestPoolLearnsThePlantedKernels draws the evidence itself: of 400 brands a third
-// follows one of two kernels.
-func TestPoolLearnsThePlantedKernels(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 4))
-	planted := map[int]float64{20: 0.75, 45: 0.25}
-	draw := func() (e Evidence) {
-		for k := range e.Z {
-			e.Z[k] = r.NormFloat64()
-		}
-		return e
-	}
-	var all []Evidence
-	for range 400 {
-		e := draw()
-		if r.Float64() < 1./3 {
-			k := 20
-			if r.Float64() > planted[20] {
-				k = 45
-			}
-			e.Z[k] += math.Abs(poolEffect * r.NormFloat64())
-		}
-		all = append(all, e)
-	}
-	pool := NewPool(all)
-	prior := pool.Prior(nil)
-	t.Logf("kernel 20 has %.2f, kernel 45 %.2f; without an effect %.2f", prior[20], prior[45], pool.none)
-	if math.Abs(pool.none-2./3) > 0.12 {
-		t.Errorf("%.2f of the brands are without an effect, 0.67 are", pool.none)
-	}
-	if prior[20] < 2*prior[45] || prior[45] < 3*prior[10] {
-		t.Errorf("the weights are %.3f and %.3f, and %.3f of a kernel that none follows", prior[20], prior[45], prior[10])
-	}
-	// Where nothing is to be learned, the weights stay even.
-	for i := range all {
-		all[i] = draw()
-	}
-	pool = NewPool(all)
-	for k, w := range pool.Prior(nil) {
-		if w > 4/float64(Kernels) {
-			t.Errorf("kernel %d has %.3f of nothing", k, w)
-		}
-	}
-}
-
-func TestPoolsAreInvariant(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		brand := rapid.Custom(func(t *rapid.T) (e Evidence) {
-			for k := range e.Z {
-				e.Z[k] = rapid.Float64Range(-50, 50).Draw(t, "z")
-			}
-			return e
-		})
-		all := rapid.SliceOfN(brand, 0, 8).Draw(t, "brands")
-		pool := NewPool(all)
-		check := func(what string, p Prior) {
-			sum := 0.0
-			for k, w := range p {
-				if !(w > 0) {
-					t.Fatalf("%s: kernel %d has the weight %v", what, k, w)
-				}
-				sum += w
-			}
-			if math.Abs(sum-1) > 1e-9 {
-				t.Fatalf("%s: the weights sum to %v", what, sum)
-			}
-		}
-		check("of all", pool.Prior(nil))
-		for i := range all {
-			check("without one", pool.Prior(&all[i]))
-		}
-		if len(all) == 0 {
-			for k, w := range pool.Prior(nil) {
-				if math.Abs(w-1/float64(Kernels)) > 1e-12 {
-					t.Fatalf("without brands kernel %d has %v", k, w)
+		found := func(all []*Hourly, prior *Prior, level float64) (count int) {
+			for _, in := range all {
+				if Choose(in, prior, &s).P <= level {
+					count++
 				}
 			}
-			return
+			return count
 		}
-		// What a brand has added it takes out again, for the most part.
-		var strong Evidence
-		strong.Z[7] = 25
-		own := NewPool(append(all[1:len(all):len(all)], strong))
-		with, without := own.Prior(nil), own.Prior(&strong)
-		if len(all) == 1 && math.Abs(without[7]-1/float64(Kernels)) > 0.1/float64(Kernels) || without[7] > with[7] {
-			t.Fatalf("the brand's own kernel has %v with it and %v without", with[7], without[7])
+		alone, pooled := found(with, nil, tt.level), found(with, prior, tt.level)
+		n, nullsAlone, nulls = n+brands, nullsAlone+found(without, nil, Alpha), nulls+found(without, prior, Alpha)
+		t.Logf("%d days, %2.0f %% of the response at %g: found %d of %d alone, %d by the prior", tt.days, 100*tt.share, tt.level, alone, brands, pooled)
+		if gain := float64(pooled-alone) / brands; gain < tt.gain {
+			t.Errorf("%d days, %.0f %% at %g: the prior finds %+.3f", tt.days, 100*tt.share, tt.level, gain)
 		}
-	})
+	}
+	t.Logf("of %d brands without an effect %d are called alone, %d by the prior", n, nullsAlone, nulls)
+	if rate := float64(nulls) / float64(n); rate > Alpha {
+		t.Errorf("by the prior %.3f of the brands without an effect are called", rate)
+	}
 }
 
 // TestAnEvenPriorIsNone holds the two ways to the same answer.
 func TestAnEvenPriorIsNone(t *testing.T) {
 	var s Scratch
-	even := Uniform()
+	var even Prior
+	for k := range even {
+		even[k] = 1 / float64(Kernels)
+	}
 	with, without := alike(7, 10, 28, 0.2, &s)
+	near := func(a, b float64) bool { return math.Abs(a-b) <= 1e-12 }
 	for _, in := range append(with, without...) {
-		a, b := Choose(in, &s), ChooseBy(in, &even, &s)
-		if c, e := Weigh(in, &s); c != a || e.Z == [Kernels]float64{} {
-			t.Errorf("alone %+v, weighed %+v", a, c)
-		}
-		if math.Abs(a.P-b.P) > 1e-12 || a.Kernel != b.Kernel || a.Z != b.Z {
+		a, b := Choose(in, nil, &s), Choose(in, &even, &s)
+		if !near(a.P, b.P) || a.Kernel != b.Kernel || a.Z != b.Z || !near(a.Power(0.2, 1e-3), b.Power(0.2, 1e-3)) || a.Detectable(1e-3) != b.Detectable(1e-3) {
 			t.Errorf("alone %+v, by an even prior %+v", a, b)
 		}
+	}
+}
+
+// TestPriorsAreInvariant holds that weights are weights, and that a brand learns from
+// lower folds only: without that a null pair is called too often.
+func TestPriorsAreInvariant(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var pool Pool
+		grid := rapid.Custom(func(t *rapid.T) Kernel { return kernelAt(rapid.IntRange(0, Kernels-1).Draw(t, "kernel"), 72) })
+		brand := rapid.StringMatching("[a-z0-9-]{1,12}")
+		for range rapid.IntRange(0, 12).Draw(t, "brands") {
+			pool.Learn(brand.Draw(t, "brand"), grid.Draw(t, "shown"))
+		}
+		var before [Folds]*Prior
+		for fold := range before {
+			p := pool.Prior(fold)
+			before[fold] = p
+			if p == nil {
+				continue
+			}
+			sum := 0.0
+			for k, w := range p {
+				if !(w >= poolBrands/float64(Kernels)/(poolBrands+12)) {
+					t.Fatalf("fold %d: kernel %d has the weight %v", fold, k, w)
+				}
+				sum += w
+			}
+			if math.Abs(sum-1) > 1e-12 {
+				t.Fatalf("fold %d: the weights sum to %v", fold, sum)
+			}
+		}
+		one := brand.Draw(t, "another")
+		shown := grid.Draw(t, "shown by it")
+		pool.Learn(one, shown)
+		for fold := range before {
+			after := pool.Prior(fold)
+			if fold <= Fold(one) {
+				if diff := cmp.Diff(before[fold], after); diff != "" {
+					t.Fatalf("fold %d has learned from fold %d: %s", fold, Fold(one), diff)
+				}
+				continue
+			}
+			if k := nearest(shown); before[fold] != nil && after[k] <= before[fold][k] || after[k] <= 1/float64(Kernels) {
+				t.Fatalf("fold %d has not learned from fold %d", fold, Fold(one))
+			}
+		}
+		// What is written down and read again is the same.
+		var again Pool
+		for _, c := range pool.Counts() {
+			if err := again.Add(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if again != pool {
+			t.Fatalf("read %+v of %+v", again, pool)
+		}
+	})
+}
+
+func TestFoldsAreAlikeInSize(t *testing.T) {
+	const brands = 13_000
+	for _, format := range []string{"%d", "brand-%d", "7300%09d", "%08x", "ACME %d GmbH"} {
+		var sizes [Folds]int
+		for i := range brands {
+			sizes[Fold(fmt.Sprintf(format, i))]++
+		}
+		for fold, n := range sizes {
+			if math.Abs(float64(n)-brands/Folds) > 5*math.Sqrt(brands/Folds) {
+				t.Errorf("%s: fold %d holds %d of %d brands", format, fold, n, brands)
+			}
+		}
+	}
+}
+
+func TestAKernelShownCountsForTheOneMostLikeIt(t *testing.T) {
+	for k := range Kernels {
+		if got := nearest(kernelAt(k, 72)); got != k {
+			t.Errorf("kernel %d counts for %d", k, got)
+		}
+	}
+	for _, tt := range []struct{ shown, want Kernel }{
+		{Kernel{3, 4.4, 72}, Kernel{3, 4, 72}},
+		{Kernel{3, 5.5, 72}, Kernel{1, 8, 72}}, // which has its middle where it is
+		{Kernel{4, 9, 72}, Kernel{6, 8, 72}},
+		{Kernel{7, 0.9, 72}, Kernel{6, 2, 72}},
+		{Kernel{60, 40, 72}, Kernel{36, 24, 72}},
+	} {
+		if got := kernelAt(nearest(tt.shown), 72); got != tt.want {
+			t.Errorf("%+v counts for %+v, want %+v", tt.shown, got, tt.want)
+		}
+	}
+}
+
+func TestCountsThatCannotBeAreRefused(t *testing.T) {
+	for name, tt := range map[string]struct {
+		count Count
+		want  string
+	}{
+		"a fold too many":        {Count{Folds, 3, 8, 1}, "not between 0 and 12"},
+		"a fold below 0":         {Count{-1, 3, 8, 1}, "not between 0 and 12"},
+		"a delay off the grid":   {Count{0, 5, 8, 1}, "a delay of 5 h and a half-life of 8 h"},
+		"a half-life off it":     {Count{0, 3, 9, 1}, "a delay of 3 h and a half-life of 9 h"},
+		"nobody":                 {Count{0, 3, 8, 0}, "0 brands"},
+		"more than there can be": {Count{0, 3, 8, math.MaxInt}, "brands are not between"},
+		"a kernel twice":         {Count{2, 6, 8, 1}, "has 4 brands of this kernel already"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var pool Pool
+			if err := pool.Add(Count{2, 6, 8, 4}); err != nil {
+				t.Fatal(err)
+			}
+			if err := pool.Add(tt.count); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
 	}
 }

@@ -8,19 +8,22 @@ import (
 
 // sight says what effects a history could show, by half-life of the kernel: the size
 // of an effect as large as all of the response against that of the response, both
-// whitened; the placebo's standard deviation; and its degrees of freedom.
+// whitened; the placebo's standard deviation; and its degrees of freedom. The prior is
+// that of the search, nil for none.
 type sight struct {
 	size, sigma, freedom [len(kernelHalfLives)]float32
+	prior                *Prior
 }
 
 // Power returns the probability that an effect which makes up a share of the response
 // would be found in such a history at a level: that P is at most that. It is the
-// mean over the kernels searched, since nobody knows which it would be.
+// mean over the kernels searched, since nobody knows which it would be, by the weights
+// of the prior.
 //
 // Through one kernel the effect has the size u = share/(1 − share)·size of the
 // response, and so the correlation u/√(1 + u²) with it: Z is about normal around
 // that over σ with variance 1, and is found beyond the quantile of Student's t at
-// level over the number of tests. Outliers are bounded, and a baseline takes its part,
+// the kernel's share of the level. Outliers are bounded, and a baseline takes its part,
 // so at levels far below Alpha up to a tenth fewer are found than it says
 // (TestPowerIsWhatIsFound).
 func (c *Choice) Power(share, level float64) float64 {
@@ -44,23 +47,30 @@ func (c *Choice) Detectable(level float64) float64 {
 	return float64(from) / parts
 }
 
-// limits returns the least Z that is found, by half-life.
-func (s *sight) limits(level float64) (limits [len(kernelHalfLives)]float64) {
-	p := min(level/float64(Kernels), 0.5)
+// limits returns the least Z that is found, by kernel.
+func (s *sight) limits(level float64) (limits [Kernels]float64) {
 	for h, freedom := range s.freedom {
-		limits[h] = math.Inf(1)
-		if freedom > 0 && p > 0 { // P(T > t) is half of I_x(ν/2, 1/2) at x = ν/(ν + t²)
-			nu := float64(freedom)
-			x := mathext.InvRegIncBeta(nu/2, 0.5, 2*p)
-			limits[h] = math.Sqrt(nu * (1 - x) / x)
+		last, z := 0.0, math.Inf(1)
+		for i := range kernelDelays {
+			k := h*len(kernelDelays) + i
+			p := level / float64(Kernels)
+			if s.prior != nil {
+				p = level * s.prior[k]
+			}
+			if p = min(p, 0.5); freedom > 0 && p != last { // P(T > t) is half of I_x(ν/2, 1/2) at x = ν/(ν + t²)
+				nu := float64(freedom)
+				x := mathext.InvRegIncBeta(nu/2, 0.5, 2*p)
+				last, z = p, math.Sqrt(nu*(1-x)/x)
+			}
+			limits[k] = z
 		}
 	}
 	return limits
 }
 
-func (s *sight) power(share float64, limits *[len(kernelHalfLives)]float64) float64 {
+func (s *sight) power(share float64, limits *[Kernels]float64) float64 {
 	sum := 0.0
-	for h, limit := range limits {
+	for h, sigma := range s.sigma {
 		u := math.Inf(1)
 		if share < 1 {
 			u = share / (1 - share) * float64(s.size[h])
@@ -69,9 +79,21 @@ func (s *sight) power(share float64, limits *[len(kernelHalfLives)]float64) floa
 		if !math.IsInf(u, 1) {
 			r = u / math.Sqrt(1+u*u)
 		}
-		if s.sigma[h] > 0 && s.size[h] > 0 {
-			sum += math.Erfc((limit-r/float64(s.sigma[h]))/math.Sqrt2) / 2
+		if sigma == 0 || s.size[h] == 0 {
+			continue
+		}
+		found := func(limit float64) float64 { return math.Erfc((limit-r/float64(sigma))/math.Sqrt2) / 2 }
+		first := h * len(kernelDelays)
+		if s.prior == nil { // all delays have one limit
+			sum += found(limits[first])
+			continue
+		}
+		for i := range kernelDelays {
+			sum += s.prior[first+i] * found(limits[first+i])
 		}
 	}
-	return sum / float64(len(limits))
+	if s.prior == nil {
+		sum /= float64(len(s.sigma))
+	}
+	return sum
 }

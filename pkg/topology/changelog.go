@@ -41,7 +41,7 @@ const (
 // call, a nil value being a tombstone. Key and value are valid until f returns.
 func (p *Partition) Changes(f func(key, value []byte)) {
 	p.settle()
-	l := changelog{f: f, statistics: p.statistics}
+	l := changelog{f: f, statistics: p.statistics, prior: p.learned.name}
 	for _, b := range p.touched {
 		forgot := b.forgetting
 		l.changes(b)
@@ -57,7 +57,7 @@ func (p *Partition) Changes(f func(key, value []byte)) {
 // replace the changelog, which keeps more of the posts' observations.
 func (p *Partition) State(f func(key, value []byte)) {
 	p.settle()
-	l := changelog{f: f, statistics: p.statistics}
+	l := changelog{f: f, statistics: p.statistics, prior: p.learned.name}
 	for _, id := range slices.Sorted(maps.Keys(p.brands)) {
 		b := p.brands[id]
 		p.derive(b)
@@ -73,6 +73,7 @@ type changelog struct {
 	list       []factID
 	order      []sourceNumber
 	statistics string // that studies are of
+	prior      string // that looks are of, empty for none
 }
 
 func (l *changelog) begin(b *brand, kind byte) {
@@ -508,6 +509,10 @@ func (l *changelog) meta(b *brand) {
 		w.float(e.Evidence.PeakZ)
 		w.bool(e.Evidence.Attributed)
 	}
+	if l.prior != "" {
+		w.uint(priorMark)
+		w.text(l.prior)
+	}
 	for i := range b.forces {
 		if o := b.forces[i].looks; o != nil && o.stale > 0 {
 			w.uint(uint64(i) + 1)
@@ -522,7 +527,10 @@ func (l *changelog) meta(b *brand) {
 	l.put()
 }
 
-func (b *brand) restoreMeta(r *reader) {
+// priorMark stands before the name of the prior where the number of a force is expected.
+const priorMark = forcesMax + 1
+
+func (b *brand) restoreMeta(r *reader, prior string) {
 	b.clockMs, b.oldestQuarter, b.oldestHour, b.revision = r.moment(), r.oldest(window.QuarterMs), r.oldest(window.HourMs), r.int()
 	for range r.count(2) {
 		src := b.addSource(r.text())
@@ -560,8 +568,13 @@ func (b *brand) restoreMeta(r *reader) {
 	for i := range b.forces {
 		b.forces[i].looks = nil
 	}
+	was := ""
 	for len(r.left) > 0 { // a program before them wrote none
 		i := r.uint()
+		if i == priorMark {
+			was = r.text()
+			continue
+		}
 		if i < 1 || i > forcesMax {
 			r.refuse(fmt.Errorf("force %d has no tests", i))
 			return
@@ -570,6 +583,14 @@ func (b *brand) restoreMeta(r *reader) {
 			final: correlate.Tally{Tests: r.within(0, testsMax), Discoveries: r.within(0, testsMax)},
 			from:  r.within(0, momentMs/window.DayMs), stale: r.within(0, momentMs/window.DayMs),
 			tested: r.set(window.DayMs), found: r.set(window.DayMs),
+		}
+	}
+	if was == prior {
+		return
+	}
+	for i := range b.forces { // other outcomes follow, of the days that are not final
+		if l := b.forces[i].looks; l != nil {
+			l.stale = l.from
 		}
 	}
 }
@@ -600,7 +621,7 @@ func (p *Partition) Restore(key, value []byte) error {
 	}
 	switch kind {
 	case kindMeta:
-		b.restoreMeta(&v)
+		b.restoreMeta(&v, p.learned.name)
 	case kindEntry:
 		b.restoreEntry(&v)
 	case kindHour:

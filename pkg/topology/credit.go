@@ -202,7 +202,7 @@ func (p *Partition) basis(b *brand, i int) choice {
 	if stimulus == nil || response == nil {
 		return choice{}
 	}
-	return choice{from: stimulus, to: response, Choice: p.choose(b, &b.forces[i].state().basis, stimulus, response, day, true)}
+	return choice{from: stimulus, to: response, Choice: p.choose(b, i, &b.forces[i].state().basis, stimulus, response, day, true)}
 }
 
 // seen returns the first of some signals that the history up to a UTC day holds.
@@ -220,7 +220,7 @@ func (p *Partition) publishCredit(b *brand, node event.NodeName, ser *series, st
 	w := &p.work.credit
 	out := &event.Credit{
 		BrandID: b.id, DayMs: startMs, Node: node, Currency: string(ser.currency[:]),
-		Revision: b.revision, Tier: event.TierSettled, Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
+		Revision: b.revision, Tier: event.TierSettled, Watermarks: p.watermarks(b), CodeVersion: p.version,
 	}
 	for _, c := range claims {
 		if t := p.tier(b, &p.plan.forces[c.force], c.response, startMs, untilMs); t != event.TierSettled {

@@ -140,7 +140,7 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 		StepMinutes: int32(f.StepMinutes()), BestLagMinutes: -1, PValue: 1, TestPValue: 1,
 		StimulusSignal: f.Stimuli[0].String(), ResponseSignal: f.Responses[0].String(),
 		Verdict: event.VerdictInsufficient, Revision: b.revision, Tier: p.tier(b, f, response, endMs-int64(f.WindowHours)*window.HourMs, endMs),
-		Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
+		Watermarks: p.watermarks(b), CodeVersion: p.version,
 	}
 	switch {
 	case stimulus == nil:
@@ -166,7 +166,7 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 	var evidence correlate.Choice
 	var e effect
 	if step < window.HourMs { // a longer window leaves no history for a placebo
-		evidence = p.choose(b, &state.evidence, stimulus, response, day, live)
+		evidence = p.choose(b, i, &state.evidence, stimulus, response, day, live)
 	}
 	var known *correlate.Kernel // the window is described by
 	if proves(evidence) {
@@ -436,8 +436,8 @@ func (p *Partition) fit(b *brand, ser *series, day int64) *correlate.Baseline {
 	return &base
 }
 
-// choose searches the kernels over the history up to a UTC day.
-func (p *Partition) choose(b *brand, cache *choice, stimulus, response *series, day int64, live bool) correlate.Choice {
+// choose searches the kernels of a force over the history up to a UTC day.
+func (p *Partition) choose(b *brand, i int, cache *choice, stimulus, response *series, day int64, live bool) correlate.Choice {
 	if cache.valid && cache.day == day && cache.from == stimulus && cache.to == response {
 		return cache.Choice
 	}
@@ -447,7 +447,7 @@ func (p *Partition) choose(b *brand, cache *choice, stimulus, response *series, 
 	}
 	in := p.history(b, stimulus, response, day*24, day)
 	in.Kernel.Lags = event.ShortWindowHours
-	c := correlate.Choose(&in, &p.work.scratch)
+	c := correlate.Choose(&in, p.learned.prior(i, b), &p.work.scratch)
 	if live {
 		*cache = choice{day, true, stimulus, response, c}
 		return c

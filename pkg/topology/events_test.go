@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"flywheel/pkg/correlate"
 	"flywheel/pkg/event"
 	"flywheel/pkg/window"
 )
@@ -16,10 +17,13 @@ import (
 // monday is the first moment of event time in these tests, a Monday's midnight.
 const monday = 1_788_739_200_000
 
-func newPartition(t testing.TB) *Partition {
+func newPartition(t testing.TB) *Partition { return newLearned(t, nil) }
+
+// newLearned returns an empty partition with a prior.
+func newLearned(t testing.TB, pools map[int]*correlate.Pool) *Partition {
 	t.Helper()
 	cfg := DefaultConfig()
-	cfg.RefreshInterval = 0
+	cfg.RefreshInterval, cfg.Pools = 0, pools
 	p, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

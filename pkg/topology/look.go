@@ -79,7 +79,7 @@ func (p *Partition) look(b *brand, i int, day int64, live bool) look {
 	if level := l.before(day).Level(); t.level != level { // it was not held to one before
 		t.level, t.discovery = level, l.found.Has(day)
 		if f := &p.plan.forces[i]; f.WindowHours <= event.ShortWindowHours {
-			c := p.choose(b, &b.forces[i].state().evidence, t.from, t.to, day, live)
+			c := p.choose(b, i, &b.forces[i].state().evidence, t.from, t.to, day, live)
 			t.power, t.detectable = c.Power(correlate.RelevantShare, level), c.Detectable(level)
 		}
 		p.keep(b, i, day, live, t)
@@ -137,7 +137,7 @@ func (p *Partition) test(b *brand, i int, day int64, live bool) look {
 	}
 	var verdict correlate.Verdict
 	if f.WindowHours <= event.ShortWindowHours {
-		c := p.choose(b, &state.evidence, t.from, t.to, day, live)
+		c := p.choose(b, i, &state.evidence, t.from, t.to, day, live)
 		verdict, t.p = c.Verdict, c.P
 	} else {
 		_, res := p.profile(b, f, day*window.DayMs/stepMs(*f), t.from, t.to, nil)

@@ -15,13 +15,14 @@ import (
 // TestTheDailyTestsAreOneSequence plays six weeks with corrections and crashes. What
 // is published of the days that may still be restated is what a batch says, which
 // looks at all days at once; and the batch's levels and discoveries are those of one
-// tally over its probabilities.
+// tally over its probabilities. One of the brands has a prior.
 func TestTheDailyTestsAreOneSequence(t *testing.T) {
 	for seed := range uint64(3) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		tr := truth{days: 44, delay: 8, life: 24, effect: []float64{0, 0.02, 0.06}[seed], perSearch: 400_000, posts: 2, views: 4000}
 		world := tr.play(seed)
-		stream, batch := newPartition(t), newPartition(t)
+		prior := map[uint64]map[int]*correlate.Pool{1: planted(t, 1, tr)}[seed]
+		stream, batch := newLearned(t, prior), newLearned(t, prior)
 		got, changes := make(results), make(log)
 		var accepted []event.Record
 		apply := func(e event.Record) {
@@ -41,7 +42,7 @@ func TestTheDailyTestsAreOneSequence(t *testing.T) {
 				apply(citation(fmt.Sprint("c", i), at, int32(r.IntN(5))))
 			case 5: // a crash
 				changes.take(stream)
-				stream = newPartition(t)
+				stream = newLearned(t, prior)
 				changes.restore(t, stream)
 			}
 		}

@@ -1,7 +1,6 @@
 package topology
 
 import (
-	"flywheel/pkg/correlate"
 	"flywheel/pkg/event"
 	"flywheel/pkg/window"
 )
@@ -62,7 +61,7 @@ func (p *Partition) publishVoid(b *brand, emit func(any)) (spent Budget) {
 				}
 				emit(&event.Credit{
 					BrandID: b.id, DayMs: start * window.QuarterMs, Node: ser.signal.Info().Node, Currency: string(ser.currency[:]),
-					Revision: b.revision, Tier: event.TierSettled, Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
+					Revision: b.revision, Tier: event.TierSettled, Watermarks: p.watermarks(b), CodeVersion: p.version,
 				})
 				spent++
 			}

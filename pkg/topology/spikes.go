@@ -264,7 +264,7 @@ func (p *Partition) publishSpike(b *brand, f *event.Force, e *spike.Episode, res
 		Force: int32(f.Number), Status: event.SpikeStatus(e.Status.String()),
 		StartedAtMs: startMs, PeakAtMs: e.Peak * width, EndedAtMs: e.End * width, PeakZ: e.PeakZ, Excess: e.Excess,
 		ResponseSignal: response.signal.String(),
-		Revision:       b.revision, Tier: p.tier(b, f, response, startMs, e.End*width), Watermarks: p.watermarks(b), CodeVersion: correlate.Version,
+		Revision:       b.revision, Tier: p.tier(b, f, response, startMs, e.End*width), Watermarks: p.watermarks(b), CodeVersion: p.version,
 		LeadPValue: chance, ExplainedShare: explained, Driven: explained >= drivenShare,
 	}
 	out.LeadingContentID, out.LeadingViews = b.leading(

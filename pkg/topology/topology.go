@@ -14,6 +14,7 @@ package topology
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,9 @@ type Config struct {
 	RestateHours    int           `yaml:"restate_hours" doc:"How far behind a brand's newest event results are at least restated, in hours: by how much a source may lag behind the others, and 72 for late events. Each day costs about a kilobyte a brand."`
 	HistoryHours    int           `yaml:"history_hours" doc:"History a baseline or an effect rests on, in hours."`
 	CreditPosts     int           `yaml:"credit_posts" doc:"Posts of a brand and day that get credit of their own, the most viewed; the others share the rest."`
+	// Pools are what brands have shown of the kernels, by number of the force; none is an
+	// even prior. The processor reads them from a file.
+	Pools map[int]*correlate.Pool `yaml:"-"`
 }
 
 // DefaultConfig refreshes every second, restates ten days and looks back five
@@ -70,6 +74,11 @@ func (c Config) Validate() error {
 	if c.CreditPosts < 0 || c.CreditPosts > creditPostsMax {
 		fail("credit_posts: %d is not between 0 and %d", c.CreditPosts, creditPostsMax)
 	}
+	for _, number := range slices.Sorted(maps.Keys(c.Pools)) {
+		if err := Pooled(number); err != nil {
+			fail("kernel_prior: %w", err)
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -78,10 +87,12 @@ func (c Config) Validate() error {
 type Partition struct {
 	cfg  Config
 	plan plan
-	// statistics names the program and the history that studies are of.
-	statistics string
-	brands     map[string]*brand
-	last       *brand // that was looked up: records come brand by brand
+	// version names the program and the prior that results are of, statistics the program
+	// and the history that studies are of: those take no prior.
+	version, statistics string
+	learned             learned
+	brands              map[string]*brand
+	last                *brand // that was looked up: records come brand by brand
 
 	touched []*brand  // changed since Changes, in the order of their first change
 	queue   []waiting // brands with input that no result shows yet
@@ -113,6 +124,8 @@ func New(cfg Config) (*Partition, error) {
 		return nil, fmt.Errorf("check the topology's configuration: %w", err)
 	}
 	p := &Partition{cfg: cfg, brands: make(map[string]*brand), plan: plan{forces: event.Forces(), spikes: spike.DefaultConfig()}}
+	p.learned = learn(cfg.Pools)
+	p.version = correlate.Version + p.learned.suffix()
 	p.statistics = fmt.Sprintf("%s, %d h", correlate.Version, cfg.HistoryHours)
 	if len(p.plan.forces) != forcesMax {
 		return nil, fmt.Errorf("there are %d forces, want %d", len(p.plan.forces), forcesMax)
