@@ -77,9 +77,12 @@ func newConfigCheck(env *environment) *cobra.Command {
 		Short: "Check the configuration: exit 0 if it is valid, 2 with what is wrong if not",
 		Args:  noArguments(""),
 		RunE: func(*cobra.Command, []string) error {
-			_, from, err := env.load()
+			cfg, from, err := env.load()
 			if err != nil {
 				return err
+			}
+			if _, err := cfg.Processor.Prior(); err != nil {
+				return usageError{err}
 			}
 			_, err = fmt.Fprintf(env.stdout, "the configuration is valid; keys set by file, environment and flags: %d\n", len(from))
 			return err

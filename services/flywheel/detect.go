@@ -82,7 +82,7 @@ func (e *environment) detect(ctx context.Context, stdin io.Reader, in, out strin
 		}
 		from, name = f, in
 	}
-	to, err := newScoreFile(out)
+	to, err := newOutput(out, "scores")
 	if err != nil {
 		return usageError{err}
 	}
@@ -152,25 +152,26 @@ func areLines(n int64) string {
 	return fmt.Sprintf("%d lines are", n)
 }
 
-// scoreFile is what the scores are written to before they are whole.
-type scoreFile struct {
+// output is what a result is written to before it is whole.
+type output struct {
 	temp *os.File
 	path string // "" is standard output
+	what string // it is, such as scores
 }
 
-// newScoreFile makes sure, before anything is read, that the scores can be
-// written. An existing file stays as it is until then.
-func newScoreFile(path string) (*scoreFile, error) {
+// newOutput makes sure, before anything is read, that a result can be written. An
+// existing file stays as it is until then.
+func newOutput(path, what string) (*output, error) {
 	if path == standardStream {
-		temp, err := os.CreateTemp("", "flywheel-scores-*")
+		temp, err := os.CreateTemp("", "flywheel-"+what+"-*")
 		if err != nil {
-			return nil, fmt.Errorf("--out: cannot keep the scores until they are whole: %w: set TMPDIR to a folder with room", err)
+			return nil, fmt.Errorf("--out: cannot keep the %s until they are whole: %w: set TMPDIR to a folder with room", what, err)
 		}
 		// Nothing is left behind, not even when the reader of a pipe goes away.
 		if err := os.Remove(temp.Name()); err != nil {
-			return nil, errors.Join(fmt.Errorf("--out: cannot keep the scores until they are whole: %w", err), temp.Close())
+			return nil, errors.Join(fmt.Errorf("--out: cannot keep the %s until they are whole: %w", what, err), temp.Close())
 		}
-		return &scoreFile{temp: temp}, nil
+		return &output{temp: temp, what: what}, nil
 	}
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
@@ -178,22 +179,22 @@ func newScoreFile(path string) (*scoreFile, error) {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("--out: %q is no regular file: name a file, or - for standard output", path)
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".scores-*")
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+what+"-*")
 	if err != nil {
 		return nil, fmt.Errorf("--out: cannot write to the folder of %q: %w: name a file in a folder that exists and that you may write", path, err)
 	}
-	return &scoreFile{temp: temp, path: path}, nil
+	return &output{temp, path, what}, nil
 }
 
-// deliver puts the scores where they shall be.
-func (f *scoreFile) deliver(stdout io.Writer) error {
+// deliver puts the result where it shall be.
+func (f *output) deliver(stdout io.Writer) error {
 	if f.path == "" {
 		_, err := f.temp.Seek(0, io.SeekStart)
 		if err == nil {
 			_, err = io.Copy(stdout, f.temp)
 		}
 		if err != nil {
-			return fmt.Errorf("write the scores to standard output: %w", err)
+			return fmt.Errorf("write the %s to standard output: %w", f.what, err)
 		}
 		return nil
 	}
@@ -202,13 +203,13 @@ func (f *scoreFile) deliver(stdout io.Writer) error {
 		err = os.Rename(f.temp.Name(), f.path)
 	}
 	if err != nil {
-		return fmt.Errorf("write the scores to %q: %w", f.path, err)
+		return fmt.Errorf("write the %s to %q: %w", f.what, f.path, err)
 	}
 	return nil
 }
 
 // discard removes what was not delivered.
-func (f *scoreFile) discard() {
+func (f *output) discard() {
 	f.temp.Close()           //nolint:errcheck // closed already, or not wanted
 	os.Remove(f.temp.Name()) //nolint:errcheck // renamed or removed already, or not wanted
 }

@@ -79,6 +79,7 @@ func newRoot(env *environment) (*cobra.Command, error) {
 		newEmbedded(env),
 		newFetch(env),
 		newIngest(env),
+		newLearn(env),
 		newMigrate(env),
 		newProcessor(env),
 		newReady(env),

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"time"
 
+	"flywheel/pkg/correlate"
 	"flywheel/pkg/event"
+	"flywheel/pkg/prior"
 	"flywheel/pkg/topology"
 )
 
@@ -21,6 +23,7 @@ type Config struct {
 	RefreshCPUShare    float64         `yaml:"refresh_cpu_share" doc:"Part of the time that refreshing results may take, above 0 to 1, so that reading events never starves; while catching up a sixth of that, of the time that applying events takes."`
 	QueueRecords       int             `yaml:"queue_records" doc:"Records of one topic's partition that wait for older ones of other topics, beyond which no more of it is read; those of one poll come on top."`
 	Workers            int             `yaml:"workers" doc:"Partitions worked on at the same time; 0 takes the number of processors."`
+	KernelPrior        string          `yaml:"kernel_prior" doc:"File that 'flywheel learn' has written: delays and half-lives that brands discovered before have shown, so that others are found sooner. The same at every processor of the group; empty expects none more than another."`
 	Topology           topology.Config `yaml:"topology" doc:"The statistics and their bounds."`
 }
 
@@ -45,6 +48,18 @@ const (
 	queueRecordsMax  = 1_000_000
 	workersMax       = 1024
 )
+
+// Prior returns what the file kernel_prior says, by number of the force; nil without one.
+func (c Config) Prior() (map[int]*correlate.Pool, error) {
+	if c.KernelPrior == "" {
+		return nil, nil
+	}
+	pools, err := prior.Load(c.KernelPrior)
+	if err != nil {
+		return nil, fmt.Errorf("processor.kernel_prior: %w", err)
+	}
+	return pools, nil
+}
 
 // Validate reports every setting that cannot work.
 func (c Config) Validate() error {

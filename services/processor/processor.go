@@ -75,6 +75,13 @@ func New(cfg Config, kafkaConfig kafka.Config, registry codec.Registry,
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("check the processor's configuration: %w", err)
 	}
+	if cfg.KernelPrior != "" {
+		pools, err := cfg.Prior()
+		if err != nil {
+			return nil, err
+		}
+		cfg.Topology.Pools = pools
+	}
 	if _, err := topology.New(cfg.Topology); err != nil {
 		return nil, fmt.Errorf("check the processor's topology: %w", err)
 	}
