@@ -21,9 +21,9 @@ const Days = 90
 // Run returns what the brands of each force have shown, by its number: each brand that
 // was a discovery counts once, for the kernel at its last.
 //
-// A kernel published is that of the study of the effect, which knows of no prior
-// (correlate.Estimator). Whether there is one does depend on the brand's prior; so a
-// brand learns from lower folds only, see correlate.Pool.
+// A kernel published is as a rule that of the study of the effect, which takes no prior
+// (correlate.Estimator). Whether there is a discovery hangs on the brand's prior, all the
+// same: so a brand learns from lower folds only, see correlate.Pool.
 func Run(ctx context.Context, cfg clickhouse.Config) (pools map[int]*correlate.Pool, err error) {
 	conn, err := clickhouse.Open(ctx, cfg)
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -29,6 +31,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"flywheel/pkg/codec"
+	"flywheel/pkg/correlate"
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
 	"flywheel/pkg/testkit"
@@ -523,6 +526,44 @@ func TestRestartContinuesFromTheChangelog(t *testing.T) {
 	}
 	w.exact()
 	w.end(m)
+}
+
+// TestResultsNameTheirPrior runs a processor with a prior, and one without in its place.
+func TestResultsNameTheirPrior(t *testing.T) {
+	w := newWorld(t)
+	file := filepath.Join(t.TempDir(), "prior.csv")
+	if err := os.WriteFile(file, []byte("force,fold_of_13,delay_hours,half_life_hours,brands\n1,0,3,8,4\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	decoder, err := codec.NewDecoder(w.static)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := make(map[int32]int64) // offset seen, by partition
+	for _, tc := range []struct{ file, want string }{{file, correlate.Version + "+prior/"}, {"", correlate.Version}} {
+		m := w.start(func(cfg *processor.Config) { cfg.KernelPrior = tc.file })
+		w.load(100)
+		w.drained()
+		var fresh []*kgo.Record
+		w.eventually("there are results", func() bool {
+			fresh = slices.DeleteFunc(w.committed(event.TopicCredit), func(r *kgo.Record) bool { return r.Offset < last[r.Partition] })
+			return len(fresh) > 0
+		})
+		w.end(m)
+		for _, r := range fresh {
+			v, err := decoder.Decode(t.Context(), r.Topic, r.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := v.(*event.Credit).CodeVersion; !strings.HasPrefix(got, tc.want) || tc.file == "" && got != tc.want {
+				t.Errorf("with the prior %q a result is of %q", tc.file, got)
+			}
+		}
+		for _, r := range w.committed(event.TopicCredit) {
+			last[r.Partition] = max(last[r.Partition], r.Offset+1)
+		}
+	}
+	w.exact()
 }
 
 // fault makes the broker refuse the n-th request of a kind, counted from 1.
