@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -23,33 +24,18 @@ import (
 	"flywheel/services/processor"
 	"flywheel/services/sink"
 
-	"github.com/goccy/go-yaml"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// rules is a rule file of Prometheus.
-type rules struct {
-	Groups []struct {
-		Name  string `yaml:"name"`
-		Rules []struct {
-			Alert       string            `yaml:"alert"`
-			Expr        string            `yaml:"expr"`
-			For         string            `yaml:"for"`
-			Labels      map[string]string `yaml:"labels"`
-			Annotations map[string]string `yaml:"annotations"`
-		} `yaml:"rules"`
-	} `yaml:"groups"`
-}
+var tableRow = regexp.MustCompile("(?m)^\\| `(\\w+)`")
 
-var (
-	tableRow = regexp.MustCompile("(?m)^\\| `(\\w+)`")
-	grouping = regexp.MustCompile(`\bby \(([^)]*)\)`)
-	matcher  = regexp.MustCompile(`(\w+)\s*(=~|!=|!~|=)\s*"([^"]*)"`)
-)
-
-// scrape returns what the services expose, as Prometheus would see it: a line for each
-// series, once the processor and the sink work.
-func scrape(t *testing.T) []string {
+// scrape returns the series that the services expose, once the processor and the sink
+// work.
+func scrape(t *testing.T, promql parser.Parser) []labels.Labels {
 	t.Helper()
 	cluster := testkit.Kafka(t)
 	kafkaConfig := kafka.DefaultConfig()
@@ -115,8 +101,8 @@ func scrape(t *testing.T) []string {
 	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: event.TopicAmazon, Value: []byte("{}")}).FirstErr(); err != nil {
 		t.Fatal(err)
 	}
-	awaited := []string{"flywheel_processor_lag{", "flywheel_sink_lag{", "flywheel_processor_commit_duration_seconds_count{", "flywheel_sink_freshness_seconds_count{"}
-	var series []string
+	awaited := []string{"flywheel_processor_lag", "flywheel_sink_lag", "flywheel_processor_commit_duration_seconds_count", "flywheel_sink_freshness_seconds_count"}
+	var series []labels.Labels
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		resp, err := http.Get("http://" + tel.Addr().String() + "/metrics")
 		if err != nil {
@@ -124,76 +110,73 @@ func scrape(t *testing.T) []string {
 		}
 		series = series[:0]
 		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-			if line := lines.Text(); !strings.HasPrefix(line, "#") {
-				series = append(series, line)
+			line := lines.Text()
+			if strings.HasPrefix(line, "#") {
+				continue
 			}
+			one, err := promql.ParseMetric(line[:strings.LastIndexByte(line, ' ')])
+			if err != nil {
+				t.Fatal(err)
+			}
+			series = append(series, one)
 		}
 		_ = resp.Body.Close() // it was read
 		awaited = slices.DeleteFunc(awaited, func(name string) bool {
-			return slices.ContainsFunc(series, func(l string) bool { return strings.HasPrefix(l, name) })
+			return slices.ContainsFunc(series, func(l labels.Labels) bool { return l.Get(model.MetricNameLabel) == name })
 		})
 		if len(awaited) == 0 {
 			return series
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("nothing exposes %v:\n%s", awaited, strings.Join(series, "\n"))
+			t.Fatalf("nothing exposes %v: %v", awaited, series)
 		}
 	}
 }
 
-// TestAlerts holds deploy/alerts.yml, and the names in deploy/METRICS.md, against what the
-// services expose from their start: a name that does not exist never fires.
+// TestAlerts reads deploy/alerts.yml as Prometheus does, and holds it, and the names in
+// deploy/METRICS.md, against what the services expose from their start: a name that does
+// not exist never fires.
 func TestAlerts(t *testing.T) {
-	series := scrape(t)
-	exposed := func(selector string) bool {
-		name, labels, _ := strings.Cut(strings.TrimSuffix(selector, "}"), "{")
-		return slices.ContainsFunc(series, func(line string) bool {
-			if !strings.HasPrefix(line, name+"{") && !strings.HasPrefix(line, name+" ") {
-				return false
-			}
-			for _, m := range matcher.FindAllStringSubmatch(labels, -1) {
-				has := regexp.MustCompile(`[{,]` + m[1] + `="([^"]*)"`).FindStringSubmatch(line)
-				if has == nil || m[2] == "=" && has[1] != m[3] || m[2] == "=~" && !regexp.MustCompile(`^(?:`+m[3]+`)$`).MatchString(has[1]) {
-					return false
-				}
-			}
-			return true
+	promql := parser.NewParser(parser.Options{})
+	series := scrape(t, promql)
+	exposed := func(matchers ...*labels.Matcher) bool {
+		return slices.ContainsFunc(series, func(l labels.Labels) bool {
+			return !slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return !m.Matches(l.Get(m.Name)) })
 		})
 	}
-	var file rules
-	if err := yaml.UnmarshalWithOptions([]byte(readSource(t, "deploy/alerts.yml")), &file, yaml.Strict()); err != nil {
+	named := func(name string) bool {
+		return exposed(labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, name))
+	}
+	file, errs := rulefmt.Parse([]byte(readSource(t, "deploy/alerts.yml")), false, model.UTF8Validation, promql, slog.New(slog.DiscardHandler))
+	for _, err := range errs {
 		t.Fatal(err)
 	}
-	selector := regexp.MustCompile(`\b(?:flywheel|process|go)_\w+(?:\{[^}]*\})?`)
 	alerts := make(map[string]bool)
 	for _, g := range file.Groups {
 		for _, r := range g.Rules {
-			if alerts[r.Alert] || r.Alert == "" {
-				t.Errorf("alert %q is there twice, or has no name", r.Alert)
+			if alerts[r.Alert] {
+				t.Errorf("alert %q is there twice", r.Alert)
 			}
 			alerts[r.Alert] = true
-			for _, by := range grouping.FindAllStringSubmatch(r.Expr, -1) {
-				for label := range strings.SplitSeq(by[1], ",") {
-					if !slices.ContainsFunc(series, func(line string) bool { return strings.Contains(line, strings.TrimSpace(label)+`="`) }) {
-						t.Errorf("%s: nothing exposes the label %s", r.Alert, label)
+			expr, err := promql.ParseExpr(r.Expr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
+				switch n := n.(type) {
+				case *parser.VectorSelector:
+					if n.Name != "up" && !exposed(n.LabelMatchers...) { // up is Prometheus's own
+						t.Errorf("%s: nothing exposes %s", r.Alert, n)
+					}
+				case *parser.AggregateExpr:
+					for _, label := range n.Grouping {
+						if !exposed(labels.MustNewMatcher(labels.MatchNotEqual, label, "")) {
+							t.Errorf("%s: nothing exposes the label %s", r.Alert, label)
+						}
 					}
 				}
-			}
-			used := selector.FindAllString(grouping.ReplaceAllString(r.Expr, ""), -1)
-			if len(used) == 0 && !strings.Contains(r.Expr, "up{") {
-				t.Errorf("%s watches nothing of ours: %s", r.Alert, r.Expr)
-			}
-			for _, s := range used {
-				if !exposed(s) {
-					t.Errorf("%s: nothing exposes %s", r.Alert, s)
-				}
-			}
-			if strings.Count(r.Expr, "(") != strings.Count(r.Expr, ")") || strings.Count(r.Expr, "{") != strings.Count(r.Expr, "}") {
-				t.Errorf("%s: brackets of %s", r.Alert, r.Expr)
-			}
-			if _, err := time.ParseDuration(r.For); err != nil {
-				t.Errorf("%s: for: %v", r.Alert, err)
-			}
+				return nil
+			})
 			if r.Labels["severity"] == "" || !strings.HasSuffix(r.Annotations["summary"], ".") || !strings.HasSuffix(r.Annotations["do"], ".") {
 				t.Errorf("%s has no severity, or does not say in sentences what it means and what to do: %v %v", r.Alert, r.Labels, r.Annotations)
 			}
@@ -206,12 +189,12 @@ func TestAlerts(t *testing.T) {
 	for _, row := range tableRow.FindAllStringSubmatch(readSource(t, "deploy/METRICS.md"), -1) {
 		name := row[1]
 		table[name] = true
-		if !exposed(name) && !exposed(name+"_count") {
+		if !named(name) && !named(name+"_count") {
 			t.Errorf("deploy/METRICS.md: nothing exposes %s", name)
 		}
 	}
-	for _, line := range series {
-		name, _, _ := strings.Cut(line, "{")
+	for _, l := range series {
+		name := l.Get(model.MetricNameLabel)
 		for _, suffix := range []string{"_bucket", "_sum", "_count"} {
 			name = strings.TrimSuffix(name, suffix)
 		}
