@@ -20,6 +20,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/google/renameio/v2"
+
 	"flywheel/loadtest/apache"
 	"flywheel/loadtest/chaos"
 	"flywheel/loadtest/stage"
@@ -408,11 +410,7 @@ func write(file string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", file, err)
 	}
-	temp := file + ".new"
-	if err := os.WriteFile(temp, append(bytes.TrimSpace(b), '\n'), 0o644); err != nil { //nolint:gosec // for everybody to read
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	if err := os.Rename(temp, file); err != nil {
+	if err := renameio.WriteFile(file, append(b, '\n'), 0o644, renameio.WithTempDir(filepath.Dir(file))); err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	return nil

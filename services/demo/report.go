@@ -2,11 +2,11 @@ package demo
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/google/renameio/v2"
 
 	"flywheel/services/demo/oracle"
 )
@@ -80,17 +80,8 @@ func (r *Report) write(file string) error {
 	if err != nil {
 		return fmt.Errorf("encode the report: %w", err)
 	}
-	temp, err := os.CreateTemp(filepath.Dir(file), ".report-*")
-	if err != nil {
+	if err := renameio.WriteFile(file, append(data, '\n'), 0o644, renameio.WithTempDir(filepath.Dir(file))); err != nil {
 		return fmt.Errorf("write the report to %q: %w", file, err)
-	}
-	_, err = temp.Write(append(data, '\n'))
-	err = errors.Join(err, temp.Chmod(0o644), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), file)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write the report to %q: %w", file, err), os.Remove(temp.Name()))
 	}
 	return nil
 }

@@ -2,11 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
 
 	"flywheel/pkg/run"
 
@@ -34,9 +30,11 @@ func (c *catchUp) unit(u run.Unit, catchUp func(context.Context) (any, error)) (
 		return u, nil
 	}
 	if c.file != "" {
-		if err := c.writable(); err != nil {
+		probe, err := c.output()
+		if err != nil {
 			return u, err
 		}
+		probe.discard() // nothing is left behind by a process that is killed meanwhile
 	}
 	u.Run = func(ctx context.Context) error {
 		report, err := catchUp(ctx)
@@ -51,35 +49,14 @@ func (c *catchUp) unit(u run.Unit, catchUp func(context.Context) (any, error)) (
 	return u, nil
 }
 
-// writable makes sure, before the work, that the report can be written.
-func (c *catchUp) writable() error {
-	temp, err := c.temp()
-	if err != nil {
-		return usageError{fmt.Errorf("--report: cannot write to the folder of %q: %w: name a file in a folder that exists and that you may write", c.file, err)}
-	}
-	return errors.Join(temp.Close(), os.Remove(temp.Name()))
-}
+func (c *catchUp) output() (*output, error) { return newOutput("--report", "the report", c.file) }
 
-func (c *catchUp) temp() (*os.File, error) {
-	return os.CreateTemp(filepath.Dir(c.file), ".report-*") //nolint:wrapcheck // its callers say what was attempted
-}
-
-// write writes the report, whole or not at all.
+// write writes the report.
 func (c *catchUp) write(report any) error {
-	temp, err := c.temp()
-	if err == nil {
-		enc := json.NewEncoder(temp)
-		enc.SetIndent("", "  ")
-		err = errors.Join(enc.Encode(report), temp.Chmod(0o644), temp.Close())
-		if err == nil {
-			err = os.Rename(temp.Name(), c.file)
-		}
-		if err != nil {
-			os.Remove(temp.Name()) //nolint:errcheck // what failed is told
-		}
-	}
+	out, err := c.output()
 	if err != nil {
-		return fmt.Errorf("write the report to %q: %w", c.file, err)
+		return err
 	}
-	return nil
+	defer out.discard()
+	return out.deliverJSON(report)
 }

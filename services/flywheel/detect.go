@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"flywheel/services/detect"
@@ -82,15 +81,15 @@ func (e *environment) detect(ctx context.Context, stdin io.Reader, in, out strin
 		}
 		from, name = f, in
 	}
-	to, err := newOutput(out, "scores")
+	to, err := newOut("the scores", out, e.stdout)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	defer to.discard()
 	begin := time.Now()
-	sum, err := until(ctx, func() (detect.Summary, error) { return detect.Score(ctx, name, from, to.temp) })
+	sum, err := until(ctx, func() (detect.Summary, error) { return detect.Score(ctx, name, from, to) })
 	if err == nil {
-		err = to.deliver(e.stdout)
+		err = to.deliver()
 	}
 	if err != nil {
 		return err
@@ -150,66 +149,4 @@ func areLines(n int64) string {
 		return "1 line is"
 	}
 	return fmt.Sprintf("%d lines are", n)
-}
-
-// output is what a result is written to before it is whole.
-type output struct {
-	temp *os.File
-	path string // "" is standard output
-	what string // it is, such as scores
-}
-
-// newOutput makes sure, before anything is read, that a result can be written. An
-// existing file stays as it is until then.
-func newOutput(path, what string) (*output, error) {
-	if path == standardStream {
-		temp, err := os.CreateTemp("", "flywheel-"+what+"-*")
-		if err != nil {
-			return nil, fmt.Errorf("--out: cannot keep the %s until they are whole: %w: set TMPDIR to a folder with room", what, err)
-		}
-		// Nothing is left behind, not even when the reader of a pipe goes away.
-		if err := os.Remove(temp.Name()); err != nil {
-			return nil, errors.Join(fmt.Errorf("--out: cannot keep the %s until they are whole: %w", what, err), temp.Close())
-		}
-		return &output{temp: temp, what: what}, nil
-	}
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("--out: %q is no regular file: name a file, or - for standard output", path)
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+what+"-*")
-	if err != nil {
-		return nil, fmt.Errorf("--out: cannot write to the folder of %q: %w: name a file in a folder that exists and that you may write", path, err)
-	}
-	return &output{temp, path, what}, nil
-}
-
-// deliver puts the result where it shall be.
-func (f *output) deliver(stdout io.Writer) error {
-	if f.path == "" {
-		_, err := f.temp.Seek(0, io.SeekStart)
-		if err == nil {
-			_, err = io.Copy(stdout, f.temp)
-		}
-		if err != nil {
-			return fmt.Errorf("write the %s to standard output: %w", f.what, err)
-		}
-		return nil
-	}
-	err := errors.Join(f.temp.Chmod(0o644), f.temp.Close())
-	if err == nil {
-		err = os.Rename(f.temp.Name(), f.path)
-	}
-	if err != nil {
-		return fmt.Errorf("write the %s to %q: %w", f.what, f.path, err)
-	}
-	return nil
-}
-
-// discard removes what was not delivered.
-func (f *output) discard() {
-	f.temp.Close()           //nolint:errcheck // closed already, or not wanted
-	os.Remove(f.temp.Name()) //nolint:errcheck // renamed or removed already, or not wanted
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -118,20 +117,26 @@ func (e *environment) estimate(ctx context.Context, stdin io.Reader, f estimateF
 		}
 		file.take(estimate.Source{Name: file.path, From: from})
 	}
-	var plot *os.File
+	var plot *output
 	if f.plot != "" {
-		var err error
-		if plot, err = newPlot(f.plot); err != nil {
-			return usageError{err}
+		if as := format(f.plot); as != estimate.PNG && as != estimate.SVG {
+			return usageError{fmt.Errorf("--plot: %q ends neither in .png nor in .svg: only these are drawn", f.plot)}
 		}
-		defer discard(plot)
+		var err error
+		if plot, err = newOutput("--plot", "the plot", f.plot); err != nil {
+			return err
+		}
+		defer plot.discard()
 	}
 	found, err := until(ctx, func() (*estimate.Estimate, error) { return estimate.Run(ctx, in, estimate.Config{Window: f.window}) })
 	if err != nil {
 		return err
 	}
 	if plot != nil {
-		if err := deliverPlot(found, plot, f.plot); err != nil {
+		if err := found.Draw(plot, format(f.plot)); err != nil {
+			return err
+		}
+		if err := plot.deliver(); err != nil {
 			return err
 		}
 	}
@@ -144,39 +149,4 @@ func (e *environment) estimate(ctx context.Context, stdin io.Reader, f estimateF
 // format returns what a file's name ends in.
 func format(path string) estimate.Format {
 	return estimate.Format(strings.TrimPrefix(filepath.Ext(path), "."))
-}
-
-// newPlot makes sure, before anything is read, that a plot can be written.
-func newPlot(path string) (*os.File, error) {
-	if f := format(path); f != estimate.PNG && f != estimate.SVG {
-		return nil, fmt.Errorf("--plot: %q ends neither in .png nor in .svg: only these are drawn", path)
-	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("--plot: %q is no regular file: name a file", path)
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".plot-*")
-	if err != nil {
-		return nil, fmt.Errorf("--plot: cannot write to the folder of %q: %w: name a file in a folder that exists and that you may write", path, err)
-	}
-	return temp, nil
-}
-
-func deliverPlot(found *estimate.Estimate, temp *os.File, path string) error {
-	if err := found.Draw(temp, format(path)); err != nil {
-		return err
-	}
-	err := errors.Join(temp.Chmod(0o644), temp.Close())
-	if err == nil {
-		err = os.Rename(temp.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write the plot to %q: %w", path, err)
-	}
-	return nil
-}
-
-// discard removes a file that was not delivered.
-func discard(temp *os.File) {
-	temp.Close()           //nolint:errcheck // closed already, or not wanted
-	os.Remove(temp.Name()) //nolint:errcheck // renamed already, or not wanted
 }

@@ -47,17 +47,17 @@ func (e *environment) learn(ctx context.Context, out string) error {
 	if err != nil {
 		return err
 	}
-	to, err := newOutput(out, "counts")
+	to, err := newOut("the counts", out, e.stdout)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	defer to.discard()
 	pools, err := learn.Run(ctx, cfg.ClickHouse)
 	if err == nil {
-		err = prior.Write(to.temp, pools)
+		err = prior.Write(to, pools)
 	}
 	if err == nil {
-		err = to.deliver(e.stdout)
+		err = to.deliver()
 	}
 	if err != nil || out == standardStream {
 		return err

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"flywheel/pkg/codec"
@@ -80,11 +77,13 @@ func (e *environment) simulate(ctx context.Context, file string) error {
 		return usageError{err}
 	}
 	defer registry.Close()
-	out, err := newLedgerFile(file)
-	if err != nil {
-		return err
+	var ledger *output
+	if file != "" {
+		if ledger, err = newOutput("--ledger", "the ledger", file); err != nil {
+			return err
+		}
+		defer ledger.discard()
 	}
-	defer out.discard()
 	sim, err := simulator.New(cfg.Simulator, cfg.Kafka, registry, t.Logger(), t.MeterProvider(), t.TracerProvider())
 	if err != nil {
 		return usageError{err}
@@ -106,7 +105,14 @@ func (e *environment) simulate(ctx context.Context, file string) error {
 		return played
 	}
 	e.printLedger(detail)
-	return errors.Join(played, out.write(detail, e.stdout))
+	if ledger == nil {
+		return played
+	}
+	if err := ledger.deliverJSON(detail); err != nil {
+		return errors.Join(played, err)
+	}
+	fmt.Fprintf(e.stdout, "\nThe ledger is in %s.\n", file)
+	return played
 }
 
 // printLedger sums a play up.
@@ -119,50 +125,6 @@ func (e *environment) printLedger(d simulator.Detail) {
 	say("duplicate", d.Duplicate, "sent before")
 	say("poison", d.Poison, "wrong in themselves")
 	say("spikes", int64(len(d.Spikes)), "planted: viral posts whose response has begun")
-}
-
-// ledgerFile is where the ledger goes; the zero one is nowhere.
-type ledgerFile struct {
-	path string
-	temp *os.File
-}
-
-// newLedgerFile makes sure, before the play, that the ledger can be written. An
-// existing file stays as it is until then.
-func newLedgerFile(path string) (*ledgerFile, error) {
-	if path == "" {
-		return &ledgerFile{}, nil
-	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".ledger-*")
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--ledger: cannot write to the folder of %q: %w: name a file in a folder that exists and that you may write", path, err)}
-	}
-	return &ledgerFile{path, temp}, nil
-}
-
-func (f *ledgerFile) write(d simulator.Detail, say io.Writer) error {
-	if f.temp == nil {
-		return nil
-	}
-	enc := json.NewEncoder(f.temp)
-	enc.SetIndent("", " ")
-	err := errors.Join(enc.Encode(d), f.temp.Chmod(0o644), f.temp.Close())
-	if err == nil {
-		err = os.Rename(f.temp.Name(), f.path)
-	}
-	if err != nil {
-		return fmt.Errorf("write the ledger to %q: %w", f.path, err)
-	}
-	fmt.Fprintf(say, "\nThe ledger is in %s.\n", f.path)
-	return nil
-}
-
-// discard removes what was not written.
-func (f *ledgerFile) discard() {
-	if f.temp != nil {
-		f.temp.Close()           //nolint:errcheck // closed already, or not wanted
-		os.Remove(f.temp.Name()) //nolint:errcheck // renamed already, or not wanted
-	}
 }
 
 // showProgress shows how far the play is until ctx ends.
