@@ -326,7 +326,7 @@ func (r *Reader) even() error {
 		return nil
 	}
 	return fmt.Errorf("%s:%d: the line comes %s after the one before, where line %d comes after %s: give all steps one length; whole steps may be missing",
-		r.name, odd.line, odd.length, shortest.line, shortest.length)
+		r.name, odd.line, Short(odd.length), shortest.line, Short(shortest.length))
 }
 
 // steps are the times between the points of a series.
@@ -366,6 +366,18 @@ func (s *steps) odd() step {
 		}
 	}
 	return step{}
+}
+
+// Short writes a duration without its zeros, such as 5m and not 5m0s.
+func Short(d time.Duration) string {
+	s := d.String()
+	if minutes, ok := strings.CutSuffix(s, "m0s"); ok {
+		s = minutes + "m"
+	}
+	if hours, ok := strings.CutSuffix(s, "h0m"); ok {
+		s = hours + "h"
+	}
+	return s
 }
 
 func stamp(ms int64) string {

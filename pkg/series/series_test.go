@@ -52,9 +52,9 @@ func TestMistakesAreLocated(t *testing.T) {
 		"a part of a millisecond":   {rows + "2015-02-26T21:52:53.0005Z,1\n", `s.csv:4: timestamp "2015-02-26T21:52:53.0005Z": cut it to whole milliseconds`},
 		"unsorted":                  {rows + "2015-02-26 21:37:53,1\n", `s.csv:4: timestamp 2015-02-26 21:37:53 lies before that of line 3, 2015-02-26 21:47:53: sort the series by time; if a clock was set back here, write all times in UTC`},
 		"a timestamp twice":         {rows + "2015-02-26 21:47:53,1\n", `s.csv:4: timestamp 2015-02-26 21:47:53 is that of line 3: merge the two; if a clock was set back here, write all times in UTC`},
-		"irregular":                 {rows + "2015-02-26 21:54:53,1\n", `s.csv:4: the line comes 7m0s after the one before, where line 3 comes after 5m0s: give all steps one length; whole steps may be missing`},
-		"irregular and shorter":     {rows + "2015-02-26 21:50:53,1\n", `s.csv:3: the line comes 5m0s after the one before, where line 4 comes after 3m0s`},
-		"irregular by a part of it": {rows + "2015-02-26 21:52:53.250,1\n", `s.csv:4: the line comes 5m0.25s after the one before, where line 3 comes after 5m0s`},
+		"irregular":                 {rows + "2015-02-26 21:54:53,1\n", `s.csv:4: the line comes 7m after the one before, where line 3 comes after 5m: give all steps one length; whole steps may be missing`},
+		"irregular and shorter":     {rows + "2015-02-26 21:50:53,1\n", `s.csv:3: the line comes 5m after the one before, where line 4 comes after 3m`},
+		"irregular by a part of it": {rows + "2015-02-26 21:52:53.250,1\n", `s.csv:4: the line comes 5m0.25s after the one before, where line 3 comes after 5m`},
 		"a word":                    {rows + "2015-02-26 21:52:53,many\n", `s.csv:4: value "many" is no number: write digits with a point, such as 104 or 2329.86, or NaN where there is none`},
 		"thousands":                 {rows + "2015-02-26 21:52:53,\"2,329.86\"\n", `s.csv:4: value "2,329.86" is no number: write digits with a point`},
 		"a hexadecimal":             {rows + "2015-02-26 21:52:53,0x1p4\n", `s.csv:4: value "0x1p4" is no number`},
@@ -285,5 +285,19 @@ func TestASeriesIsPutInOrder(t *testing.T) {
 	}
 	if _, _, err := read("2015-03-02 03:00,3\n2015-03-02 01:00,1\n2015-03-02 03:00,4\n"); err == nil || !strings.HasPrefix(err.Error(), "s:4: timestamp 2015-03-02 03:00:00 is that of line 2: merge the two") {
 		t.Errorf("two values of one time: %v", err)
+	}
+}
+
+func TestADurationIsShort(t *testing.T) {
+	for text, want := range map[string]string{
+		"0s": "0s", "5m0s": "5m", "1h0m0s": "1h", "10h0m0s": "10h", "1h20m0s": "1h20m", "10m10s": "10m10s", "1h0m10s": "1h0m10s", "1.5s": "1.5s", "-2h0m0s": "-2h",
+	} {
+		d, err := time.ParseDuration(text)
+		if err != nil || d.String() != text {
+			t.Fatalf("%s is written as %s: %v", text, d, err)
+		}
+		if got := Short(d); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"flywheel/pkg/correlate"
+	"flywheel/pkg/series"
 )
 
 // Input is what is judged. Revenue, Calendar and Confounders may be left out (nil).
@@ -104,13 +105,13 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 	}
 
 	r.note("judged are %d steps of %s from %s to %s UTC, which all series cover; the stimulus may come first by one window",
-		e.grid.n, short(step), stamp(e.grid.at(0)), stamp(e.grid.at(e.grid.n)))
+		e.grid.n, series.Short(step), stamp(e.grid.at(0)), stamp(e.grid.at(e.grid.n)))
 	for _, side := range sides {
 		if side.repeated > 0 {
 			r.note("%d lines of %s say again what another one says, and count once", side.repeated, side.name)
 		}
 		if e.grid.step > side.spacing {
-			r.note("%s has a point every %s, and is summed", side.name, short(time.Duration(side.spacing)*time.Millisecond))
+			r.note("%s has a point every %s, and is summed", side.name, series.Short(time.Duration(side.spacing)*time.Millisecond))
 		}
 		if side.missing > 0 {
 			r.note("%s has no value in %d of these steps; there what its baseline expects is taken for it", side.name, side.missing)
@@ -120,7 +121,7 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 		r.note("%d of %d declared spans lie in this time; each of their days has a level of its own, and unless they are more than a quarter of it, the response of these days is no evidence", used, len(e.spans))
 	}
 	if len(confounders) > 0 && e.relation.Reason == correlate.NoReason {
-		r.note("what the confounders (%d) may have added within %s is taken out of both sides; credit leaves it to the baseline", len(confounders), short(cfg.Window))
+		r.note("what the confounders (%d) may have added within %s is taken out of both sides; credit leaves it to the baseline", len(confounders), series.Short(cfg.Window))
 	}
 	if steps, sum := negative(e.y); steps > 0 {
 		r.note("the response is below 0 in %d of these steps, by %s in all: is it a count? there it takes credit back", steps, number(-sum))

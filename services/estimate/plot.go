@@ -14,6 +14,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"flywheel/pkg/series"
 )
 
 // The picture: colours of Okabe and Ito, which the colour-blind tell apart.
@@ -60,7 +62,7 @@ func (e *Estimate) Draw(to io.Writer, format Format) error {
 	}
 	c := inks()
 	pp := &painter{e: e, ink: c, per: max(1, (n+columnsMax-1)/columnsMax)}
-	unit := "per " + short(time.Duration(e.grid.step)*time.Millisecond)
+	unit := "per " + series.Short(time.Duration(e.grid.step)*time.Millisecond)
 
 	a := pp.panel("a  Stimulus", unit)
 	pp.curve(a, e.x, c.blue, 0.7, "")

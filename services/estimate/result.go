@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"flywheel/pkg/correlate"
+	"flywheel/pkg/series"
 )
 
 // Result is what is published. Times are UTC; lags are seconds. What cannot be
@@ -108,7 +109,7 @@ func (r *Result) fill(e *Estimate, step, window time.Duration) {
 			rel.P, 100*correlate.RelevantShare, 100*(1-rel.Power), found)
 	}
 	if rel.Merged > 1 {
-		r.note("kernels are searched on sums of %d steps (%s), the lag profile on single ones", rel.Merged, short(step*time.Duration(rel.Merged)))
+		r.note("kernels are searched on sums of %d steps (%s), the lag profile on single ones", rel.Merged, series.Short(step*time.Duration(rel.Merged)))
 	}
 	if rel.Placebos < 5 {
 		r.note("the history is short: only about %.0f independent placebos calibrate the probability, so that only strong effects are found", rel.Placebos)
@@ -140,7 +141,7 @@ func reasons(reason correlate.Reason, realised float64, window time.Duration) st
 		return fmt.Sprintf("of the same effect planted into placebos the interval would hold only %.0f %%: so none is told: look at the series (--plot), and declare what else moves them (--calendar, --confounder)", 100*realised)
 	default:
 		return fmt.Sprintf("there is too little history: a window of %s needs about %s in which at least half of both series is known",
-			short(window), short(4*window))
+			series.Short(window), series.Short(4*window))
 	}
 }
 
@@ -190,7 +191,7 @@ func (r *Result) WriteText(to io.Writer) error {
 	return nil
 }
 
-func seconds(s int64) string { return short(time.Duration(s) * time.Second) }
+func seconds(s int64) string { return series.Short(time.Duration(s) * time.Second) }
 
 func number(v float64) string {
 	if v != 0 && (math.Abs(v) >= 1e6 || math.Abs(v) < 1e-3) {
@@ -209,18 +210,6 @@ func money(micros int64) string {
 		whole, part = -whole, -part
 	}
 	return fmt.Sprintf("%s%d.%06d", sign, whole, part)
-}
-
-// short writes a duration without its zeros: 5m and not 5m0s.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 func stamp(at time.Time) string { return at.UTC().Format(time.DateTime) }

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"flywheel/pkg/run"
+	"flywheel/pkg/series"
 	"flywheel/pkg/telemetry"
 	"flywheel/services/demo"
 	"flywheel/services/simulator"
@@ -35,7 +36,7 @@ func newDemo(env *environment) *cobra.Command {
 		name, value, usage string
 		like               any
 	}{
-		{"for", "D", "how long live play lasts, in real time", short(like.For)},
+		{"for", "D", "how long live play lasts, in real time", series.Short(like.For)},
 		{"brands", "N", "number of brands", like.Brands},
 		{"rate", "R", "records per second while backfilling", like.Rate},
 		{"speed", "S", "seconds of event time in a second of live play", like.Speed},

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"flywheel/pkg/series"
 	"flywheel/services/detect"
 
 	"github.com/spf13/cobra"
@@ -136,7 +137,7 @@ func (e *environment) sayDetected(out string, s detect.Summary, took time.Durati
 	}
 	fmt.Fprintf(e.stdout, "%s: %s from %s to %s UTC", out, count(int(s.Rows), "point"), s.First.Format(time.DateTime), s.Last.Format(time.DateTime))
 	if s.Spacing > 0 {
-		fmt.Fprintf(e.stdout, ", one every %s", short(s.Spacing))
+		fmt.Fprintf(e.stdout, ", one every %s", series.Short(s.Spacing))
 	}
 	fmt.Fprintf(e.stdout, "; scored in %s\n", took.Round(time.Millisecond))
 	if s.Highest > 0 {

@@ -14,6 +14,7 @@ import (
 	"flywheel/pkg/config"
 	"flywheel/pkg/event"
 	"flywheel/pkg/run"
+	"flywheel/pkg/series"
 	"flywheel/pkg/telemetry"
 	"flywheel/services/brands"
 	"flywheel/services/ingest"
@@ -74,23 +75,23 @@ func (e *environment) ingestMentions(ctx context.Context, path string, m mention
 	if err != nil {
 		return err
 	}
-	series, err := ingest.Open(path, time.Now())
+	in, err := ingest.Open(path, time.Now())
 	if err != nil {
 		return err
 	}
-	defer series.Close()
+	defer in.Close()
 	if m.content == "" {
-		m.content = series.Name
+		m.content = in.Name
 	}
 	to := ingest.Config{BrandID: m.brand, Query: m.brand, As: ingest.Role(m.as), Content: m.content, Speed: m.speed}
 	if err := to.Validate(); err != nil {
 		return usageError{err}
 	}
-	if _, err := to.Fits(series); err != nil { // before a brand is published for it
+	if _, err := to.Fits(in); err != nil { // before a brand is published for it
 		return err
 	}
-	fmt.Fprintf(e.stdout, "%s: %s from %s to %s UTC, one every %s%s\n", path, count(int(series.Rows), "row"),
-		series.First.Format(time.DateTime), series.Last.Format(time.DateTime), short(series.Spacing), missing(series))
+	fmt.Fprintf(e.stdout, "%s: %s from %s to %s UTC, one every %s%s\n", path, count(int(in.Rows), "row"),
+		in.First.Format(time.DateTime), in.Last.Format(time.DateTime), series.Short(in.Spacing), missing(in))
 	brand, err := e.brand(ctx, m)
 	if err != nil {
 		return err
@@ -106,7 +107,7 @@ func (e *environment) ingestMentions(ctx context.Context, path string, m mention
 		if err != nil {
 			return nil, usageError{err}
 		}
-		if i, err = ingest.New(to, series, cfg.Kafka, registry, t.Logger(), t.MeterProvider(), e.stderr); err != nil {
+		if i, err = ingest.New(to, in, cfg.Kafka, registry, t.Logger(), t.MeterProvider(), e.stderr); err != nil {
 			return nil, err
 		}
 		return []run.Unit{{Name: "ingest", Run: func(ctx context.Context) error {
@@ -120,18 +121,7 @@ func (e *environment) ingestMentions(ctx context.Context, path string, m mention
 	if err != nil {
 		return err
 	}
-	return e.sayIngested(cfg.ClickHouse, to, series, i.Summary())
-}
-
-// short writes a duration without its zeros: 5m and not 5m0s.
-func short(d time.Duration) string {
-	s := d.String()
-	for _, zero := range []struct{ long, short string }{{"h0m0s", "h"}, {"m0s", "m"}} {
-		if n := len(s) - len(zero.long); n > 0 && s[n:] == zero.long {
-			return s[:n] + zero.short
-		}
-	}
-	return s
+	return e.sayIngested(cfg.ClickHouse, to, in, i.Summary())
 }
 
 func missing(s *ingest.Series) string {
@@ -177,7 +167,7 @@ func (e *environment) brand(ctx context.Context, m mentions) (event.Brand, error
 }
 
 // sayIngested tells what became of the series and what to ask next.
-func (e *environment) sayIngested(cfg clickhouse.Config, to ingest.Config, series *ingest.Series, s ingest.Summary) error {
+func (e *environment) sayIngested(cfg clickhouse.Config, to ingest.Config, in *ingest.Series, s ingest.Summary) error {
 	if !s.Complete {
 		return fmt.Errorf("stopped when asked to, after %d of %d rows: run the same command again to send the rest; what has arrived counts once", s.Rows, s.RowsTotal)
 	}
@@ -187,7 +177,7 @@ func (e *environment) sayIngested(cfg clickhouse.Config, to ingest.Config, serie
 		what, table, other = "searches", "amazon_search_report", "the views, with --as stimulus"
 	}
 	fmt.Fprintf(e.stdout, "sent %d %s of brand %q in %s to %s, %s (%.0f a second)\n",
-		series.Sum, what, to.BrandID, count(int(s.Acknowledged), "record"), s.Topic, s.Took.Round(time.Millisecond), perSecond)
+		in.Sum, what, to.BrandID, count(int(s.Acknowledged), "record"), s.Topic, s.Took.Round(time.Millisecond), perSecond)
 	ask := func(query string) {
 		if cfg.Protocol != clickhouse.DefaultConfig().Protocol {
 			fmt.Fprintf(e.stdout, "  %s\n", query)

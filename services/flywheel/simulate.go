@@ -10,6 +10,7 @@ import (
 	"flywheel/pkg/codec"
 	"flywheel/pkg/progress"
 	"flywheel/pkg/run"
+	"flywheel/pkg/series"
 	"flywheel/services/simulator"
 
 	"github.com/spf13/cobra"
@@ -37,8 +38,8 @@ func newSimulate(env *environment) *cobra.Command {
 		{"brands", "N", "number of brands", like.Brands},
 		{"rate", "R", "records per second while backfilling", like.Rate},
 		{"speed", "S", "seconds of event time in a second of live play", like.Speed},
-		{"backfill", "D", "event time played before live play begins", short(like.Backfill)},
-		{"for", "D", "how long live play lasts, in real time", short(like.For)},
+		{"backfill", "D", "event time played before live play begins", series.Short(like.Backfill)},
+		{"for", "D", "how long live play lasts, in real time", series.Short(like.For)},
 		{"seed", "K", "seed of the play", like.Seed},
 	} {
 		cmd.Flags().Var(&alias{cmd: cmd, name: a.name, key: "simulator." + a.name, value: a.value}, a.name, fmt.Sprintf("%s (default %v)", a.usage, a.like))
