@@ -103,10 +103,10 @@ func Score(ctx context.Context, name string, from io.Reader, to io.Writer) (Summ
 		sum.Spacing = in.Spacing()
 	}
 	if sum.Spacing > 0 && sum.Spacing < SpacingMin {
-		return sum, fmt.Errorf("%s: the lines are %s apart: sum the series to steps of %s or more", name, sum.Spacing, SpacingMin)
+		return sum, fmt.Errorf("%s: the lines are %s apart: sum the series to steps of %s or more", name, series.Short(sum.Spacing), series.Short(SpacingMin))
 	}
 	if sum.Spacing > SpacingMax {
-		return sum, fmt.Errorf("%s: the lines are %s apart, which is more than a day: give a finer series", name, sum.Spacing)
+		return sum, fmt.Errorf("%s: the lines are %s apart, which is more than a day: give a finer series", name, series.Short(sum.Spacing))
 	}
 	if err := out.Flush(); err != nil {
 		return sum, fmt.Errorf("write the scores of %s: %w", name, err)

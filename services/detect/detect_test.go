@@ -45,15 +45,20 @@ func wave(w io.Writer, spacing time.Duration, points int, change func(i int, v f
 	}
 }
 
+// times returns a change of a wave: n values, from one on, times a factor.
+func times(factor float64, from, n int) func(i int, v float64) float64 {
+	return func(i int, v float64) float64 {
+		if i >= from && i < from+n {
+			return factor * v
+		}
+		return v
+	}
+}
+
 // The scores of a small series, line by line. A change of the method shows here.
 func TestScoresOfASeries(t *testing.T) {
 	var text strings.Builder
-	wave(&text, time.Hour, 24*15, func(i int, v float64) float64 {
-		if i >= 300 && i < 304 {
-			return 5 * v
-		}
-		return v
-	})
+	wave(&text, time.Hour, 24*15, times(5, 300, 4))
 	got, _, err := score(t, text.String())
 	if err != nil {
 		t.Fatal(err)
@@ -111,12 +116,7 @@ func TestOddLinesAreScored(t *testing.T) {
 // would cost everything, and is refused.
 func TestLinesOutOfOrder(t *testing.T) {
 	var text strings.Builder
-	wave(&text, 5*time.Minute, 3000, func(i int, v float64) float64 {
-		if i == 2000 {
-			return 20 * v
-		}
-		return v
-	})
+	wave(&text, 5*time.Minute, 3000, times(20, 2000, 1))
 	lines := strings.SplitAfter(text.String(), "\n")
 	header, rows := lines[0], lines[1:3001]
 	back := strings.Join(slices.Concat(rows[:500], rows[488:]), "")
@@ -158,12 +158,7 @@ func TestLinesOutOfOrder(t *testing.T) {
 func TestScoresGoOnBehindOddValues(t *testing.T) {
 	for name, odd := range map[string]string{"": "", "huge": "1e308", "huge and negative": "-1e308", "tiny": "5e-324", "missing": "NaN"} {
 		var text strings.Builder
-		wave(&text, 5*time.Minute, 8000, func(i int, v float64) float64 {
-			if i == 7000 {
-				return 40 * v
-			}
-			return v
-		})
+		wave(&text, 5*time.Minute, 8000, times(40, 7000, 1))
 		lines := strings.SplitAfter(text.String(), "\n")
 		if odd != "" {
 			stamp, _, _ := strings.Cut(lines[3000], ",")
@@ -194,12 +189,7 @@ func TestScoresGoOnBehindOddValues(t *testing.T) {
 
 func TestScoresOfAShorterFileAreTheSame(t *testing.T) {
 	var text strings.Builder
-	wave(&text, 5*time.Minute, 4000, func(i int, v float64) float64 {
-		if i == 2000 {
-			return 20 * v
-		}
-		return v
-	})
+	wave(&text, 5*time.Minute, 4000, times(20, 2000, 1))
 	whole, sum, err := score(t, text.String())
 	if err != nil {
 		t.Fatal(err)
@@ -219,8 +209,8 @@ func TestScoresOfAShorterFileAreTheSame(t *testing.T) {
 func TestASeriesThatCannotBeScoredIsRefused(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
 		"what is no series":     {"oops\n", `s.csv:1: the first line is "oops", want timestamp,value`},
-		"steps below a minute":  {"timestamp,value\n2015-02-26 21:42:53,1\n2015-02-26 21:43:23,1\n", `s.csv: the lines are 30s apart: sum the series to steps of 1m0s or more`},
-		"steps of over a day":   {"timestamp,value\n2015-02-26,1\n2015-03-05,1\n2015-03-12,1\n", `s.csv: the lines are 168h0m0s apart, which is more than a day: give a finer series`},
+		"steps below a minute":  {"timestamp,value\n2015-02-26 21:42:53,1\n2015-02-26 21:43:23,1\n", `s.csv: the lines are 30s apart: sum the series to steps of 1m or more`},
+		"steps of over a day":   {"timestamp,value\n2015-02-26,1\n2015-03-05,1\n2015-03-12,1\n", `s.csv: the lines are 168h apart, which is more than a day: give a finer series`},
 		"a mistake at the end ": {"timestamp,value\n2015-02-26,1\n2015-02-27,x\n", `s.csv:3: value "x" is no number`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -210,10 +210,10 @@ func TestMistakesAreNamed(t *testing.T) {
 	}{
 		"an empty series":             {"", x, "", 0, "x.csv is empty"},
 		"one point":                   {"timestamp,value\n2015-03-02,1\n", x, "", 0, "x.csv: there is only one point: its spacing cannot be told"},
-		"steps of seconds":            {"timestamp,value\n2015-03-02 00:00:00,1\n2015-03-02 00:00:30,1\n", x, "", 0, "x.csv: the lines are 30s apart: sum the series to steps of 1m0s or more"},
-		"steps of weeks":              {"timestamp,value\n2015-03-02,1\n2015-03-09,1\n", x, "", 0, "x.csv: the lines are 168h0m0s apart, which is more than a day: give a finer series"},
+		"steps of seconds":            {"timestamp,value\n2015-03-02 00:00:00,1\n2015-03-02 00:00:30,1\n", x, "", 0, "x.csv: the lines are 30s apart: sum the series to steps of 1m or more"},
+		"steps of weeks":              {"timestamp,value\n2015-03-02,1\n2015-03-09,1\n", x, "", 0, "x.csv: the lines are 168h apart, which is more than a day: give a finer series"},
 		"a time with two values":      {"timestamp,value\n2015-03-02 02:00,1\n2015-03-02 00:00,1\n2015-03-02 02:00,3\n", x, "", 0, "x.csv:4: timestamp 2015-03-02 02:00:00 is that of line 2: merge the two; if a clock was set back here, write all times in UTC"},
-		"lines of other lengths":      {"timestamp,value\n2015-03-02 05:30,1\n2015-03-02 00:00,1\n2015-03-02 02:00,3\n", x, "", 0, "x.csv:2: the line comes 3h30m0s after the one before, where line 4 comes after 2h0m0s: give all steps one length; whole steps may be missing"},
+		"lines of other lengths":      {"timestamp,value\n2015-03-02 05:30,1\n2015-03-02 00:00,1\n2015-03-02 02:00,3\n", x, "", 0, "x.csv:2: the line comes 3h30m after the one before, where line 4 comes after 2h: give all steps one length; whole steps may be missing"},
 		"spacings that do not fit":    {"timestamp,value\n2015-03-02 00:00,1\n2015-03-02 00:07,1\n", x, "", 0, "y.csv has a point every 1h0m0s and x.csv every 7m0s: sum one of them so that its steps are a multiple of the other's"},
 		"no time in common":           {"timestamp,value\n2014-03-02 00:00,1\n2014-03-02 01:00,1\n", x, "", 0, "they have no time in common"},
 		"a window of nothing":         {x, x, "", time.Second, "--window: 1s is no time an effect may take"},

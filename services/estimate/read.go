@@ -76,11 +76,11 @@ func readPoints(ctx context.Context, s Source) (*points, error) {
 	p.spacing = spacing.Milliseconds()
 	switch {
 	case spacing < SpacingMin:
-		return nil, fmt.Errorf("%s: the lines are %s apart: sum the series to steps of %s or more", s.Name, spacing, SpacingMin)
+		return nil, fmt.Errorf("%s: the lines are %s apart: sum the series to steps of %s or more", s.Name, series.Short(spacing), series.Short(SpacingMin))
 	case spacing > SpacingMax:
-		return nil, fmt.Errorf("%s: the lines are %s apart, which is more than a day: give a finer series", s.Name, spacing)
+		return nil, fmt.Errorf("%s: the lines are %s apart, which is more than a day: give a finer series", s.Name, series.Short(spacing))
 	case spacing%time.Second != 0:
-		return nil, fmt.Errorf("%s: the lines are %s apart: give steps of whole seconds", s.Name, spacing)
+		return nil, fmt.Errorf("%s: the lines are %s apart: give steps of whole seconds", s.Name, series.Short(spacing))
 	}
 	return p, nil
 }
