@@ -69,24 +69,15 @@ func contracts() ([]*contract, error) {
 	var cs []*contract
 	for _, t := range topics.Topics {
 		for _, name := range t.Records {
-			c := &contract{name: name, topic: t.Name, bytesMax: ValueBytesMax}
-			switch name {
-			case "brand":
-				c.new = func() any { return new(event.Brand) }
-			case "correlation":
-				c.new, c.result = func() any { return new(event.Correlation) }, true
-			case "credit":
-				c.new, c.result = func() any { return new(event.Credit) }, true
-			case "spike":
-				c.new, c.result = func() any { return new(event.Spike) }, true
-			case "dead_letter":
-				c.new, c.result = func() any { return new(event.DeadLetter) }, true
+			c := &contract{name: name, topic: t.Name, bytesMax: ValueBytesMax, new: func() any { return event.New(name) }}
+			switch c.new().(type) {
+			case nil:
+				return nil, fmt.Errorf("topic %s carries record %q, which pkg/event does not know", t.Name, name)
+			case event.Record:
+				c.bytesMax = event.RecordBytesMax
+			case *event.Brand:
 			default:
-				info := event.TypeByName(name).Info()
-				if info.New == nil {
-					return nil, fmt.Errorf("topic %s carries record %q, which pkg/event does not know", t.Name, name)
-				}
-				c.new, c.bytesMax = func() any { return info.New() }, event.RecordBytesMax
+				c.result = true
 			}
 			versions, err := schemas.Versions(name)
 			if err != nil {

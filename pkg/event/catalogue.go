@@ -92,6 +92,27 @@ func TypeByName(name string) Type {
 	return NoType
 }
 
+// New returns a pointer to the empty struct of the Avro record with that name, of a
+// channel, a brand or a result; nil when there is none.
+func New(record string) any {
+	switch record {
+	case "brand":
+		return new(Brand)
+	case "correlation":
+		return new(Correlation)
+	case "credit":
+		return new(Credit)
+	case "spike":
+		return new(Spike)
+	case "dead_letter":
+		return new(DeadLetter)
+	}
+	if t := TypeByName(record); t != NoType {
+		return t.Info().New()
+	}
+	return nil
+}
+
 // Topics of the channel records, one a node and one for the calendar.
 const (
 	TopicTikTok    = "channel.tiktok"

@@ -14,23 +14,6 @@ import (
 	"flywheel/schemas"
 )
 
-// freshRecord returns an empty record by its name.
-func freshRecord(name string) any {
-	switch name {
-	case "brand":
-		return new(event.Brand)
-	case "correlation":
-		return new(event.Correlation)
-	case "credit":
-		return new(event.Credit)
-	case "spike":
-		return new(event.Spike)
-	case "dead_letter":
-		return new(event.DeadLetter)
-	}
-	return event.TypeByName(name).Info().New()
-}
-
 func TestEveryRecordReadsBackAsItWasSent(t *testing.T) {
 	const each = 30
 	w := newWorld(t)
@@ -40,7 +23,7 @@ func TestEveryRecordReadsBackAsItWasSent(t *testing.T) {
 	}
 	want := make(map[string]map[string]map[string]any) // by table and origin
 	for _, name := range names {
-		g := newGenerator(t, name, func() any { return freshRecord(name) })
+		g := newGenerator(t, name, func() any { return event.New(name) })
 		want[name] = make(map[string]map[string]any)
 		sent, records := make([]any, each), make([]*kgo.Record, each)
 		for i := range sent {

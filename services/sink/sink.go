@@ -246,30 +246,13 @@ func (s *Sink) open(ctx context.Context) (driver.Conn, map[reflect.Type]*table, 
 		if err != nil {
 			return nil, nil, errors.Join(err, conn.Close())
 		}
-		sample := newRecord(name)
+		sample := event.New(name)
 		tables[reflect.TypeOf(sample)], err = newTable(ctx, conn, name, sample)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
 	return conn, tables, nil
-}
-
-// newRecord returns what a decoder returns for a record of that name.
-func newRecord(name string) any {
-	switch name {
-	case "brand":
-		return new(event.Brand)
-	case "correlation":
-		return new(event.Correlation)
-	case "credit":
-		return new(event.Credit)
-	case "spike":
-		return new(event.Spike)
-	case "dead_letter":
-		return new(event.DeadLetter)
-	}
-	return event.TypeByName(name).Info().New()
 }
 
 // pause grows from one attempt to the next.
