@@ -122,19 +122,14 @@ func TestASpareProcessorCatchesUpWithItsGroup(t *testing.T) {
 	}
 	w.load(60)
 	w.drained()
-	release := make(chan struct{})
+	held := make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
 	w.cluster.ControlKey(int16(kmsg.TxnOffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
 		w.cluster.KeepControl()
-		w.cluster.SleepControl(func() { <-release })
+		w.cluster.SleepControl(func() { <-held })
 		return nil, nil, false
 	})
-	t.Cleanup(sync.OnceFunc(func() {
-		select {
-		case <-release:
-		default:
-			close(release) // the cluster would not end otherwise
-		}
-	}))
+	t.Cleanup(release) // the cluster would not end otherwise
 	w.load(60)
 	var log testkit.Log
 	cfg := w.config()
@@ -172,7 +167,7 @@ func TestASpareProcessorCatchesUpWithItsGroup(t *testing.T) {
 		t.Fatalf("it ended before the others had caught up: %+v, %v", e.report, e.err)
 	default:
 	}
-	close(release)
+	release()
 	select {
 	case e := <-ended:
 		if e.err != nil || e.report != (processor.Report{}) {

@@ -93,21 +93,16 @@ func TestASinkWithoutPartitionsCatchesUpWithItsGroup(t *testing.T) {
 	w.load(200)
 	w.eventually("rows wait", func() bool { return one.Check(t.Context()) != nil })
 	var joins atomic.Int64
-	release := make(chan struct{})
+	held := make(chan struct{})
+	release := sync.OnceFunc(func() { close(held) })
 	w.cluster.ControlKey(int16(kmsg.JoinGroup), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		w.cluster.KeepControl()
 		if name := req.(*kmsg.JoinGroupRequest).InstanceID; name != nil && *name == "sink-1" && joins.Add(1) > 1 {
-			w.cluster.SleepControl(func() { <-release })
+			w.cluster.SleepControl(func() { <-held })
 		}
 		return nil, nil, false
 	})
-	t.Cleanup(sync.OnceFunc(func() {
-		select {
-		case <-release:
-		default:
-			close(release) // the cluster would not end otherwise
-		}
-	}))
+	t.Cleanup(release) // the cluster would not end otherwise
 	w.clickhouse = direct
 	ended := make(chan error, 1)
 	go func() {
@@ -127,7 +122,7 @@ func TestASinkWithoutPartitionsCatchesUpWithItsGroup(t *testing.T) {
 		t.Fatalf("it ended with rows of the group unwritten: %v", err)
 	default:
 	}
-	close(release)
+	release()
 	g.set(open)
 	select {
 	case err := <-ended:

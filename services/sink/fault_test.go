@@ -218,13 +218,8 @@ func TestASinkWithoutKafkaIsNotReadyUntilItReadsAgain(t *testing.T) {
 					return nil, err, err != nil
 				}
 			})
-			t.Cleanup(sync.OnceFunc(func() {
-				select {
-				case <-back:
-				default:
-					close(back) // the cluster would not end otherwise
-				}
-			}))
+			comes := sync.OnceFunc(func() { close(back) })
+			t.Cleanup(comes) // the cluster would not end otherwise
 			w.eventually("the sink says so", func() bool {
 				err := m.Check(t.Context())
 				return err != nil && strings.Contains(err.Error(), "Kafka brokers have not answered")
@@ -241,7 +236,7 @@ func TestASinkWithoutKafkaIsNotReadyUntilItReadsAgain(t *testing.T) {
 			if after := w.staleness(); after < before+1.2 {
 				t.Errorf("within 1.5 s the staleness went from %v to %v s", before, after)
 			}
-			close(back)
+			comes()
 			w.eventually("the sink is ready again", func() bool { return m.Check(t.Context()) == nil })
 			if age := w.staleness(); age != 0 {
 				t.Errorf("nothing waits, and the staleness is %v s", age)
