@@ -19,6 +19,10 @@ import (
 // `flywheel migrate` makes them so.
 var ErrMigrate = errors.New("run 'flywheel migrate'")
 
+// ErrAltered says that a column is not of the type that its migration gives it. That of a
+// column that is there is for nobody to change but who changed it.
+var ErrAltered = errors.New("give it the type of its migration in schemas/clickhouse back, with ALTER TABLE … MODIFY COLUMN")
+
 // ErrLogin says that ClickHouse answers and lets this user in nowhere, or not
 // where it has to be.
 var ErrLogin = errors.New("correct clickhouse.user and clickhouse.password")

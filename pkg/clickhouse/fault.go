@@ -16,7 +16,7 @@ const (
 	// be another's fault counts as this, so that no row is given up for it.
 	FaultServer Fault = iota
 	// FaultSchema is a table that is missing or is not as this program needs it:
-	// 'flywheel migrate' helps.
+	// the error says what helps, or 'flywheel migrate' does.
 	FaultSchema
 	// FaultRows is a value that ClickHouse refuses: the same rows are refused
 	// for ever, and others are not.
@@ -25,7 +25,7 @@ const (
 
 // FaultOf returns whose fault an error of a statement is.
 func FaultOf(err error) Fault {
-	if errors.Is(err, ErrMigrate) {
+	if errors.Is(err, ErrMigrate) || errors.Is(err, ErrAltered) {
 		return FaultSchema
 	}
 	var refused *clickhouse.Exception

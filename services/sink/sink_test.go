@@ -169,6 +169,16 @@ func lines(log *testkit.Log, level slog.Level, message string) int {
 	return strings.Count(log.String(), fmt.Sprintf("level=%s msg=%q", level, message))
 }
 
+// told expects that a trouble was told of once when it began, and once when it was over.
+func (w *world) told(begins, ends string) {
+	w.t.Helper()
+	for level, line := range map[slog.Level]string{slog.LevelWarn: begins, slog.LevelInfo: ends} {
+		if n := lines(w.journal, level, line); n != 1 {
+			w.t.Errorf("%q was logged %d times, want once", line, n)
+		}
+	}
+}
+
 // logger writes to the test's log, which shows when the test fails.
 func logger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))

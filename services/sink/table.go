@@ -51,7 +51,7 @@ func newTable(ctx context.Context, conn driver.Conn, name string, sample any) (*
 		}
 		cells, err := newCells(of, c)
 		if err != nil {
-			return nil, fmt.Errorf("table %q is not what this program needs, for column %q %w: %w", name, column, err, clickhouse.ErrMigrate)
+			return nil, fmt.Errorf("column %q of table %q is not what this program needs, since %w: %w", column, name, err, clickhouse.ErrAltered)
 		}
 		t.cells = append(t.cells, cells)
 	}
