@@ -1,30 +1,16 @@
 package demo
 
 import (
-	"net/url"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"flywheel/pkg/clickhouse"
-	"flywheel/pkg/config"
-	"flywheel/pkg/testkit"
+	"flywheel/pkg/testkit/tables"
 )
 
 func TestSpeedIsThatOfTheRows(t *testing.T) {
-	conn, dsn := testkit.ClickHouse(t)
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := clickhouse.DefaultConfig()
-	password, _ := u.User.Password()
-	cfg.Addresses, cfg.User, cfg.Password, cfg.Database = []string{u.Host}, u.User.Username(), config.Secret(password), strings.TrimPrefix(u.Path, "/")
-	if _, err := clickhouse.Migrate(t.Context(), cfg); err != nil {
-		t.Fatal(err)
-	}
+	conn, _ := tables.New(t)
 	for _, row := range []string{
 		`INSERT INTO amazon_order (event_id, brand_id, occurred_at, observed_at, source, kafka_topic, kafka_partition, kafka_offset, kafka_at, inserted_at)
 		 VALUES ('00000000-0000-0000-0000-000000000001', 'acme', '2026-01-01 01:00:00', '2026-01-01 01:00:01', 'amazon_orders', 'channel.amazon', 3, 8, '2026-02-01 00:00:01.000', '2026-02-01 00:00:02.000')`,

@@ -7,20 +7,18 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
-	"flywheel/pkg/config"
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
 	"flywheel/pkg/telemetry"
 	"flywheel/pkg/testkit"
+	"flywheel/pkg/testkit/tables"
 	"flywheel/services/processor"
 	"flywheel/services/sink"
 
@@ -52,17 +50,7 @@ func scrape(t *testing.T, promql parser.Parser) []labels.Labels {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, dsn := testkit.ClickHouse(t)
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tables := clickhouse.DefaultConfig()
-	password, _ := u.User.Password()
-	tables.Addresses, tables.Database, tables.User, tables.Password = []string{u.Host}, u.Path[1:], u.User.Username(), config.Secret(password)
-	if _, err := clickhouse.Migrate(t.Context(), tables); err != nil {
-		t.Fatal(err)
-	}
+	_, clickhouseConfig := tables.New(t)
 	cfg := telemetry.DefaultConfig()
 	cfg.Admin.Listen = "127.0.0.1:0"
 	tel, err := telemetry.New(cfg, telemetry.Service{Name: "flywheel-test", Version: "v1"}, io.Discard)
@@ -73,7 +61,7 @@ func scrape(t *testing.T, promql parser.Parser) []labels.Labels {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := sink.New(sink.DefaultConfig(), kafkaConfig, tables, registry, tel.Logger(), tel.MeterProvider(), tel.TracerProvider())
+	s, err := sink.New(sink.DefaultConfig(), kafkaConfig, clickhouseConfig, registry, tel.Logger(), tel.MeterProvider(), tel.TracerProvider())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,6 @@ package sink
 import (
 	"context"
 	"log/slog"
-	"net/url"
 	"testing"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -11,25 +10,14 @@ import (
 
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
-	"flywheel/pkg/config"
 	"flywheel/pkg/event"
-	"flywheel/pkg/testkit"
+	"flywheel/pkg/testkit/tables"
 )
 
 // rows returns a session without Kafka, and two records for it by name.
 func rows(t testing.TB) (*session, map[string]*kgo.Record) {
 	t.Helper()
-	_, dsn := testkit.ClickHouse(t)
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := clickhouse.DefaultConfig()
-	password, _ := u.User.Password()
-	cfg.Addresses, cfg.Database, cfg.Password = []string{u.Host}, u.Path[1:], config.Secret(password)
-	if _, err := clickhouse.Migrate(t.Context(), cfg); err != nil {
-		t.Fatal(err)
-	}
+	_, cfg := tables.New(t)
 	registry, err := codec.NewStatic()
 	if err != nil {
 		t.Fatal(err)

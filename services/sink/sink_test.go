@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -23,10 +22,10 @@ import (
 
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
-	"flywheel/pkg/config"
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
 	"flywheel/pkg/testkit"
+	"flywheel/pkg/testkit/tables"
 	"flywheel/schemas"
 	"flywheel/services/sink"
 )
@@ -79,26 +78,8 @@ func newWorld(t testing.TB) *world {
 	if w.encoder, err = codec.NewEncoder(t.Context(), static); err != nil {
 		t.Fatal(err)
 	}
-	var dsn string
-	w.conn, dsn = testkit.ClickHouse(t)
-	w.clickhouse = configOf(t, dsn)
-	if _, err := clickhouse.Migrate(t.Context(), w.clickhouse); err != nil {
-		t.Fatal(err)
-	}
+	w.conn, w.clickhouse = tables.New(t)
 	return w
-}
-
-// configOf returns how a DSN is configured.
-func configOf(t testing.TB, dsn string) clickhouse.Config {
-	t.Helper()
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := clickhouse.DefaultConfig()
-	password, _ := u.User.Password()
-	cfg.Addresses, cfg.Database, cfg.User, cfg.Password = []string{u.Host}, u.Path[1:], u.User.Username(), config.Secret(password)
-	return cfg
 }
 
 func (w *world) config() sink.Config {

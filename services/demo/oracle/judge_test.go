@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"context"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -11,29 +10,10 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/go-cmp/cmp"
 
-	"flywheel/pkg/clickhouse"
-	"flywheel/pkg/config"
 	"flywheel/pkg/event"
-	"flywheel/pkg/testkit"
+	"flywheel/pkg/testkit/tables"
 	"flywheel/services/simulator"
 )
-
-// database returns a connection to tables that are empty.
-func database(t testing.TB) driver.Conn {
-	t.Helper()
-	conn, dsn := testkit.ClickHouse(t)
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := clickhouse.DefaultConfig()
-	password, _ := u.User.Password()
-	cfg.Addresses, cfg.User, cfg.Password, cfg.Database = []string{u.Host}, u.User.Username(), config.Secret(password), strings.TrimPrefix(u.Path, "/")
-	if _, err := clickhouse.Migrate(t.Context(), cfg); err != nil {
-		t.Fatal(err)
-	}
-	return conn
-}
 
 func exec(t testing.TB, conn driver.Conn, statements ...string) {
 	t.Helper()
@@ -107,7 +87,8 @@ func verdict(t testing.TB, conn driver.Conn, d simulator.Detail) Verdict {
 }
 
 func TestAFaultlessPlayAddsUp(t *testing.T) {
-	conn, d := database(t), played()
+	conn, _ := tables.New(t)
+	d := played()
 	exec(t, conn, rows...)
 	got := verdict(t, conn, d)
 	want := Verdict{
@@ -127,7 +108,7 @@ func TestAFaultlessPlayAddsUp(t *testing.T) {
 }
 
 func TestEveryCorruptionIsCaught(t *testing.T) {
-	conn := database(t)
+	conn, _ := tables.New(t)
 	for name, c := range map[string]struct {
 		rows     []string                  // in place of the faultless ones
 		then     string                    // a statement on top of them
