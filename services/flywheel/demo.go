@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
 
 	"flywheel/pkg/run"
-	"flywheel/pkg/series"
 	"flywheel/pkg/telemetry"
 	"flywheel/services/demo"
-	"flywheel/services/simulator"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -19,7 +16,6 @@ import (
 
 func newDemo(env *environment) *cobra.Command {
 	var report string
-	like := simulator.DefaultConfig()
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Play simulated brands through the whole pipeline in one process, and check the sums",
@@ -32,17 +28,7 @@ func newDemo(env *environment) *cobra.Command {
 		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return env.demo(cmd.Context(), report) },
 	}
-	for _, a := range [...]struct {
-		name, value, usage string
-		like               any
-	}{
-		{"for", "D", "how long live play lasts, in real time", series.Short(like.For)},
-		{"brands", "N", "number of brands", like.Brands},
-		{"rate", "R", "records per second while backfilling", like.Rate},
-		{"speed", "S", "seconds of event time in a second of live play", like.Speed},
-	} {
-		cmd.Flags().Var(&alias{cmd: cmd, name: a.name, key: "simulator." + a.name, value: a.value}, a.name, fmt.Sprintf("%s (default %v)", a.usage, a.like))
-	}
+	playFlags(cmd, "for", "brands", "rate", "speed")
 	cmd.Flags().StringVar(&report, "report", "", "write the report to this file, as JSON (default report.json in the data folder)")
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"flywheel/pkg/codec"
@@ -18,7 +19,6 @@ import (
 
 func newSimulate(env *environment) *cobra.Command {
 	var file string
-	like := simulator.DefaultConfig()
 	cmd := &cobra.Command{
 		Use:   "simulate",
 		Short: "Play all five nodes of a number of brands with planted truth into Kafka",
@@ -31,6 +31,14 @@ func newSimulate(env *environment) *cobra.Command {
 		Args: noArguments(""),
 		RunE: func(cmd *cobra.Command, _ []string) error { return env.simulate(cmd.Context(), file) },
 	}
+	playFlags(cmd, "brands", "rate", "speed", "backfill", "for", "seed")
+	cmd.Flags().StringVar(&file, "ledger", "", "write the ledger to this file, as JSON")
+	return cmd
+}
+
+// playFlags adds short names of keys of the simulator's configuration.
+func playFlags(cmd *cobra.Command, names ...string) {
+	like := simulator.DefaultConfig()
 	for _, a := range [...]struct {
 		name, value, usage string
 		like               any
@@ -42,10 +50,10 @@ func newSimulate(env *environment) *cobra.Command {
 		{"for", "D", "how long live play lasts, in real time", series.Short(like.For)},
 		{"seed", "K", "seed of the play", like.Seed},
 	} {
-		cmd.Flags().Var(&alias{cmd: cmd, name: a.name, key: "simulator." + a.name, value: a.value}, a.name, fmt.Sprintf("%s (default %v)", a.usage, a.like))
+		if slices.Contains(names, a.name) {
+			cmd.Flags().Var(&alias{cmd: cmd, name: a.name, key: "simulator." + a.name, value: a.value}, a.name, fmt.Sprintf("%s (default %v)", a.usage, a.like))
+		}
 	}
-	cmd.Flags().StringVar(&file, "ledger", "", "write the ledger to this file, as JSON")
-	return cmd
 }
 
 // alias is a short name of a key of the configuration.
