@@ -34,6 +34,7 @@ type outcome struct {
 	Low        float64  `json:"low"`
 	High       float64  `json:"high"`
 	Realised   float64  `json:"realised_coverage"`
+	Exponent   float64  `json:"exponent"` // of the stimulus
 	BestLagS   float64  `json:"best_lag_s"`
 	Detectable float64  `json:"detectable"`
 	Verdict    string   `json:"verdict"`
@@ -99,11 +100,13 @@ func (c testCase) run(e *correlate.Estimator, from *source) (outcome, error) {
 	}
 	rel := e.Screen(&in)
 	if c.Part != "power" && c.Part != "lag" {
+		e.Bend(&rel)
 		e.Bound(&rel)
 		e.Assess(&rel)
 	}
 	o.P, o.Bartlett, o.Naive = rel.P, rel.Profile.PAutocorrelation, rel.Profile.PNaive
 	o.Beta, o.Low, o.High, o.Realised = rel.Beta, rel.Low, rel.High, rel.Realised
+	o.Exponent = rel.Exponent
 	o.BestLagS = float64(rel.Profile.BestLag) * float64(in.StepSeconds)
 	o.Detectable, o.Verdict = rel.Detectable, string(rel.Verdict)
 	return o, nil

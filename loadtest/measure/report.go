@@ -69,6 +69,15 @@ func summary(kind testCase, group []outcome) string {
 	low := share(func(o outcome) bool { return o.Low > o.Truth })
 	high := share(func(o outcome) bool { return o.High < o.Truth })
 	n := len(group)
-	return fmt.Sprintf("%s, held %.3f (above %.3f, below %.3f), realised %.3f, half width %.2f, effect/truth %.2f %.2f %.2f, best lag off %.1f h",
-		calibrated, 1-low-high, low, high, realised, half[n/2], ratio[n/4], ratio[n/2], ratio[3*n/4], off)
+	bent, bentHeld := 0, 0
+	for _, o := range group {
+		if o.Exponent < 1 {
+			bent++
+			if o.Low <= o.Truth && o.Truth <= o.High {
+				bentHeld++
+			}
+		}
+	}
+	return fmt.Sprintf("%s, diminishing returns %.3f (held %d of %d), held %.3f (above %.3f, below %.3f), realised %.3f, half width %.2f, effect/truth %.2f %.2f %.2f, best lag off %.1f h",
+		calibrated, float64(bent)/float64(n), bentHeld, bent, 1-low-high, low, high, realised, half[n/2], ratio[n/4], ratio[n/2], ratio[3*n/4], off)
 }

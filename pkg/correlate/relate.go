@@ -14,6 +14,11 @@ type Relation struct {
 	// interval holds it.
 	Beta, Low, High float64
 	Level, Realised float64
+	// Exponent is the power of the stimulus that acts: 1 in proportion; less, where the data
+	// say that its returns diminish, and Beta is what a unit adds on average. ExponentLow …
+	// ExponentHigh is its interval at Level; where proportion is not refuted it is taken for
+	// the truth, whatever else may be.
+	Exponent, ExponentLow, ExponentHigh float64
 	// Placebos is how many independent placebos P rests on, about one in two windows.
 	Placebos float64
 	// Share is the share of the response that an effect of Beta makes up. Where
@@ -54,33 +59,40 @@ const realisedMin = 0.8
 func Relate(p *Pair) Relation {
 	var e Estimator
 	rel := e.Screen(p)
+	e.Bend(&rel)
 	e.Bound(&rel)
 	e.Assess(&rel)
 	return rel
 }
 
 // Estimator judges pairs one after the other, in memory it keeps, and in stages:
-// Screen says whether there is an effect, and which; Bound and Assess, which cost
-// more, complete the relation last screened, unless that has a reason to say nothing. The zero value is ready; one per
-// goroutine.
+// Screen says whether there is an effect, and which, in proportion to the stimulus; Bend
+// asks whether its returns diminish instead; Bound and Assess, which cost more, complete
+// the relation last screened, unless that has a reason to say nothing. The zero value is
+// ready; one per goroutine.
 type Estimator struct {
 	mem   memory
 	study study
 	// Of the relation screened last:
+	pair     *Pair
 	null     *world
 	evidence trial
 	settled  *world
 	fit      fit
-	prober   *prober
+	// least and most are how much smaller and larger the size may be by the exponent alone,
+	// as logarithms.
+	least, most float64
+	prober      *prober
 }
 
 // Screen judges whether there is an effect, finds the best and its kernel, the lag
 // profile and the baseline; without an interval yet, and with a verdict that is
 // Inconclusive where nothing is found.
 func (e *Estimator) Screen(p *Pair) Relation {
-	rel := Relation{P: 1, Level: 1 - Alpha, Detectable: 1, Verdict: Inconclusive}
+	rel := Relation{P: 1, Level: 1 - Alpha, Detectable: 1, Exponent: 1, ExponentHigh: 1, Verdict: Inconclusive}
 	e.mem.release(mark{})
-	e.null, e.settled, e.prober = nil, nil, nil
+	e.pair, e.null, e.settled, e.prober = p, nil, nil, nil
+	e.least, e.most = 0, 0
 	s := &e.study
 	s.mem = &e.mem
 	c, merged := p.coarse()
@@ -109,6 +121,13 @@ func (e *Estimator) Screen(p *Pair) Relation {
 	if rel.Verdict == Effective {
 		e.settled, e.fit = s.refine(e.settled, e.fit)
 	}
+	e.describe(&rel)
+	return rel
+}
+
+// describe says what the fit is.
+func (e *Estimator) describe(rel *Relation) {
+	s, p, merged := e.settled.study, e.pair, rel.Merged
 	k, beta := &s.atoms[e.fit.at], e.fit.beta
 	rel.Kernel = Kernel{k.Delay * merged, k.HalfLife * float64(merged), p.Lags}
 	confounded := e.settled.confounding(e.fit)
@@ -129,7 +148,6 @@ func (e *Estimator) Screen(p *Pair) Relation {
 		i := max(0, t-first) / merged
 		rel.Expected[t] = max(0, e.settled.expected[i]+confounded[i]-beta*steady[i]) / float64(merged)
 	}
-	return rel
 }
 
 // Bound adds the interval to the relation screened last.
@@ -139,6 +157,9 @@ func (e *Estimator) Bound(rel *Relation) {
 	}
 	e.prober = newProber(e.settled, e.fit, e.evidence.largest, rel.P <= Alpha)
 	rel.Low, rel.High = e.prober.interval(rel.P)
+	if rel.Exponent < 1 {
+		rel.Low, rel.High = widen(e.fit.beta, rel.Low, e.least), min(widen(e.fit.beta, rel.High, e.most), e.study.betaMax)
+	}
 	rel.Beta = min(max(rel.Beta, rel.Low), rel.High)
 }
 

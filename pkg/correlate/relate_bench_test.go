@@ -33,16 +33,19 @@ func BenchmarkEstimator(b *testing.B) {
 		p, _ := posted(3, tc.days*perDay/24, Kernel{lags / 24, float64(lags / 18), lags}, tc.share)
 		p.StepSeconds, p.Lags = tc.step, lags
 		var e Estimator
-		for stages, name := range []string{"screen", "and bound", "and assess"} {
+		for stages, name := range []string{"screen", "and bend", "and bound", "and assess"} {
 			b.Run(fmt.Sprintf("%s: %s", tc.name, name), func(b *testing.B) {
 				b.ReportAllocs()
 				cpu := cpuTime()
 				for b.Loop() {
 					rel := e.Screen(p)
 					if stages > 0 {
-						e.Bound(&rel)
+						e.Bend(&rel)
 					}
 					if stages > 1 {
+						e.Bound(&rel)
+					}
+					if stages > 2 {
 						e.Assess(&rel)
 					}
 				}

@@ -204,6 +204,7 @@ func TestEstimatorKeepsNothing(t *testing.T) {
 		if got.Low != 0 || got.High != 0 || got.Realised != 0 {
 			t.Errorf("%d days: a screen gives an interval: %v to %v", tc.days, got.Low, got.High)
 		}
+		e.Bend(&got)
 		e.Bound(&got)
 		e.Assess(&got)
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -22,6 +22,8 @@ type study struct {
 	y       []float64 // the response, 0 where it is missing
 	present []float64 // 1 for the steps of the response that its baseline is fitted to
 	judged  []float64 // and 1 for those that are judged as well
+	raw     []float64 // the stimulus, 0 where it is missing
+	known   []float64 // 1 where it is not
 	x       []float64 // the stimulus less its baseline
 	// own and whole are autocovariances of what each kernel makes of it, at lags below
 	// taps: where it is judged, less the means a baseline takes, and what
@@ -52,9 +54,9 @@ func (s *study) load(p *Pair) Reason {
 	if s.n < 2*s.lags || s.lags < 1 {
 		return ShortHistory
 	}
-	x, presentX := s.mem.floats(s.n), s.mem.floats(s.n)
+	s.raw, s.known = s.mem.floats(s.n), s.mem.floats(s.n)
 	s.y, s.present, s.judged = s.mem.floats(s.n), s.mem.floats(s.n), s.mem.floats(s.n)
-	s.sumX, s.sumY = known(x, presentX, p.X), known(s.y, s.present, p.Y)
+	s.sumX, s.sumY = known(s.raw, s.known, p.X), known(s.y, s.present, p.Y)
 	// Before one window has passed, not all that may have acted is known.
 	clear(s.present[:s.lags])
 	copy(s.judged, s.present)
@@ -72,13 +74,13 @@ func (s *study) load(p *Pair) Reason {
 	used, seen := 0.0, 0.0
 	for t := range s.judged {
 		used += s.judged[t]
-		seen += presentX[t]
+		seen += s.known[t]
 	}
 	steps := float64(s.n - s.lags)
 	switch {
 	case len(s.shifts) == 0 || s.independent < independentMin || used < presentMin*steps || seen < presentMin*float64(s.n):
 		return ShortHistory
-	case steady(x, presentX):
+	case steady(s.raw, s.known):
 		return FlatStimulus
 	case steady(s.y, s.judged):
 		return FlatResponse
@@ -86,26 +88,30 @@ func (s *study) load(p *Pair) Reason {
 		return Confounded
 	}
 	s.groups = p.groupings()
-	s.expectedX = s.mem.floats(s.n)
 	// What a promotion made of the stimulus acts as any other: only the response has
 	// levels of its own for what is declared.
 	usual := *p
 	usual.Declared = nil
 	s.usual = usual.groupings()
-	factors(s.expectedX, x, presentX, s.usual, s.mem)
 	s.betaMax = math.Inf(1)
-	if s.sumX > 0 && s.sumY > 0 && slices.Min(x) >= 0 && slices.Min(s.y) >= 0 {
+	if s.sumX > 0 && s.sumY > 0 && slices.Min(s.raw) >= 0 && slices.Min(s.y) >= 0 {
 		s.betaMax = s.sumY / s.sumX // an effect makes up no more than there is
 	}
-	s.x = s.mem.floats(s.n)
-	for t := range x {
-		s.x[t] = presentX[t] * (x[t] - s.expectedX[t])
-	}
+	s.deviate()
 	s.prepare(p)
 	return NoReason
 }
 
-// prepare decays and transforms the stimulus.
+// deviate takes the baseline out of the stimulus.
+func (s *study) deviate() {
+	s.expectedX, s.x = s.mem.floats(s.n), s.mem.floats(s.n)
+	factors(s.expectedX, s.raw, s.known, s.usual, s.mem)
+	for t, x := range s.raw {
+		s.x[t] = s.known[t] * (x - s.expectedX[t])
+	}
+}
+
+// prepare makes ready what depends on the response, and then the stimulus.
 func (s *study) prepare(p *Pair) {
 	if s.coarse == nil || s.coarse.lags != s.lags {
 		s.coarse = newDictionary(s.lags)
@@ -116,6 +122,11 @@ func (s *study) prepare(p *Pair) {
 	}
 	s.centring = newCentring(s.groups, s.judged, s.mem)
 	s.centring.basis = s.confounders(p)
+	s.transform()
+}
+
+// transform decays and transforms the stimulus.
+func (s *study) transform() {
 	s.covariances()
 	s.forward = s.freq.transform(s.forward, s.x)
 	slices.Reverse(s.x)

@@ -195,7 +195,8 @@ func (e *Estimate) credit(revenue *earnings) {
 	} else {
 		r.note("without evidence of an effect nothing is credited to the stimulus")
 	}
-	units, baseline := correlate.Credit(e.x, e.y, base, k, beta)
+	acting := e.relation.Acting(e.x)
+	units, baseline := correlate.Credit(acting, e.y, base, k, beta)
 	r.BaselineUnits = baseline
 	r.Credit = make([]Credit, n)
 	for t := range r.Credit {
@@ -204,7 +205,7 @@ func (e *Estimate) credit(revenue *earnings) {
 	if beta > 0 {
 		e.acting = make([]float64, n)
 		stimulus := make([]float64, n)
-		for t, v := range e.x {
+		for t, v := range acting {
 			if v > 0 {
 				stimulus[t] = v * beta
 			}
@@ -214,7 +215,7 @@ func (e *Estimate) credit(revenue *earnings) {
 	if revenue == nil {
 		return
 	}
-	earned, rest := correlate.Money(e.x, revenue.steps, base, k, beta)
+	earned, rest := correlate.Money(acting, revenue.steps, base, k, beta)
 	for t := range earned {
 		r.Credit[t].RevenueMicros = &earned[t]
 	}

@@ -101,7 +101,7 @@ func TestAPlantedEffectIsFoundAtEverySpacing(t *testing.T) {
 		"days, in one day": {120, 24 * time.Hour, 24 * time.Hour, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := play(3, tc.days, tc.spacing, tc.delay, tc.halfLife, 0.2).run(t, nil).Result
+			r := play(5, tc.days, tc.spacing, tc.delay, tc.halfLife, 0.2).run(t, nil).Result
 			if r.Verdict != "effect" || !r.Significant || r.P.Calibrated > 0.05 {
 				t.Fatalf("%s: %s", r.Verdict, r.Why)
 			}
@@ -430,6 +430,57 @@ func TestOddSeriesAreAnswered(t *testing.T) {
 }
 
 func abs(n int) int { return max(n, -n) }
+
+// Where the root of the stimulus acts, that is said, what is credited adds up, to the micro
+// as well, and goes with what acts.
+func TestReturnsThatDiminish(t *testing.T) {
+	w := play(11, 35, time.Hour, 0, 0, 0)
+	k := correlate.Kernel{Delay: 3, HalfLife: 4, Lags: 72}
+	root, acts := make([]float64, len(w.x)), make([]float64, len(w.x))
+	sum, roots, all := 0.0, 0.0, 0.0
+	for i, v := range w.x {
+		root[i] = math.Sqrt(v)
+		sum, roots, all = sum+v, roots+root[i], all+w.y[i]
+	}
+	beta := 1.2 * all / sum
+	k.Convolve(acts, root)
+	for i, v := range acts {
+		w.y[i] += math.Round(beta * sum / roots * v)
+	}
+	e := w.run(t, func(in *Input) { s := source("r.csv", w.file(w.y)); in.Revenue = &s })
+	r := &e.Result
+	if !r.Significant || *r.Effect.Low > beta || *r.Effect.High < beta {
+		t.Fatalf("%s, %v to %v per unit, want %v", r.Verdict, *r.Effect.Low, *r.Effect.High, beta)
+	}
+	if *r.Effect.Exponent == 1 || *r.Effect.ExponentLow > 0.5 || *r.Effect.ExponentHigh < 0.5 {
+		t.Errorf("the exponent is %v, %v to %v, want 0.5", *r.Effect.Exponent, *r.Effect.ExponentLow, *r.Effect.ExponentHigh)
+	}
+	if !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, "returns diminish: ") }) {
+		t.Errorf("no note says that returns diminish: %q", r.Notes)
+	}
+	units, micros := r.BaselineUnits, *r.BaselineRevenueMicros
+	large, small := 0, 0
+	for i, c := range r.Credit {
+		units, micros = units+c.Units, micros+*c.RevenueMicros
+		if w.x[i] > w.x[large] {
+			large = i
+		}
+		if i > 0 && w.x[i] > 30 && w.x[i] < 50 {
+			small = i
+		}
+	}
+	whole := 0.0
+	for _, v := range w.y {
+		whole += v
+	}
+	if math.Abs(units-whole) > 1e-9*whole || micros != *r.RevenueMicros {
+		t.Errorf("credited are %v units and %d micros, of %v and %d", units, micros, whole, *r.RevenueMicros)
+	}
+	more, earns := w.x[large]/w.x[small], r.Credit[large].Units/r.Credit[small].Units
+	if earns > more/3 || earns < 1 {
+		t.Errorf("%v times the stimulus earns %v times as much", more, earns)
+	}
+}
 
 // digits is what differs between kinds of processors.
 var digits = regexp.MustCompile(`(\.\d{3})\d+`)

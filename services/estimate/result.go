@@ -52,6 +52,11 @@ type Effect struct {
 	High     *float64 `json:"high"`
 	Level    float64  `json:"level"`
 	Realised *float64 `json:"realised_coverage"`
+	// The power of a step's stimulus that acts, where there is an effect: 1 in proportion, less
+	// where returns diminish; and its interval at Level.
+	Exponent     *float64 `json:"exponent"`
+	ExponentLow  *float64 `json:"exponent_low"`
+	ExponentHigh *float64 `json:"exponent_high"`
 }
 
 // Lag is one value of the lag profile.
@@ -108,6 +113,9 @@ func (r *Result) fill(e *Estimate, step, window time.Duration) {
 		r.Why = fmt.Sprintf("such evidence has a probability of %.2g without an effect, but one of %.0f %% of the response would have been missed with a probability of %.0f %%; %s",
 			rel.P, 100*correlate.RelevantShare, 100*(1-rel.Power), found)
 	}
+	if r.Significant {
+		r.returns(rel, step)
+	}
 	if rel.Merged > 1 {
 		r.note("kernels are searched on sums of %d steps (%s), the lag profile on single ones", rel.Merged, series.Short(step*time.Duration(rel.Merged)))
 	}
@@ -119,6 +127,27 @@ func (r *Result) fill(e *Estimate, step, window time.Duration) {
 	}
 	if !r.Significant && rel.Low == 0 {
 		r.note("the interval holds 0; its upper end bounds what may be there")
+	}
+}
+
+// doubtful is the exponent from which down it makes a difference that proportion is but
+// assumed.
+const doubtful = 0.75
+
+// returns says whether those of the stimulus diminish.
+func (r *Result) returns(rel *correlate.Relation, step time.Duration) {
+	r.Effect.Exponent, r.Effect.ExponentLow, r.Effect.ExponentHigh = &rel.Exponent, &rel.ExponentLow, &rel.ExponentHigh
+	switch {
+	case rel.Exponent < 1:
+		r.note("returns diminish: what acts is the stimulus of each %s to the power of %.2g (%.0f %% interval %.2g to %.2g); the effect per unit is what a unit adds on average, and large steps earn less than in proportion",
+			short(step*time.Duration(rel.Merged)), rel.Exponent, 100*rel.Level, rel.ExponentLow, rel.ExponentHigh)
+	case rel.ExponentLow <= doubtful:
+		least := fmt.Sprintf("%.2g or more", rel.ExponentLow)
+		if rel.ExponentLow == 0 {
+			least = "any"
+		}
+		r.note("the effect is taken to be in proportion to the stimulus, but the data do not tell: that only a power of it acts (%s) is not refuted, and a unit would be worth more on average than the interval says",
+			least)
 	}
 }
 

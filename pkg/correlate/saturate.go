@@ -1,0 +1,267 @@
+package correlate
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/floats"
+)
+
+// What acts of a stimulus whose returns diminish is taken for a power of it,
+//
+//	y(t) = baseline(t) + β·Σ_lag k(lag)·s·x(t − lag)^γ + u(t),  s = Σx/Σx^γ,
+//
+// so that β is response units in all per stimulus unit on average, whatever γ is. For each
+// γ all is fitted anew: the baseline of what acts, the kernel, β, and the baseline and the
+// autoregression of what that leaves. Two fits a and b are told apart by how likely they
+// make what they leave, each whitened by its own autoregression: Student's t with 4
+// degrees of freedom for its steps (Lange, Little & Taylor, Robust statistical modeling
+// using the t distribution, 1989), its scale the likeliest, D = −2·log likelihood. A loss
+// that is bounded does not see how wrong the few large steps are that tell γ; one that is
+// not sees the response's own bursts alone.
+//
+// If γ = 1, D(1) − D(γ̂) is χ² with one degree of freedom (Wilks 1938) where γ̂ < 1 is
+// better, and 0 in the other half of cases (Chernoff 1954: 1 is the end of what γ may be).
+
+// exponents are those that proportion is held against. What is closer to 1 cannot be told
+// from a kernel that is not quite the one.
+//
+//nolint:gochecknoglobals // a table nobody writes to
+var exponents = [...]float64{0.75, 0.5, 0.25}
+
+const (
+	exponentStep = 0.125    // from the likeliest of them to those tried besides
+	exponentUnit = 1.0 / 64 // in which exponents are told
+	// diminishing is how much likelier than proportion another exponent has to be: the
+	// quantile of 97.5 % of ½χ²₀ + ½χ²₁, and of 95 % of χ²₁, for what is no less likely than
+	// an interval of 95 % holds.
+	diminishing = 3.84
+	degrees     = 4
+)
+
+// bend is the fit of an exponent.
+type bend struct {
+	exponent, deviance float64
+	beta               float64 // without the gain of the search
+}
+
+// bends is the fits of a study by exponent, the least first.
+type bends []bend
+
+// at returns the likeliest.
+func (b bends) at() int {
+	best := 0
+	for i := range b {
+		if b[i].deviance < b[best].deviance {
+			best = i
+		}
+	}
+	return best
+}
+
+func (b *bends) put(fit bend) {
+	i, known := slices.BinarySearchFunc(*b, fit.exponent, func(x bend, e float64) int { return cmp.Compare(x.exponent, e) })
+	if !known {
+		*b = slices.Insert(*b, i, fit)
+	}
+}
+
+// likeliest returns where between the likeliest exponent and its neighbours the parabola
+// through the three has its least.
+func (b bends) likeliest() float64 {
+	i := b.at()
+	if i == 0 || i == len(b)-1 {
+		return b[i].exponent
+	}
+	x, y := b[i], b[i]
+	x, z := b[i-1], b[i+1]
+	left, right := y.exponent-x.exponent, z.exponent-y.exponent
+	down, up := (x.deviance-y.deviance)/left, (z.deviance-y.deviance)/right
+	if down+up <= 0 {
+		return y.exponent
+	}
+	return math.Round((y.exponent+(down*right-up*left)/(2*(down+up)))/exponentUnit) * exponentUnit
+}
+
+// end is where the exponents end that an interval of 95 % holds, and how much larger the
+// size is there than at the likeliest one, as a logarithm.
+type end struct{ exponent, size float64 }
+
+// end returns that below the likeliest exponent (step −1) or above it (1). Between two that
+// were tried the root of the deviance above the least is taken for a line, as it is where
+// that is a parabola, and so is the logarithm of the size. If all that were tried are held,
+// it is 0 or 1.
+func (b bends) end(step int) end {
+	best := b[b.at()]
+	from := end{exponent: best.exponent}
+	root := 0.0
+	for i := b.at() + step; 0 <= i && i < len(b); i += step {
+		r := math.Sqrt(max(0, b[i].deviance-best.deviance))
+		to := end{b[i].exponent, math.Log(b[i].beta / best.beta)}
+		if b[i].beta == 0 {
+			to.size = from.size
+		}
+		if limit := math.Sqrt(diminishing); r > limit {
+			part := (limit - root) / (r - root)
+			return end{from.exponent + part*(to.exponent-from.exponent), from.size + part*(to.size-from.size)}
+		}
+		from, root = to, r
+	}
+	from.exponent = float64((1 + step) / 2)
+	return from
+}
+
+// Bend asks whether the returns of the effect screened last diminish, and if so, describes
+// it anew, by the likeliest exponent. Bound then tells what both the size and the exponent
+// may be. P stays: it is that of no effect, which looks the same by any exponent.
+func (e *Estimator) Bend(rel *Relation) {
+	if rel.Verdict != Effective || e.prober != nil || !e.study.bendable() {
+		return
+	}
+	before := e.mem.at
+	proportion := bend{1, e.settled.deviance(e.fit), e.fit.beta}
+	all := bends{proportion}
+	try := func(exponent float64) {
+		at := e.mem.at
+		w, f := e.study.bent(exponent).around(e.null)
+		all.put(bend{exponent, w.deviance(f), f.beta})
+		e.mem.release(at)
+	}
+	for _, exponent := range exponents {
+		try(exponent)
+	}
+	if likely := all[all.at()]; likely.beta == 0 || proportion.deviance-likely.deviance <= diminishing {
+		rel.ExponentLow = all.end(-1).exponent
+		e.mem.release(before)
+		return
+	}
+	best := all[all.at()].exponent
+	try(best - exponentStep)
+	try(best + exponentStep)
+	try(all.likeliest())
+	rel.Exponent = all[all.at()].exponent
+	below, above := all.end(-1), all.end(1)
+	rel.ExponentLow, rel.ExponentHigh = below.exponent, above.exponent
+	e.least, e.most = min(0, below.size, above.size), max(0, below.size, above.size)
+	e.settled, e.fit = e.study.bent(rel.Exponent).around(e.null)
+	e.describe(rel)
+}
+
+// bendable says whether there are powers of the stimulus.
+func (s *study) bendable() bool { return s.sumX > 0 && slices.Min(s.raw) >= 0 }
+
+// bent returns the study with a power of the stimulus in its place.
+func (s *study) bent(exponent float64) *study {
+	b := *s
+	b.forward, b.backward, b.dictionary = nil, nil, s.coarse
+	b.raw = s.mem.floats(s.n)
+	bent(b.raw, s.raw, exponent)
+	b.deviate()
+	b.transform()
+	return &b
+}
+
+// around returns the best effect in a study, and the world it leaves; null is that without
+// one, of the same response.
+func (s *study) around(null *world) (*world, fit) {
+	first := s.world()
+	copy(first.residual, null.residual)
+	copy(first.phi, null.phi)
+	first.whiten()
+	return s.refine(s.settle(first))
+}
+
+// bent sets dst to what acts of amounts by a power of them, in all as much as there is.
+// What is missing stays so.
+func bent(dst, x []float64, exponent float64) {
+	all, acting := 0.0, 0.0
+	for t, v := range x {
+		dst[t] = math.Pow(v, exponent)
+		if !math.IsNaN(v) {
+			all += v
+			acting += dst[t]
+		}
+	}
+	if acting > 0 {
+		floats.Scale(all/acting, dst)
+	}
+}
+
+// deviance is −2·log likelihood of what a fit leaves of the whitened response, Student's t
+// with the likeliest scale, less the prior of the kernel. The scale is found by the EM
+// algorithm, in which each step weighs (ν + 1)/(ν + its square).
+func (w *world) deviance(f fit) float64 {
+	const rounds, settled = 200, 1e-9
+	before := w.mem.at
+	defer w.mem.release(before)
+	z, squares := w.mem.floats(w.n), w.mem.floats(w.n)[:0]
+	if f.beta > 0 {
+		w.through(z, f.at)
+	}
+	variance := 0.0
+	for t, j := range w.judged {
+		if j > 0 {
+			v := w.y[t] - f.beta*z[t]
+			squares = append(squares, v*v)
+			variance += v * v
+		}
+	}
+	steps := float64(len(squares))
+	variance = max(variance/steps, math.SmallestNonzeroFloat64)
+	for range rounds {
+		sum := 0.0
+		for _, v := range squares {
+			sum += (degrees + 1) * v / (degrees + v/variance)
+		}
+		last := variance
+		variance = max(sum/steps, math.SmallestNonzeroFloat64)
+		if math.Abs(variance-last) <= settled*variance {
+			break
+		}
+	}
+	d := steps*math.Log(variance) - w.atoms[f.at].prior
+	for _, v := range squares {
+		d += (degrees + 1) * math.Log1p(v/(degrees*variance))
+	}
+	return d
+}
+
+// widen moves an end of the interval of a size, given its exponent, by as much more as the
+// exponent may make of it: errors that are independent add up as squares, on the scale of
+// logarithms, where sizes and what exponents make of them do.
+func widen(beta, end, more float64) float64 {
+	return beta * math.Exp(math.Copysign(math.Hypot(math.Log(end/beta), more), end-beta))
+}
+
+// Acting returns what acts of the stimulus of each step, in all as much as there is. A step
+// of the grid that kernels are searched on shares it among those of the pair in proportion.
+func (rel *Relation) Acting(x []float64) []float64 {
+	if rel.Exponent == 1 {
+		return x
+	}
+	merged := rel.Merged
+	first := len(x) % merged
+	sums := make([]float64, (len(x)-first)/merged+1) // before the grid begins, and on it
+	count := make([]float64, len(sums))
+	part := func(t int) int { return (t - first + merged) / merged }
+	for t, v := range x {
+		if !math.IsNaN(v) {
+			sums[part(t)] += v
+			count[part(t)]++
+		}
+	}
+	for i := range sums {
+		sums[i] *= float64(merged) / max(1, count[i])
+	}
+	rate := make([]float64, len(sums))
+	bent(rate, sums, rel.Exponent)
+	for i, sum := range sums {
+		rate[i] /= max(sum, math.SmallestNonzeroFloat64)
+	}
+	acting := make([]float64, len(x))
+	for t, v := range x {
+		acting[t] = v * rate[part(t)]
+	}
+	return acting
+}
