@@ -3,6 +3,7 @@ package main
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"gonum.org/v1/gonum/floats"
@@ -93,8 +94,8 @@ func (c testCase) run(e *correlate.Estimator, from *source) (outcome, error) {
 		}
 		o.DelayS = float64(k.Delay) * c.Step.Seconds()
 		acting := in
-		if c.Part == "saturated" {
-			acting.X = saturated(in.X)
+		if act := returns(c.Part); act != nil {
+			acting.X = saturated(in.X, act)
 		}
 		o.Truth = plant(&acting, k, c.Share)
 	}
@@ -157,12 +158,27 @@ func confound(r *rand.Rand, p *correlate.Pair, other []float64, hour float64) {
 	}
 }
 
-// saturated is what acts of a stimulus whose returns diminish, by its root, in all as
-// much as there is: an effect planted with it has the same size on average.
-func saturated(x []float64) []float64 {
+// returns is how those of a stimulus diminish, if they do: what acts of an amount, given the
+// median of all.
+func returns(part string) func(amount, median float64) float64 {
+	switch part {
+	case "saturated":
+		return func(amount, _ float64) float64 { return math.Sqrt(amount) }
+	case "logarithm":
+		return func(amount, median float64) float64 { return math.Log1p(amount / median) }
+	case "capped":
+		return func(amount, median float64) float64 { return min(amount, 3*median) }
+	}
+	return nil
+}
+
+// saturated is what acts of a stimulus whose returns diminish, in all as much as there is:
+// an effect planted with it has the same size on average.
+func saturated(x []float64, act func(amount, median float64) float64) []float64 {
+	median := max(1, slices.Sorted(slices.Values(x))[len(x)/2])
 	out := make([]float64, len(x))
 	for t, v := range x {
-		out[t] = math.Sqrt(v)
+		out[t] = act(v, median)
 	}
 	floats.Scale(floats.Sum(x)/floats.Sum(out), out)
 	return out

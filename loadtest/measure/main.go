@@ -57,7 +57,7 @@ func measure(ctx context.Context, args []string, out, progress io.Writer) error 
 	f.StringVar(&s.nab, "nab", "", "folder of a copy of the Numenta Anomaly Benchmark: score anomaly detectors on it, and nothing else")
 	f.StringVar(&s.out, "out", "", "file of the cases done, to go on with; none to keep nothing")
 	f.StringVar(&s.days, "days", "21,35,60", "lengths of the history")
-	f.StringVar(&s.parts, "parts", "null,effect,promotion", "what is measured: null, effect, counted (noise comes with the effect), promotion (declared), undeclared, confounder (given), hidden (the same, not given), saturated (an effect of the stimulus's root), power, lag, classic")
+	f.StringVar(&s.parts, "parts", "null,effect,promotion", "what is measured: null, effect, counted (noise comes with the effect), promotion (declared), undeclared, confounder (given), hidden (the same, not given), saturated (an effect of the stimulus's root), logarithm, capped (of others of its shapes), power, lag, classic")
 	f.StringVar(&s.shares, "shares", "", "of the shares that a part plants, such as 0,0.6, only these; none for all")
 	f.DurationVar(&s.step, "step", time.Hour, "the spacing of the series")
 	f.IntVar(&s.cases, "cases", 200, "cases of each kind")
@@ -117,7 +117,7 @@ func (s *settings) plan() ([]testCase, error) {
 	}
 	shares := map[string][]float64{
 		"null": {0}, "effect": {0.1, 0.3, 0.6}, "counted": {0.1, 0.3, 0.6}, "promotion": {0, 0.1, 0.3, 0.6}, "undeclared": {0, 0.3},
-		"confounder": {0, 0.1, 0.3, 0.6}, "hidden": {0, 0.3}, "saturated": {0.1, 0.3, 0.6},
+		"confounder": {0, 0.1, 0.3, 0.6}, "hidden": {0, 0.3}, "saturated": {0.1, 0.3, 0.6}, "logarithm": {0.3, 0.6}, "capped": {0.3, 0.6},
 		"power": {0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8}, "lag": {1. / 3}, "classic": {0},
 	}
 	only, err := numbers(s.shares)
@@ -132,7 +132,7 @@ func (s *settings) plan() ([]testCase, error) {
 		}
 		for part := range strings.SplitSeq(s.parts, ",") {
 			if shares[part] == nil {
-				return nil, fmt.Errorf("--parts: there is no %q: want null, effect, counted, promotion, undeclared, confounder, hidden, saturated, power, lag or classic", part)
+				return nil, fmt.Errorf("--parts: there is no %q: want null, effect, counted, promotion, undeclared, confounder, hidden, saturated, logarithm, capped, power, lag or classic", part)
 			}
 			for _, share := range shares[part] {
 				if only != nil && !slices.Contains(only, share) {

@@ -79,10 +79,10 @@ type Estimator struct {
 	evidence trial
 	settled  *world
 	fit      fit
-	// least and most are how much smaller and larger the size may be by the exponent alone,
-	// as logarithms.
-	least, most float64
-	prober      *prober
+	// less and more are how much smaller and larger the size may be by the exponent alone, as
+	// logarithms.
+	less, more float64
+	prober     *prober
 }
 
 // Screen judges whether there is an effect, finds the best and its kernel, the lag
@@ -92,7 +92,7 @@ func (e *Estimator) Screen(p *Pair) Relation {
 	rel := Relation{P: 1, Level: 1 - Alpha, Detectable: 1, Exponent: 1, ExponentHigh: 1, Verdict: Inconclusive}
 	e.mem.release(mark{})
 	e.pair, e.null, e.settled, e.prober = p, nil, nil, nil
-	e.least, e.most = 0, 0
+	e.less, e.more = 0, 0
 	s := &e.study
 	s.mem = &e.mem
 	c, merged := p.coarse()
@@ -158,7 +158,7 @@ func (e *Estimator) Bound(rel *Relation) {
 	e.prober = newProber(e.settled, e.fit, e.evidence.largest, rel.P <= Alpha)
 	rel.Low, rel.High = e.prober.interval(rel.P)
 	if rel.Exponent < 1 {
-		rel.Low, rel.High = widen(e.fit.beta, rel.Low, e.least), min(widen(e.fit.beta, rel.High, e.most), e.study.betaMax)
+		rel.Low, rel.High = e.widen(rel.Low, rel.High)
 	}
 	rel.Beta = min(max(rel.Beta, rel.Low), rel.High)
 }

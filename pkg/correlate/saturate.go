@@ -8,22 +8,6 @@ import (
 	"gonum.org/v1/gonum/floats"
 )
 
-// What acts of a stimulus whose returns diminish is taken for a power of it,
-//
-//	y(t) = baseline(t) + β·Σ_lag k(lag)·s·x(t − lag)^γ + u(t),  s = Σx/Σx^γ,
-//
-// so that β is response units in all per stimulus unit on average, whatever γ is. For each
-// γ all is fitted anew: the baseline of what acts, the kernel, β, and the baseline and the
-// autoregression of what that leaves. Two fits a and b are told apart by how likely they
-// make what they leave, each whitened by its own autoregression: Student's t with 4
-// degrees of freedom for its steps (Lange, Little & Taylor, Robust statistical modeling
-// using the t distribution, 1989), its scale the likeliest, D = −2·log likelihood. A loss
-// that is bounded does not see how wrong the few large steps are that tell γ; one that is
-// not sees the response's own bursts alone.
-//
-// If γ = 1, D(1) − D(γ̂) is χ² with one degree of freedom (Wilks 1938) where γ̂ < 1 is
-// better, and 0 in the other half of cases (Chernoff 1954: 1 is the end of what γ may be).
-
 // exponents are those that proportion is held against. What is closer to 1 cannot be told
 // from a kernel that is not quite the one.
 //
@@ -60,11 +44,9 @@ func (b bends) at() int {
 	return best
 }
 
-func (b *bends) put(fit bend) {
-	i, known := slices.BinarySearchFunc(*b, fit.exponent, func(x bend, e float64) int { return cmp.Compare(x.exponent, e) })
-	if !known {
-		*b = slices.Insert(*b, i, fit)
-	}
+// find returns where an exponent is, or belongs.
+func (b bends) find(exponent float64) (int, bool) {
+	return slices.BinarySearchFunc(b, exponent, func(x bend, e float64) int { return cmp.Compare(x.exponent, e) })
 }
 
 // likeliest returns where between the likeliest exponent and its neighbours the parabola
@@ -74,8 +56,7 @@ func (b bends) likeliest() float64 {
 	if i == 0 || i == len(b)-1 {
 		return b[i].exponent
 	}
-	x, y := b[i], b[i]
-	x, z := b[i-1], b[i+1]
+	x, y, z := b[i-1], b[i], b[i+1]
 	left, right := y.exponent-x.exponent, z.exponent-y.exponent
 	down, up := (x.deviance-y.deviance)/left, (z.deviance-y.deviance)/right
 	if down+up <= 0 {
@@ -99,9 +80,6 @@ func (b bends) end(step int) end {
 	for i := b.at() + step; 0 <= i && i < len(b); i += step {
 		r := math.Sqrt(max(0, b[i].deviance-best.deviance))
 		to := end{b[i].exponent, math.Log(b[i].beta / best.beta)}
-		if b[i].beta == 0 {
-			to.size = from.size
-		}
 		if limit := math.Sqrt(diminishing); r > limit {
 			part := (limit - root) / (r - root)
 			return end{from.exponent + part*(to.exponent-from.exponent), from.size + part*(to.size-from.size)}
@@ -113,37 +91,55 @@ func (b bends) end(step int) end {
 }
 
 // Bend asks whether the returns of the effect screened last diminish, and if so, describes
-// it anew, by the likeliest exponent. Bound then tells what both the size and the exponent
-// may be. P stays: it is that of no effect, which looks the same by any exponent.
+// it anew, by what acts; Bound then tells what both its size and the exponent may be. P
+// stays: it is that of no effect. What acts is taken for a power of the stimulus,
+//
+//	y(t) = baseline(t) + β·Σ_lag k(lag)·s·x(t − lag)^γ + u(t),  s = Σx/Σx^γ,
+//
+// so that β is response units in all per stimulus unit on average, whatever γ is. For each
+// γ all is fitted anew: the baseline of what acts, the kernel, β, and the baseline and the
+// autoregression of what that leaves. The fits are compared by how likely they make what
+// they leave, each whitened by its own autoregression: D = −2·log likelihood of steps that
+// are Student's t with 4 degrees of freedom (Lange, Little & Taylor, Robust Statistical
+// Modeling Using the t Distribution, 1989). A loss that is bounded does not see how wrong
+// the few large steps are that tell γ, and with squares only the response's own bursts count.
+//
+// If γ is 1, D(1) − D(γ̂) is χ² with one degree of freedom (Wilks 1938) where a γ̂ below 1 fits
+// better, and 0 in the other half of cases, since 1 is the end of what γ may be (Chernoff
+// 1954). It is taken for 1 unless that is refuted.
 func (e *Estimator) Bend(rel *Relation) {
-	if rel.Verdict != Effective || e.prober != nil || !e.study.bendable() {
+	if rel.Verdict != Effective || e.prober != nil || e.fit.beta == 0 || !e.study.bendable() {
 		return
 	}
 	before := e.mem.at
-	proportion := bend{1, e.settled.deviance(e.fit), e.fit.beta}
-	all := bends{proportion}
+	all := bends{{1, e.settled.deviance(e.fit), e.fit.beta}}
 	try := func(exponent float64) {
+		i, known := all.find(exponent)
+		if known {
+			return
+		}
 		at := e.mem.at
-		w, f := e.study.bent(exponent).around(e.null)
-		all.put(bend{exponent, w.deviance(f), f.beta})
+		if w, f := e.study.bent(exponent).around(e.null); f.beta > 0 {
+			all = slices.Insert(all, i, bend{exponent, w.deviance(f), f.beta})
+		}
 		e.mem.release(at)
 	}
 	for _, exponent := range exponents {
 		try(exponent)
 	}
-	if likely := all[all.at()]; likely.beta == 0 || proportion.deviance-likely.deviance <= diminishing {
+	best, proportion := all[all.at()], all[len(all)-1]
+	if proportion.deviance-best.deviance <= diminishing {
 		rel.ExponentLow = all.end(-1).exponent
 		e.mem.release(before)
 		return
 	}
-	best := all[all.at()].exponent
-	try(best - exponentStep)
-	try(best + exponentStep)
+	try(best.exponent - exponentStep)
+	try(best.exponent + exponentStep)
 	try(all.likeliest())
 	rel.Exponent = all[all.at()].exponent
 	below, above := all.end(-1), all.end(1)
 	rel.ExponentLow, rel.ExponentHigh = below.exponent, above.exponent
-	e.least, e.most = min(0, below.size, above.size), max(0, below.size, above.size)
+	e.less, e.more = -min(0, below.size, above.size), max(0, below.size, above.size)
 	e.settled, e.fit = e.study.bent(rel.Exponent).around(e.null)
 	e.describe(rel)
 }
@@ -227,11 +223,14 @@ func (w *world) deviance(f fit) float64 {
 	return d
 }
 
-// widen moves an end of the interval of a size, given its exponent, by as much more as the
+// widen adds to an interval of a size, given its exponent, by how much less and more the
 // exponent may make of it: errors that are independent add up as squares, on the scale of
-// logarithms, where sizes and what exponents make of them do.
-func widen(beta, end, more float64) float64 {
-	return beta * math.Exp(math.Copysign(math.Hypot(math.Log(end/beta), more), end-beta))
+// logarithms, on which what exponents make of sizes is about even.
+func (e *Estimator) widen(low, high float64) (least, most float64) {
+	beta := e.fit.beta
+	least = beta * math.Exp(-math.Hypot(math.Log(low/beta), e.less))
+	most = beta * math.Exp(math.Hypot(math.Log(high/beta), e.more))
+	return least, min(most, e.study.betaMax)
 }
 
 // Acting returns what acts of the stimulus of each step, in all as much as there is. A step

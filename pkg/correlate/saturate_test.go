@@ -138,12 +138,14 @@ func TestBendsOfAParabola(t *testing.T) {
 	}
 	var b bends
 	for _, exponent := range []float64{1, 0.5, 0.75, 0.25, 0.625} {
-		b.put(of(exponent))
+		i, _ := b.find(exponent)
+		b = slices.Insert(b, i, of(exponent))
 	}
 	if got := b.likeliest(); got != least {
 		t.Errorf("the likeliest is %v, want %v", got, least)
 	}
-	b.put(of(least))
+	i, _ := b.find(least)
+	b = slices.Insert(b, i, of(least))
 	for _, step := range []int{-1, 1} {
 		off := float64(step) * width
 		if got := b.end(step); math.Abs(got.exponent-least-off) > 1e-12 || math.Abs(got.size-slope*off) > 1e-12 {
