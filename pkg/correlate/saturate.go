@@ -14,6 +14,12 @@ import (
 //nolint:gochecknoglobals // a table nobody writes to
 var exponents = [...]float64{0.75, 0.5, 0.25}
 
+// knees are where, in units of the median, a logarithm or a share of a most bends: other
+// shapes that returns may have, and of which a power is one.
+//
+//nolint:gochecknoglobals // a table nobody writes to
+var knees = [...]float64{1, 4, 16}
+
 const (
 	exponentStep = 0.125    // from the likeliest of them to those tried besides
 	exponentUnit = 1.0 / 64 // in which exponents are told
@@ -21,6 +27,11 @@ const (
 	// quantile of 97.5 % of ½χ²₀ + ½χ²₁, and of 95 % of χ²₁, for what is no less likely than
 	// an interval of 95 % holds.
 	diminishing = 3.84
+	// beyondDoubt is how much likelier it has to be for the interval of the size to leave out
+	// what proportion says. Of effects in proportion one in forty is called something else,
+	// and of the intervals of those that are, 95 % are to hold as well (the false coverage
+	// rate, Benjamini & Yekutieli 2005): the quantile of 0.1 % of χ²₁.
+	beyondDoubt = 10.83
 	degrees     = 4
 )
 
@@ -119,7 +130,7 @@ func (e *Estimator) Bend(rel *Relation) {
 			return
 		}
 		at := e.mem.at
-		if w, f := e.study.bent(exponent).around(e.null); f.beta > 0 {
+		if w, f := e.study.acting(power(exponent)).around(e.null); f.beta > 0 {
 			all = slices.Insert(all, i, bend{exponent, w.deviance(f), f.beta})
 		}
 		e.mem.release(at)
@@ -136,26 +147,63 @@ func (e *Estimator) Bend(rel *Relation) {
 	try(best.exponent - exponentStep)
 	try(best.exponent + exponentStep)
 	try(all.likeliest())
-	rel.Exponent = all[all.at()].exponent
+	best = all[all.at()]
 	below, above := all.end(-1), all.end(1)
-	rel.ExponentLow, rel.ExponentHigh = below.exponent, above.exponent
-	e.less, e.more = -min(0, below.size, above.size), max(0, below.size, above.size)
-	e.settled, e.fit = e.study.bent(rel.Exponent).around(e.null)
+	rel.Exponent, rel.ExponentLow, rel.ExponentHigh = best.exponent, below.exponent, above.exponent
+	e.doubt(below.size)
+	e.doubt(above.size)
+	if proportion.deviance-best.deviance <= beyondDoubt {
+		e.doubt(math.Log(proportion.beta / best.beta))
+	}
+	e.compare(best)
+	e.settled, e.fit = e.study.acting(power(rel.Exponent)).around(e.null)
 	e.describe(rel)
+}
+
+// compare adds to what the exponent may make of the size what other shapes make of it, where
+// they fit about as well: log(1 + x/c) and x/(x + c). They say less, since small amounts act
+// in proportion, and much of what these do is part of the baseline.
+func (e *Estimator) compare(likeliest bend) {
+	median := e.study.median()
+	for _, knee := range knees {
+		for _, act := range [...]func(float64) float64{
+			func(x float64) float64 { return math.Log1p(x / (knee * median)) },
+			func(x float64) float64 { return x / (x + knee*median) },
+		} {
+			before := e.mem.at
+			if w, f := e.study.acting(act).around(e.null); f.beta > 0 && w.deviance(f)-likeliest.deviance <= diminishing {
+				e.doubt(math.Log(f.beta / likeliest.beta))
+			}
+			e.mem.release(before)
+		}
+	}
+}
+
+// doubt says that the size may be another, as a logarithm of its ratio to the likeliest.
+func (e *Estimator) doubt(size float64) { e.less, e.more = max(e.less, -size), max(e.more, size) }
+
+// median returns that of the amounts of a stimulus that are above 0.
+func (s *study) median() float64 {
+	above := slices.DeleteFunc(slices.Sorted(slices.Values(s.raw)), func(x float64) bool { return x <= 0 })
+	return above[len(above)/2]
 }
 
 // bendable says whether there are powers of the stimulus.
 func (s *study) bendable() bool { return s.sumX > 0 && slices.Min(s.raw) >= 0 }
 
-// bent returns the study with a power of the stimulus in its place.
-func (s *study) bent(exponent float64) *study {
+// acting returns the study with what acts of the stimulus in its place.
+func (s *study) acting(act func(x float64) float64) *study {
 	b := *s
 	b.forward, b.backward, b.dictionary = nil, nil, s.coarse
 	b.raw = s.mem.floats(s.n)
-	bent(b.raw, s.raw, exponent)
+	scaled(b.raw, s.raw, act)
 	b.deviate()
 	b.transform()
 	return &b
+}
+
+func power(exponent float64) func(x float64) float64 {
+	return func(x float64) float64 { return math.Pow(x, exponent) }
 }
 
 // around returns the best effect in a study, and the world it leaves; null is that without
@@ -168,12 +216,12 @@ func (s *study) around(null *world) (*world, fit) {
 	return s.refine(s.settle(first))
 }
 
-// bent sets dst to what acts of amounts by a power of them, in all as much as there is.
-// What is missing stays so.
-func bent(dst, x []float64, exponent float64) {
+// scaled sets dst to what acts of amounts, in all as much as there is. What is missing stays
+// so.
+func scaled(dst, x []float64, act func(x float64) float64) {
 	all, acting := 0.0, 0.0
 	for t, v := range x {
-		dst[t] = math.Pow(v, exponent)
+		dst[t] = act(v)
 		if !math.IsNaN(v) {
 			all += v
 			acting += dst[t]
@@ -254,7 +302,7 @@ func (rel *Relation) Acting(x []float64) []float64 {
 		sums[i] *= float64(merged) / max(1, count[i])
 	}
 	rate := make([]float64, len(sums))
-	bent(rate, sums, rel.Exponent)
+	scaled(rate, sums, power(rel.Exponent))
 	for i, sum := range sums {
 		rate[i] /= max(sum, math.SmallestNonzeroFloat64)
 	}
