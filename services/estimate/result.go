@@ -140,7 +140,7 @@ func (r *Result) returns(rel *correlate.Relation, step time.Duration) {
 	switch {
 	case rel.Exponent < 1:
 		r.note("returns diminish: what acts is the stimulus of each %s to the power of %.2g (%.0f %% interval %.2g to %.2g); the effect per unit is what a unit adds on average, and large steps earn less than in proportion",
-			short(step*time.Duration(rel.Merged)), rel.Exponent, 100*rel.Level, rel.ExponentLow, rel.ExponentHigh)
+			series.Short(step*time.Duration(rel.Merged)), rel.Exponent, 100*rel.Level, rel.ExponentLow, rel.ExponentHigh)
 	case rel.ExponentLow <= doubtful:
 		least := fmt.Sprintf("%.2g or more", rel.ExponentLow)
 		if rel.ExponentLow == 0 {
