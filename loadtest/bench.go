@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/google/renameio/v2"
+	"flywheel/loadtest/stage"
+
 	"github.com/spf13/cobra"
 
 	"flywheel/loadtest/bench"
-	"flywheel/loadtest/stage"
 )
 
 func newBench() *cobra.Command {
@@ -50,7 +50,7 @@ func newBench() *cobra.Command {
 			}
 			report.Machine.Note = note
 			if table != "" {
-				if err := renameio.WriteFile(table, []byte(report.Table()), 0o644, renameio.WithTempDir(filepath.Dir(table))); err != nil {
+				if err := os.WriteFile(table, []byte(report.Table()), 0o640); err != nil {
 					return fmt.Errorf("write the table: %w", err)
 				}
 			}
@@ -59,7 +59,7 @@ func newBench() *cobra.Command {
 				err = os.MkdirAll(filepath.Dir(file), 0o750)
 			}
 			if err == nil {
-				err = renameio.WriteFile(file, append(text, '\n'), 0o644, renameio.WithTempDir(filepath.Dir(file)))
+				err = os.WriteFile(file, append(text, '\n'), 0o640)
 			}
 			if err != nil {
 				return fmt.Errorf("write the report: %w", err)

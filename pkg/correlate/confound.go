@@ -101,9 +101,9 @@ func (w *world) confounding(f fit) []float64 {
 	out := w.mem.floats(w.n)
 	before := w.mem.at
 	rest := w.mem.floats(w.n)
-	w.atoms[f.at].Convolve(rest, w.x)
-	for t, z := range rest {
-		rest[t] = w.judged[t] * (w.study.y[t] - f.beta*z - w.expected[t])
+	w.without(rest, f)
+	for t, j := range w.judged {
+		rest[t] = j * (rest[t] - w.expected[t])
 	}
 	w.centring.means(rest)
 	explain(out, rest, w.centring.basis)

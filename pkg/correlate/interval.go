@@ -3,6 +3,8 @@ package correlate
 import (
 	"math"
 	"slices"
+
+	"gonum.org/v1/gonum/floats"
 )
 
 // prober tells which sizes of an effect are refuted.
@@ -41,35 +43,33 @@ func (p *prober) p(beta float64) float64 {
 	at, _ := p.settled.bestAt(p.scores, beta, p.variance)
 	f := fit{at, beta}
 	p.world.assume(f)
-	scatter := 1 + p.excess*beta*beta/max(p.f.beta*p.f.beta, math.SmallestNonzeroFloat64)
-	t := p.world.try(f, scatter)
-	if p.world.steps()*p.world.left(f)-p.left > scatter*p.most {
+	t := p.world.try(f)
+	if p.world.steps()*p.world.left(f)-p.left > p.most {
 		return min(t.p, outOfTheQuestion)
 	}
 	return t.p
 }
 
-// excessFrom is the quantile of the placebos' scatter that counts as usual.
-const excessFrom = 0.75
-
-// excess returns by how much the variance of an estimate exceeds that of placebos, in
-// units of the latter: what noise comes with the effect itself, as counts have it, or as
-// a kernel leaves that is not quite the one, and of which placebos have none.
+// excess returns by how much the variance of an estimate exceeds that of the median
+// placebo, in units of the latter: what noise comes with the effect itself, as counts have
+// it, or as a kernel leaves that is not quite the one, and of which placebos have none.
 //
-// With z what a unit of the effect adds, v what is left, β̂ = Σzv/Σz² and
+// With z what a unit of the effect adds, v what is left, bounded, β̂ = Σzv/Σz² and
 //
 //	g_w = Σ_{t in w} z(t)·(v(t) − β̂·z(t)),
 //
 // the sum of all g is 0, and Σ g² / (Σz²)² estimates the variance of β̂ whatever the noise
-// does within a window w, and however it grows with z (Liang & Zeger, Longitudinal Data
-// Analysis Using Generalized Linear Models, 1986; White 1980 for single steps). It is too
-// small for few windows, but as much so for the placebos, with the same z. A statistic is
-// about as many times too large as the variance is (Kent, Robust Properties of Likelihood
-// Ratio Tests, 1982). That noise grows with the square of the effect: of no effect there
-// is none; and one that was not found is not known well enough to tell.
+// does within w, and however it grows with z (Liang & Zeger, Longitudinal Data Analysis
+// Using Generalized Linear Models, 1986; White 1980 for single steps). What is bounded does
+// not move with the effect, and where the effect is, more may be: with free(t) 0 there and
+// elsewhere 1 over the share of all steps that are free, the variance is Σ g² / (Σ free·z²)²
+// (Huber, Robust Regression, 1973). It is too small for few w, but as much so for the
+// placebos, with the same z. That noise grows with the square of the effect: of no effect
+// there is none; and one that was not found is not known well enough to tell.
 //
-// Where there are bursts, the placebos themselves scatter: only what exceeds three of
-// four of them counts.
+// A burst that is most of the evidence lies in one window and is fitted there: its g is
+// nearly 0. So w is a window, a third of it, a twelfth and a step in turn, and the largest
+// excess is taken.
 func (w *world) excess(f fit) float64 {
 	before := w.mem.at
 	defer w.mem.release(before)
@@ -79,53 +79,110 @@ func (w *world) excess(f fit) float64 {
 		return 0
 	}
 	v, _ := w.rest(f)
-	score, energy := w.mem.floats(w.n/w.lags+1), w.mem.floats(w.n/w.lags+1)
-	for t, a := range z {
-		energy[t/w.lags] += a * a
-	}
-	// spread is Σ g², of v from a step on, in a circle.
-	spread := func(from int) (sum float64) {
-		clear(score)
-		total := 0.0
-		for t, a := range z {
-			u := from + t
-			if u >= w.n {
-				u -= w.n
-			}
-			g := a * v[u]
-			score[t/w.lags] += g
-			total += g
-		}
-		for i, g := range score {
-			g -= total / own * energy[i]
-			sum += g * g
-		}
-		return sum
-	}
-	all := w.mem.floats(len(w.shifts) + len(w.mirrored))[:0]
+	free := w.free(v)
+	seen := w.scatter(z, v, free, own, 0)
+	all := make([]scatters, 0, len(w.shifts)+len(w.mirrored))
 	for _, shift := range w.shifts {
-		all = append(all, spread(shift))
+		all = append(all, w.scatter(z, v, free, own, shift))
 	}
-	seen := spread(0)
 	slices.Reverse(v)
+	slices.Reverse(free)
 	for _, shift := range w.mirrored {
-		all = append(all, spread(shift))
+		all = append(all, w.scatter(z, v, free, own, shift))
 	}
-	slices.Sort(all)
-	usual := quantile(all, excessFrom)
-	if usual == 0 {
-		return 0
+	most, sorted := 0.0, w.mem.floats(len(all))
+	for i, s := range seen {
+		for j := range all {
+			sorted[j] = all[j][i]
+		}
+		slices.Sort(sorted)
+		if usual := quantile(sorted, 0.5); usual > 0 {
+			most = max(most, s/usual-1)
+		}
 	}
-	return max(0, seen/usual-1)
+	return most
+}
+
+// free returns 0 for the steps that are bounded, and for the others 1 over the share of
+// those.
+func (w *world) free(v []float64) []float64 {
+	out, limit, count := w.mem.floats(w.n), 0.0, 0.0
+	for _, x := range v {
+		limit = max(limit, math.Abs(x))
+	}
+	for t, j := range w.judged {
+		if j > 0 && math.Abs(v[t]) < limit {
+			out[t] = 1
+			count++
+		}
+	}
+	floats.Scale(w.steps()/max(1, count), out)
+	return out
+}
+
+// freeMin is the least share of an effect that is taken to be free.
+const freeMin = 0.25
+
+// scatters are Σ g² by parts of a window: the whole, a third, a twelfth and a step, each
+// over the square of the share of the effect that is free.
+type scatters [4]float64
+
+// scatter returns those of what is left from a step on, in a circle; own is Σ z².
+func (w *world) scatter(z, v, free []float64, own float64, from int) (s scatters) {
+	product, moves := 0.0, 0.0
+	for t, a := range z {
+		u := from + t
+		if u >= w.n {
+			u -= w.n
+		}
+		product += a * v[u]
+		moves += a * a * free[u]
+	}
+	beta, parts := product/own, [len(s)]int{w.lags, max(1, w.lags/3), max(1, w.lags/12), 1}
+	g, left := scatters{}, parts
+	for t, a := range z {
+		u := from + t
+		if u >= w.n {
+			u -= w.n
+		}
+		score := a * (v[u] - beta*a)
+		for i := range g {
+			g[i] += score
+			if left[i]--; left[i] == 0 || t == w.n-1 {
+				s[i] += g[i] * g[i]
+				g[i], left[i] = 0, parts[i]
+			}
+		}
+	}
+	share := max(freeMin, moves/own)
+	floats.Scale(1/(share*share), s[:])
+	return s
 }
 
 // outOfTheQuestion stands for a probability that is not told.
 const outOfTheQuestion = 1e-6
 
-// interval returns the ends of the sizes around the estimate that are not refuted
+// interval returns the bare one, stretched by the noise that comes with the effect. That
+// goes with its size: it raises the variance of β₀ by 1 + excess·β₀²/β̂², so that the lower
+// end, a·β̂ below the estimate without it, is where (β̂ − β₀)² = (a·β̂)²·(1 + excess·β₀²/β̂²).
+// It stays above 0 where 0 is refuted. The upper end has the noise of the estimate.
+func (p *prober) interval(pNull float64) (low, high float64) {
+	low, high = p.bare(pNull)
+	beta := p.f.beta
+	if p.excess == 0 || beta == 0 {
+		return low, high
+	}
+	if a := 1 - low/beta; low > 0 && a > 0 {
+		e := p.excess * a * a
+		low = beta * (1 - a*a) / (1 + math.Sqrt(1-(1-e)*(1-a*a)))
+	}
+	return low, min(max(beta, beta+(high-beta)*math.Sqrt(1+p.excess)), p.settled.betaMax)
+}
+
+// bare returns the ends of the sizes around the estimate that are not refuted
 // at Alpha; pNull is the probability at 0. It goes outward from the estimate in
 // steps that begin small, and ends at the first size that is.
-func (p *prober) interval(pNull float64) (low, high float64) {
+func (p *prober) bare(pNull float64) (low, high float64) {
 	const steps = 24
 	beta, most := p.f.beta, p.settled.betaMax
 	if pNull <= Alpha {

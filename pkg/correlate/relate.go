@@ -106,7 +106,7 @@ func (e *Estimator) Screen(p *Pair) Relation {
 	// The null hypothesis is judged in a world without the effect.
 	e.null = s.world()
 	e.null.assume(fit{})
-	e.evidence = e.null.try(fit{}, 1)
+	e.evidence = e.null.try(fit{})
 	rel.P = e.evidence.p
 	if t := &e.evidence; t.fall > t.statistic && t.pFall <= Alpha {
 		rel.P, rel.Reason = 1, Falling
@@ -139,14 +139,11 @@ func (e *Estimator) describe(rel *Relation) {
 	if s.sumY != 0 {
 		rel.Share = rel.Beta * s.sumX / s.sumY
 	}
-	// What the baseline holds of the stimulus's own baseline is no baseline.
 	rel.Expected = make([]float64, len(p.Y))
-	steady := e.mem.floats(s.n)
-	k.Convolve(steady, s.expectedX)
 	first := len(p.Y) - s.n*merged
 	for t := range rel.Expected {
 		i := max(0, t-first) / merged
-		rel.Expected[t] = max(0, e.settled.expected[i]+confounded[i]-beta*steady[i]) / float64(merged)
+		rel.Expected[t] = max(0, e.settled.expected[i]+confounded[i]) / float64(merged)
 	}
 }
 

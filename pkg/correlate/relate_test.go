@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"gonum.org/v1/gonum/stat"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -280,5 +282,52 @@ func TestRelateByTheClockThatPeopleLiveBy(t *testing.T) {
 	utc.Hours, utc.Days = nil, nil
 	if Relate(&utc).Beta == want.Beta {
 		t.Error("the clock of another place makes no difference")
+	}
+}
+
+// TestTheBaselineIsThatOfWhatTheEffectLeaves draws counts around a season of their own
+// and a strong effect of a stimulus whose season is another and goes with its weeks. A
+// baseline that had to hold the effect of that as well as the response's own would miss
+// some of it, in proportion to the effect: estimates came out 1 % too large, and intervals
+// twice as wide.
+func TestTheBaselineIsThatOfWhatTheEffectLeaves(t *testing.T) {
+	const cases, beta = 16, 0.8
+	var ratio, width []float64
+	held := 0
+	for seed := range uint64(cases) {
+		r, n := source(seed), 42*24
+		bins := calendar(n)
+		p := &Pair{X: make([]float64, n), Y: make([]float64, n), StepSeconds: 3600, StartS: 4 * daySeconds, Lags: 72}
+		for h := range p.X {
+			week := 1 + 0.3*math.Sin(float64(h/168))
+			p.X[h] = 200 * week * season(uint8((int(bins[h])%24+6)%24))
+		}
+		for range 3 * n / 168 { // bursts
+			at := r.IntN(n)
+			size := 3 * p.X[at] / math.Pow(1-r.Float64(), 1/1.5)
+			for h := at; h < n; h++ {
+				p.X[h] += size * math.Exp2(-float64(h-at)/3)
+			}
+		}
+		z := make([]float64, n)
+		Kernel{Delay: 2, HalfLife: 6, Lags: p.Lags}.Convolve(z, p.X)
+		for h := range p.Y {
+			p.Y[h] = float64(poisson(r, 300*season(bins[h])+beta*z[h]))
+		}
+		rel := Relate(p)
+		ratio, width = append(ratio, rel.Beta/beta), append(width, (rel.High-rel.Low)/2/beta)
+		if rel.Low <= beta && beta <= rel.High {
+			held++
+		}
+	}
+	t.Logf("estimate / truth %.3f, half width %.3f, %d of %d held", ratio, width, held, cases)
+	if mean := stat.Mean(ratio, nil); math.Abs(mean-1) > 0.005 {
+		t.Errorf("estimates are %.4f of what was planted on average", mean)
+	}
+	if mid := median(width); mid > 0.045 {
+		t.Errorf("intervals are %.3f of it wide to either side", mid)
+	}
+	if held < 13 { // fewer than 14 in one of 25, if 95 % of intervals hold the truth
+		t.Errorf("%d of %d intervals hold what was planted", held, cases)
 	}
 }

@@ -299,17 +299,19 @@ func (s *study) world() *world {
 
 // assume takes an effect for true: it fits the baseline to what that leaves of the
 // response, and the autoregression to the residuals.
+//
+// What the effect leaves is reckoned from all of the stimulus, its own baseline as well. If
+// that part were left to the response's baseline, it would have to hold a sum: of seasons
+// of its own, and of what the effect makes of the stimulus's, which goes with the weeks of
+// the stimulus. Factors hold no sum. What they miss of it grows with the effect and goes
+// with the bursts of a week.
 func (w *world) assume(f fit) {
 	before := w.mem.at
 	defer w.mem.release(before)
-	effect, bounded := w.mem.floats(w.n), w.mem.floats(w.n)
-	if f.beta != 0 {
-		w.atoms[f.at].Convolve(effect, w.x)
-	}
-	rest := w.residual
-	for t := range effect {
-		effect[t] *= f.beta
-		rest[t] = w.present[t] * (w.study.y[t] - effect[t])
+	effect, bounded, rest := w.mem.floats(w.n), w.mem.floats(w.n), w.residual
+	w.without(rest, f)
+	for t, p := range w.present {
+		rest[t] *= p
 	}
 	factors(w.expected, rest, w.present, w.groups, w.mem)
 	for t := range rest {
@@ -318,15 +320,29 @@ func (w *world) assume(f fit) {
 	w.centring.apply(rest)
 	bound(bounded, rest, w.judged, outlier, w.mem)
 	yuleWalker(w.phi, bounded)
-	// The effect comes back as a baseline leaves it.
-	for t, j := range w.judged {
-		effect[t] *= j
-	}
-	w.centring.apply(effect)
-	for t, v := range effect {
-		rest[t] += v
+	if f.beta != 0 { // The effect comes back as a baseline leaves it.
+		w.atoms[f.at].Convolve(effect, w.x)
+		for t, j := range w.judged {
+			effect[t] *= f.beta * j
+		}
+		w.centring.apply(effect)
+		floats.Add(rest, effect)
 	}
 	w.whiten()
+}
+
+// without sets dst to what an effect leaves of the response.
+func (s *study) without(dst []float64, f fit) {
+	copy(dst, s.y)
+	if f.beta == 0 {
+		return
+	}
+	before := s.mem.at
+	stimulus, effect := s.mem.floats(s.n), s.mem.floats(s.n)
+	floats.AddTo(stimulus, s.x, s.expectedX)
+	s.atoms[f.at].Convolve(effect, stimulus)
+	floats.AddScaled(dst, -f.beta, effect)
+	s.mem.release(before)
 }
 
 // whiten takes the autoregression out of both sides.

@@ -124,9 +124,8 @@ type trial struct {
 // try tests a hypothesis. The world has to be the one with that effect. What it
 // leaves of the response, bounded, is held against the stimulus as it is and at the
 // placebos, where nothing of it can be left; there the same effect is planted, and
-// all is searched anew. The statistic of the data is divided by scatter, 1 where the
-// noise of the data is that of the placebos.
-func (w *world) try(f fit, scatter float64) trial {
+// all is searched anew.
+func (w *world) try(f fit) trial {
 	before := w.mem.at
 	defer w.mem.release(before)
 	z, column := w.noise(f), w.mem.floats(len(w.atoms))
@@ -135,7 +134,7 @@ func (w *world) try(f fit, scatter float64) trial {
 	var s searched
 	w.search(&s, &z, column, f.beta)
 	d := s.distribution(w.independent, w.mem)
-	t.p, t.largest = d.p(t.statistic/scatter), d.sorted[len(d.sorted)-1]
+	t.p, t.largest = d.p(t.statistic), d.sorted[len(d.sorted)-1]
 	if f.beta == 0 {
 		floats.Scale(-1, z.scores)
 		t.fall = w.statistic(&z, column, 0)

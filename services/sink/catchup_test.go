@@ -84,7 +84,14 @@ func TestCatchingUpSaysThatItWasStopped(t *testing.T) {
 // sinks than partitions.
 func TestASinkWithoutPartitionsCatchesUpWithItsGroup(t *testing.T) {
 	w := newWorld(t)
-	one, g := w.stuck()
+	direct := w.clickhouse
+	g := w.throughGate()
+	one := w.start(nil)
+	w.load(100)
+	w.drained()
+	g.set(shut)
+	w.load(200)
+	w.eventually("rows wait", func() bool { return one.Check(t.Context()) != nil })
 	var joins atomic.Int64
 	held := make(chan struct{})
 	release := sync.OnceFunc(func() { close(held) })
@@ -96,6 +103,7 @@ func TestASinkWithoutPartitionsCatchesUpWithItsGroup(t *testing.T) {
 		return nil, nil, false
 	})
 	t.Cleanup(release) // the cluster would not end otherwise
+	w.clickhouse = direct
 	ended := make(chan error, 1)
 	go func() {
 		_, err := w.catchUp(t.Context())

@@ -125,22 +125,6 @@ func (g *gate) set(to way) {
 	}
 }
 
-// stuck returns a sink with rows that wait for its gate to open. Others find ClickHouse
-// without it.
-func (w *world) stuck() (*member, *gate) {
-	w.t.Helper()
-	direct := w.clickhouse
-	g := w.throughGate()
-	m := w.start(nil)
-	w.load(200)
-	w.drained()
-	g.set(shut)
-	w.load(200)
-	w.eventually("rows wait", func() bool { return m.Check(w.t.Context()) != nil })
-	w.clickhouse = direct
-	return m, g
-}
-
 func TestReplaysCollapse(t *testing.T) {
 	w := newWorld(t)
 	w.load(300)
@@ -538,7 +522,15 @@ func TestSinksShareAndHandOverPartitions(t *testing.T) {
 // was taken away is not committed by the one that lost it.
 func TestPartitionsAreHandedOverDuringAnOutage(t *testing.T) {
 	w := newWorld(t)
-	one, g := w.stuck()
+	direct := w.clickhouse
+	g := w.throughGate()
+	one := w.start(nil)
+	w.load(200)
+	w.drained()
+	g.set(shut)
+	w.load(200)
+	w.eventually("rows wait", func() bool { return one.Check(t.Context()) != nil })
+	w.clickhouse = direct
 	two := w.start(nil)
 	w.joined(two)
 	w.load(200)
