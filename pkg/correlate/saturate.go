@@ -114,6 +114,8 @@ func (b bends) end(step int) end {
 // are Student's t with 4 degrees of freedom (Lange, Little & Taylor, Robust Statistical
 // Modeling Using the t Distribution, 1989). A loss that is bounded does not see how wrong
 // the few large steps are that tell γ, and with squares only the response's own bursts count.
+// Of what acts, that above its own baseline is compared: how a power of the stimulus's weeks
+// and seasons goes with the response's own tells nothing of γ.
 //
 // If γ is 1, D(1) − D(γ̂) is χ² with one degree of freedom (Wilks 1938) where a γ̂ below 1 fits
 // better, and 0 in the other half of cases, since 1 is the end of what γ may be (Chernoff
@@ -123,20 +125,25 @@ func (e *Estimator) Bend(rel *Relation) {
 		return
 	}
 	before := e.mem.at
-	all := bends{{1, e.settled.deviance(e.fit), e.fit.beta}}
+	var all bends
 	try := func(exponent float64) {
 		i, known := all.find(exponent)
 		if known {
 			return
 		}
 		at := e.mem.at
-		if w, f := e.study.acting(power(exponent)).around(e.null); f.beta > 0 {
+		if w, f := e.study.actingAbove(power(exponent)).around(e.null); f.beta > 0 {
 			all = slices.Insert(all, i, bend{exponent, w.deviance(f), f.beta})
 		}
 		e.mem.release(at)
 	}
+	try(1)
 	for _, exponent := range exponents {
 		try(exponent)
+	}
+	if _, known := all.find(1); !known {
+		e.mem.release(before)
+		return
 	}
 	best, proportion := all[all.at()], all[len(all)-1]
 	if proportion.deviance-best.deviance <= diminishing {
@@ -171,7 +178,7 @@ func (e *Estimator) compare(likeliest bend) {
 			func(x float64) float64 { return x / (x + knee*median) },
 		} {
 			before := e.mem.at
-			if w, f := e.study.acting(act).around(e.null); f.beta > 0 && w.deviance(f)-likeliest.deviance <= diminishing {
+			if w, f := e.study.actingAbove(act).around(e.null); f.beta > 0 && w.deviance(f)-likeliest.deviance <= diminishing {
 				e.doubt(math.Log(f.beta / likeliest.beta))
 			}
 			e.mem.release(before)
@@ -200,6 +207,13 @@ func (s *study) acting(act func(x float64) float64) *study {
 	b.deviate()
 	b.transform()
 	return &b
+}
+
+// actingAbove is acting, of what acts above its own baseline alone.
+func (s *study) actingAbove(act func(x float64) float64) *study {
+	b := s.acting(act)
+	b.above = true
+	return b
 }
 
 func power(exponent float64) func(x float64) float64 {

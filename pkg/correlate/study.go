@@ -30,6 +30,7 @@ type study struct {
 	// that is on average over the shifts.
 	own, whole []float64
 	expectedX  []float64
+	above      bool // what the stimulus's baseline adds is left to the response's
 	sumX, sumY float64
 	groups     []*grouping // of the response
 	usual      []*grouping // of the stimulus: nothing is declared
@@ -331,7 +332,8 @@ func (w *world) assume(f fit) {
 	w.whiten()
 }
 
-// without sets dst to what an effect leaves of the response.
+// without sets dst to what an effect leaves of the response; of a study of what is above, that
+// of the stimulus above its own baseline.
 func (s *study) without(dst []float64, f fit) {
 	copy(dst, s.y)
 	if f.beta == 0 {
@@ -339,7 +341,10 @@ func (s *study) without(dst []float64, f fit) {
 	}
 	before := s.mem.at
 	stimulus, effect := s.mem.floats(s.n), s.mem.floats(s.n)
-	floats.AddTo(stimulus, s.x, s.expectedX)
+	copy(stimulus, s.x)
+	if !s.above {
+		floats.Add(stimulus, s.expectedX)
+	}
 	s.atoms[f.at].Convolve(effect, stimulus)
 	floats.AddScaled(dst, -f.beta, effect)
 	s.mem.release(before)
