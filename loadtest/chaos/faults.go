@@ -302,10 +302,14 @@ func zombie(ctx context.Context, p *play) error {
 }
 
 // impostor stops a processor, starts another of the same name and wakes the first
-// one: it must find out that it is replaced, and end with an error.
+// one: it must find out that it is replaced, and end with an error. One that the fault
+// before has left starting has to have its place first: the name belongs to who joins last.
 func impostor(ctx context.Context, p *play) error {
 	s := p.pick("processor")
 	old := s.Process
+	if err := old.Says(ctx, `"msg":"consuming"`, recoveryMax); err != nil {
+		return err
+	}
 	if err := old.Pause(); err != nil {
 		return err
 	}
