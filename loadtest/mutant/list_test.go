@@ -112,7 +112,7 @@ func mutants() []mutant {
 		},
 		{
 			"revision not raised", "A restated window has the revision of the one before.",
-			[]edit{{refresh, "	b.revise(nowMs)\n	p.touch(b)\n	p.derive(b)\n	for i := range b.forces {\n		f := &b.forces[i]\n		for spent < budget", "	p.touch(b)\n	p.derive(b)\n	for i := range b.forces {\n		f := &b.forces[i]\n		for spent < budget"}},
+			[]edit{{refresh, "	b.revise(nowMs)\n	p.touch(b)\n	p.derive(b)\n	for i, f := range b.forces {\n		for spent < budget", "	p.touch(b)\n	p.derive(b)\n	for i, f := range b.forces {\n		for spent < budget"}},
 		},
 		{
 			"restore of what was aborted", "The changelog is read with what was never committed.",

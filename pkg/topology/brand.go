@@ -3,6 +3,7 @@ package topology
 import (
 	"cmp"
 	"math"
+	"math/bits"
 	"slices"
 	"unique"
 
@@ -41,7 +42,7 @@ type brand struct {
 	begins    [nodesMax]int64 // first hour in which anything of a node was seen; window.Before: nothing was
 	facts     facts
 	snapshots snapshots
-	changed   []event.ID // snapshots changed since Changes
+	gone      []event.ID // snapshots taken out since Changes
 	contents  contents
 	moved     []slot // content slots changed since Changes
 	periods   []*period
@@ -52,7 +53,8 @@ type brand struct {
 
 	// What was published, and is to be published again.
 	revision int64
-	forces   [forcesMax]force
+	forces   [forcesMax]*force // nil of one that nothing is known of
+	dirty    uint16            // those a signal of which has moved, as bits from 0
 	days     days
 	episodes []spike.Episode
 
@@ -116,10 +118,26 @@ type fit struct {
 	base  correlate.Baseline
 }
 
+// force returns what is known of a force, to add to it.
+func (b *brand) force(i int) *force {
+	if b.forces[i] == nil {
+		b.forces[i] = new(force)
+	}
+	return b.forces[i]
+}
+
+// last returns the end of the newest window that was published of a force.
+func (b *brand) last(i int) (end int64, published bool) {
+	f := b.forces[i]
+	if f == nil || f.published.Empty() {
+		return 0, false
+	}
+	return f.published.Last(), true
+}
+
 // force is what was published of one force.
 type force struct {
 	published, due window.Set // window ends, in steps
-	dirty          bool       // a signal of it has moved
 	lastDue        bool       // the newest published end is due
 	looks          *looks     // the daily tests; nil before the first
 	*cache                    // nil until it was evaluated
@@ -331,7 +349,8 @@ func (p *Partition) add(b *brand, c contrib) {
 	}
 	p.moves(b, ser, atMs)
 	p.begin(b, ser, hour, true)
-	if guessed && b.currency() != was { // whose money earns credit
+	unmoved := c.currency == was && ser.hours.Any(b.oldestHour, window.After)
+	if guessed && !unmoved && b.currency() != was { // whose money earns credit
 		b.forget()
 	}
 }
@@ -364,12 +383,13 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 	b.studies.moved(ser, hour)
 	b.rests = slices.DeleteFunc(b.rests, func(r rest) bool { return hour < r.day*24 })
 	touches := p.plan.touches[ser.signal]
-	for mask, i := touches, 0; mask != 0; mask, i = mask>>1, i+1 {
-		if mask&1 == 0 {
+	b.dirty |= touches
+	for mask := touches; mask != 0; mask &= mask - 1 {
+		i := bits.TrailingZeros16(mask)
+		f := b.forces[i]
+		if f == nil {
 			continue
 		}
-		f := &b.forces[i]
-		f.dirty = true
 		if c := f.cache; c != nil {
 			c.evidence.valid = c.evidence.valid && hour >= c.evidence.day*24
 			c.basis.valid = c.basis.valid && hour >= c.basis.day*24
@@ -377,7 +397,7 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 			c.look.valid = c.look.valid && hour >= c.look.day*24
 		}
 		f.looks.moved(hour)
-		f.moved(window.Floor(atMs, stepMs(p.plan.forces[i])) + 1)
+		f.moved(window.Floor(atMs, p.plan.stepsMs[i]) + 1)
 	}
 	d := &b.days
 	if d.published.Empty() {
@@ -422,13 +442,15 @@ func (b *brand) forget() {
 		}
 		ser.ahead = nil
 	}
-	for i := range b.forces {
-		f := &b.forces[i]
+	b.dirty = 1<<forcesMax - 1
+	for _, f := range b.forces {
+		if f == nil {
+			continue
+		}
 		f.cache = nil
 		if f.looks != nil {
 			f.looks.stale = f.looks.from
 		}
-		f.dirty = true
 		f.moved(window.Before)
 	}
 	b.studies.drop(func(*study) bool { return true })
@@ -438,17 +460,21 @@ func (b *brand) forget() {
 }
 
 // stepMs is the width of a lag step of a force.
-func stepMs(f event.Force) int64 { return int64(f.StepMinutes()) * 60_000 }
+func stepMs(f *event.Force) int64 { return int64(f.StepMinutes()) * 60_000 }
 
 // measure returns roughly the memory the brand takes.
 func (b *brand) measure() int64 {
-	const header, perForce, perLooks, perSeries, perFit, perDay, perContent, perStudy = 1950, 520, 80, 152, 640, 216, 180, 96
+	const header, perForce, perCache, perLooks, perSeries, perFit, perDay, perContent, perStudy = 1320, 64, 520, 80, 152, 640, 216, 180, 96
 	n := header + len(b.id) + b.snapshots.bytes() + b.facts.bytes() + b.contents.index.bytes() + perStudy*cap(b.studies) + perFit*cap(b.rests)
-	for i := range b.forces {
-		if b.forces[i].cache != nil {
-			n += perForce
+	for _, f := range b.forces {
+		if f == nil {
+			continue
 		}
-		if b.forces[i].looks != nil {
+		n += perForce
+		if f.cache != nil {
+			n += perCache
+		}
+		if f.looks != nil {
 			n += perLooks
 		}
 	}

@@ -72,6 +72,7 @@ type changelog struct {
 	contribs   []contrib
 	list       []factID
 	order      []sourceNumber
+	none       force  // one that nothing is known of
 	statistics string // that studies are of
 	prior      string // that looks are of, empty for none
 }
@@ -109,13 +110,15 @@ func (l *changelog) changes(b *brand) {
 		l.delete()
 	}
 	b.expired = emptied(b.expired)
-	slices.SortFunc(b.changed, compareIDs)
-	for i, id := range b.changed {
-		if i == 0 || id != b.changed[i-1] {
-			l.snapshot(b, id)
-		}
+	for _, id := range b.gone { // first: one that came again is written behind
+		l.snapshotKey(b, id)
+		l.delete()
 	}
-	b.changed = emptied(b.changed)
+	b.gone = emptied(b.gone)
+	for place := b.snapshots.logged; place < len(b.snapshots.data); {
+		place = l.snapshot(b, place)
+	}
+	b.snapshots.logged = len(b.snapshots.data)
 	slices.SortFunc(b.moved, func(x, y slot) int {
 		return cmp.Or(cmp.Compare(x.content.id, y.content.id), cmp.Compare(x.number, y.number))
 	})
@@ -162,8 +165,10 @@ func (l *changelog) state(b *brand) {
 	}
 	byID := slices.SortedFunc(slices.Values(b.facts.list), func(x, y factID) int { return compareIDs(x.id, y.id) })
 	l.facts(b, byID, func(sourceNumber, int32) uint64 { return 0 })
-	for _, id := range sorted(b.snapshots.ids()) {
-		l.snapshot(b, id)
+	places := b.snapshots.places(0)
+	slices.SortFunc(places, func(x, y int) int { return compareIDs(b.snapshots.id(x), b.snapshots.id(y)) })
+	for _, place := range places {
+		l.snapshot(b, place)
 	}
 	byText := slices.SortedFunc(slices.Values(b.contents.list), func(x, y *content) int { return cmp.Compare(x.id, y.id) })
 	for _, c := range byText {
@@ -345,15 +350,20 @@ func (b *brand) restoreFacts(key, value *reader, tombstone bool) {
 	}
 }
 
-func (l *changelog) snapshot(b *brand, id event.ID) {
+func (l *changelog) snapshotKey(b *brand, id event.ID) {
 	l.begin(b, kindSnapshot)
 	l.key.bytes(id[:])
-	s, known := b.snapshots.get(id, l.contribs[:0])
+}
+
+// snapshot writes the snapshot at a place, unless it was taken out, and returns where
+// the next one is.
+func (l *changelog) snapshot(b *brand, place int) (next int) {
+	s, next := b.snapshots.read(place, l.contribs[:0])
 	l.contribs = s.contribs
-	if !known {
-		l.delete()
-		return
+	if b.snapshots.dropped(place) {
+		return next
 	}
+	l.snapshotKey(b, b.snapshots.id(place))
 	w := &l.value
 	w.text(b.sources[s.src].name.Value())
 	w.int(s.version)
@@ -374,6 +384,7 @@ func (l *changelog) snapshot(b *brand, id event.ID) {
 		w.int(s.period.toMs)
 	}
 	l.put()
+	return next
 }
 
 func (b *brand) restoreSnapshot(key, r *reader, tombstone bool, contribs *[]contrib) {
@@ -481,9 +492,11 @@ func (l *changelog) meta(b *brand) {
 		w.text(b.sources[src].name.Value())
 		w.int(b.sources[src].watermarkMs)
 	}
-	for i := range b.forces {
-		f := &b.forces[i]
-		w.bool(f.dirty)
+	for i, f := range b.forces {
+		if f == nil {
+			f = &l.none
+		}
+		w.bool(b.dirty>>i&1 == 1)
 		w.bool(f.lastDue)
 		w.set(&f.published)
 		w.set(&f.due)
@@ -514,7 +527,8 @@ func (l *changelog) meta(b *brand) {
 		w.text(l.prior)
 	}
 	for i := range b.forces {
-		if o := b.forces[i].looks; o != nil && o.stale > 0 {
+		if f := b.forces[i]; f != nil && f.looks != nil && f.looks.stale > 0 {
+			o := f.looks
 			w.uint(uint64(i) + 1)
 			w.int(o.final.Tests)
 			w.int(o.final.Discoveries)
@@ -536,12 +550,17 @@ func (b *brand) restoreMeta(r *reader, prior string) {
 		src := b.addSource(r.text())
 		b.sources[src].watermarkMs = r.moment()
 	}
+	b.dirty, b.forces = 0, [forcesMax]*force{}
 	for i := range b.forces {
-		f := &b.forces[i]
-		f.dirty, f.lastDue = r.bool(), r.bool()
-		f.published, f.due = r.set(window.QuarterMs), r.set(window.QuarterMs)
+		if r.bool() {
+			b.dirty |= 1 << i
+		}
+		f := force{lastDue: r.bool(), published: r.set(window.QuarterMs), due: r.set(window.QuarterMs)}
 		if f.lastDue && f.published.Empty() {
 			r.refuse(errNothingPublished)
+		}
+		if !f.published.Empty() || !f.due.Empty() {
+			b.forces[i] = &f
 		}
 	}
 	b.days.published, b.days.due, b.days.basis = r.set(window.DayMs), r.set(window.DayMs), r.number(window.DayMs)
@@ -565,9 +584,6 @@ func (b *brand) restoreMeta(r *reader, prior string) {
 		e.PeakZ, e.Evidence.PeakZ, e.Evidence.Attributed = r.float(), r.float(), r.bool()
 		b.episodes = append(b.episodes, e)
 	}
-	for i := range b.forces {
-		b.forces[i].looks = nil
-	}
 	was := ""
 	for len(r.left) > 0 { // a program before them wrote none
 		i := r.uint()
@@ -579,7 +595,7 @@ func (b *brand) restoreMeta(r *reader, prior string) {
 			r.refuse(fmt.Errorf("force %d has no tests", i))
 			return
 		}
-		b.forces[i-1].looks = &looks{
+		b.force(int(i - 1)).looks = &looks{
 			final: correlate.Tally{Tests: r.within(0, testsMax), Discoveries: r.within(0, testsMax)},
 			from:  r.within(0, momentMs/window.DayMs), stale: r.within(0, momentMs/window.DayMs),
 			tested: r.set(window.DayMs), found: r.set(window.DayMs),
@@ -588,9 +604,9 @@ func (b *brand) restoreMeta(r *reader, prior string) {
 	if was == prior {
 		return
 	}
-	for i := range b.forces { // other outcomes follow, of the days that are not final
-		if l := b.forces[i].looks; l != nil {
-			l.stale = l.from
+	for _, f := range b.forces { // other outcomes follow, of the days that are not final
+		if f != nil && f.looks != nil {
+			f.looks.stale = f.looks.from
 		}
 	}
 }
@@ -651,13 +667,14 @@ func (p *Partition) Restore(key, value []byte) error {
 func (p *Partition) settle() {
 	for _, b := range p.restored {
 		b.restored = false
+		b.snapshots.logged = len(b.snapshots.data)
 		b.restoreViews()
 		for _, ser := range b.series {
 			ser.quarters.Drop(b.oldestQuarter)
 			ser.hours.Drop(b.oldestHour)
 			b.begins[p.plan.nodes[ser.signal]] = b.first(ser.signal.Info().Node, b.oldestHour, window.After)
 		}
-		if b.due() || b.dirty() {
+		if b.due() || b.dirty != 0 {
 			p.enqueue(b, unknownMs)
 		}
 		p.measure(b)

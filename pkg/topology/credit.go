@@ -202,7 +202,7 @@ func (p *Partition) basis(b *brand, i int) choice {
 	if stimulus == nil || response == nil {
 		return choice{}
 	}
-	return choice{from: stimulus, to: response, Choice: p.choose(b, i, &b.forces[i].state().basis, stimulus, response, day, true)}
+	return choice{from: stimulus, to: response, Choice: p.choose(b, i, &b.force(i).state().basis, stimulus, response, day, true)}
 }
 
 // seen returns the first of some signals that the history up to a UTC day holds.

@@ -19,7 +19,7 @@ const responseLagMs = 2 * window.HourMs
 // response has been silent. There is none before both sides have shown up.
 func (p *Partition) newest(b *brand, i int) (end int64, ok bool) {
 	f := &p.plan.forces[i]
-	step := stepMs(*f)
+	step := stepMs(f)
 	if !slices.ContainsFunc(f.Stimuli, func(s event.Signal) bool {
 		ser := b.find(s, [3]byte{})
 		return ser != nil && ser.hours.Any(b.oldestHour, window.After)
@@ -48,8 +48,8 @@ func (p *Partition) newest(b *brand, i int) (end int64, ok bool) {
 	}
 	atMs = min(atMs, window.Ceil(b.clockMs+1, window.HourMs)*window.HourMs)
 	end = window.Ceil(atMs, step)
-	if published := &b.forces[i].published; !published.Empty() {
-		end = max(end, published.Last())
+	if last, published := b.last(i); published {
+		end = max(end, last)
 	}
 	// A response that comes by the hour needs an end on the hour.
 	if per := window.HourMs / step; per > 1 {
@@ -63,7 +63,7 @@ func (p *Partition) newest(b *brand, i int) (end int64, ok bool) {
 // response returns the series correlated as response: the first that holds
 // anything in the window, of those whose buckets end where it does.
 func (p *Partition) response(b *brand, f *event.Force, end int64) *series {
-	perHour := window.HourMs / stepMs(*f)
+	perHour := window.HourMs / stepMs(f)
 	for _, s := range f.Responses {
 		ser := b.find(s, [3]byte{})
 		switch {
@@ -89,7 +89,7 @@ func (p *Partition) response(b *brand, f *event.Force, end int64) *series {
 // stimulus returns the series correlated as stimulus: the first that holds
 // anything in the window or the one before, which reaches into it.
 func (p *Partition) stimulus(b *brand, f *event.Force, end int64) *series {
-	toMs := end * stepMs(*f)
+	toMs := end * stepMs(f)
 	whole := window.Floor(toMs, window.HourMs)
 	for _, s := range f.Stimuli {
 		ser := b.find(s, [3]byte{})
@@ -131,7 +131,7 @@ func grow[T any](buf *[]T, n int) []T {
 // describes the window, but does not judge it: it has seen it.
 func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(any)) {
 	f := &p.plan.forces[i]
-	step := stepMs(*f)
+	step := stepMs(f)
 	endMs := end * step
 	stimulus, response := p.stimulus(b, f, end), p.response(b, f, end)
 	out := event.Correlation{
@@ -160,7 +160,7 @@ func (p *Partition) evaluate(b *brand, i int, end int64, live bool, emit func(an
 		return
 	}
 
-	state := b.forces[i].state()
+	state := b.force(i).state()
 	day := window.Floor(endMs, window.DayMs)
 	test := p.look(b, i, day, live)
 	var evidence correlate.Choice
@@ -237,7 +237,7 @@ func conclude(out *event.Correlation, evidence *correlate.Choice, own *correlate
 // is known, or by one it searches.
 func (p *Partition) profile(b *brand, f *event.Force, end int64, stimulus, response *series, known *correlate.Kernel) (correlate.Input, correlate.Result) {
 	w := &p.work
-	step := stepMs(*f)
+	step := stepMs(f)
 	endMs := end * step
 	day := window.Floor(endMs, window.DayMs)
 	lags := f.WindowHours * 60 / f.StepMinutes()
@@ -291,7 +291,7 @@ func (f *force) state() *cache {
 
 // totals fills in the sums of a window that cannot be correlated.
 func (p *Partition) totals(f *event.Force, end int64, stimulus, response *series, out *event.Correlation) {
-	step := stepMs(*f)
+	step := stepMs(f)
 	n := f.WindowHours * 60 / f.StepMinutes()
 	v := grow(&p.work.x, n)
 	for _, side := range [...]struct {

@@ -128,11 +128,4 @@ func (b *brand) byHour(list []factID) {
 	})
 }
 
-// sorted returns ids in ascending order.
-func sorted(ids []event.ID) []event.ID {
-	ids = slices.Clone(ids)
-	slices.SortFunc(ids, compareIDs)
-	return ids
-}
-
 func compareIDs(a, b event.ID) int { return bytes.Compare(a[:], b[:]) }

@@ -52,7 +52,7 @@ type look struct {
 // look returns the test of a force at the start of a UTC day, and first finds out
 // about every day before it that is not known.
 func (p *Partition) look(b *brand, i int, day int64, live bool) look {
-	l := b.forces[i].looked()
+	l := b.force(i).looked()
 	if l.stale <= day {
 		l.tested.Remove(l.stale, window.After)
 		l.found.Remove(l.stale, window.After)
@@ -79,7 +79,7 @@ func (p *Partition) look(b *brand, i int, day int64, live bool) look {
 	if level := l.before(day).Level(); t.level != level { // it was not held to one before
 		t.level, t.discovery = level, l.found.Has(day)
 		if f := &p.plan.forces[i]; f.WindowHours <= event.ShortWindowHours {
-			c := p.choose(b, i, &b.forces[i].state().evidence, t.from, t.to, day, live)
+			c := p.choose(b, i, &b.force(i).state().evidence, t.from, t.to, day, live)
 			t.power, t.detectable = c.Power(correlate.RelevantShare, level), c.Detectable(level)
 		}
 		p.keep(b, i, day, live, t)
@@ -90,23 +90,24 @@ func (p *Partition) look(b *brand, i int, day int64, live bool) look {
 // keep remembers a test until something changes.
 func (p *Partition) keep(b *brand, i int, day int64, live bool, t look) {
 	if live {
-		b.forces[i].state().look = lastLook{day, true, t}
+		b.force(i).state().look = lastLook{day, true, t}
 		return
 	}
 	if p.work.looks == nil {
 		p.work.looks = make(map[pastLook]look)
 	}
-	p.work.looks[pastLook{&b.forces[i], day}] = t
+	p.work.looks[pastLook{b.force(i), day}] = t
 }
 
 // closeLooks makes the outcomes before a day final: no window is restated that
 // rests on one of them.
 func (p *Partition) closeLooks(b *brand, i int, day int64) {
-	l := b.forces[i].looks
-	if b.forces[i].published.Empty() && (l == nil || l.tested.Empty()) {
+	f := b.forces[i]
+	if f == nil || f.published.Empty() && (f.looks == nil || f.looks.tested.Empty()) {
 		return
 	}
-	if l = b.forces[i].looked(); day <= l.from {
+	l := f.looked()
+	if day <= l.from {
 		return
 	}
 	p.look(b, i, day-1, false)
@@ -122,11 +123,11 @@ func (p *Partition) closeLooks(b *brand, i int, day int64) {
 // those that such a window has; hours tell, since quarter-hours are forgotten
 // sooner.
 func (p *Partition) test(b *brand, i int, day int64, live bool) look {
-	state := b.forces[i].state()
+	state := b.force(i).state()
 	if state.look.valid && state.look.day == day {
 		return state.look.look
 	}
-	if t, ok := p.work.looks[pastLook{&b.forces[i], day}]; ok {
+	if t, ok := p.work.looks[pastLook{b.forces[i], day}]; ok {
 		return t
 	}
 	f := &p.plan.forces[i]
@@ -140,7 +141,7 @@ func (p *Partition) test(b *brand, i int, day int64, live bool) look {
 		c := p.choose(b, i, &state.evidence, t.from, t.to, day, live)
 		verdict, t.p = c.Verdict, c.P
 	} else {
-		_, res := p.profile(b, f, day*window.DayMs/stepMs(*f), t.from, t.to, nil)
+		_, res := p.profile(b, f, day*window.DayMs/p.plan.stepsMs[i], t.from, t.to, nil)
 		verdict, t.p = res.Verdict, res.P
 	}
 	if verdict == correlate.Insufficient {

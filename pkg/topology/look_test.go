@@ -57,7 +57,7 @@ func TestTheDailyTestsAreOneSequence(t *testing.T) {
 		compared := 0
 		for key, g := range got {
 			c, ok := g.(event.Correlation)
-			if !ok || c.WindowEndMs < stream.oldestEnd(stream.brands["acme"], int(c.Force)-1)*stepMs(stream.plan.forces[c.Force-1]) {
+			if !ok || c.WindowEndMs < stream.oldestEnd(stream.brands["acme"], int(c.Force)-1)*stream.plan.stepsMs[c.Force-1] {
 				continue
 			}
 			want := make(results)
@@ -86,7 +86,7 @@ func TestTheDailyTestsAreOneSequence(t *testing.T) {
 			}
 			b := stream.brands["acme"]
 			stream.look(b, force-1, monday/window.DayMs+int64(tr.days), false)
-			looks := b.forces[force-1].looked()
+			looks := b.force(int(force - 1)).looked()
 			if now := looks.before(window.After); now != tally {
 				t.Errorf("seed %d, force %d: the stream remembers %+v, the batch %+v", seed, force, now, tally)
 			}

@@ -29,7 +29,7 @@ func (p *Partition) mediate(b *brand, i int, stimulus, response *series, k corre
 	if money == nil {
 		return
 	}
-	cache := &b.forces[i].state().ways
+	cache := &b.force(i).state().ways
 	key := pastWays{stimulus, response, k, day}
 	m, known := p.work.ways[key]
 	switch {

@@ -5,10 +5,11 @@ import "flywheel/pkg/event"
 // snapshots are the snapshots of a brand by id, packed: there are thousands of
 // them, and each is looked at only when a version of it comes.
 type snapshots struct {
-	index index  // of places in data
-	data  []byte // snapshots, one after the other
-	live  int    // snapshots
-	dead  int    // bytes of data that belong to none
+	index  index  // of places in data
+	data   []byte // snapshots, one after the other
+	logged int    // data[:logged] is in the changelog
+	live   int    // snapshots
+	dead   int    // bytes of data that belong to none
 }
 
 // A snapshot in data is its id, a byte of flags, and numbers of varying length.
@@ -29,7 +30,7 @@ func (s *snapshots) find(id []byte) (entry, place int, found bool) {
 // returns as well when there is none.
 func (s *snapshots) get(id event.ID, contribs []contrib) (snapshot, bool) {
 	if s.live > 0 {
-		if _, place, found := s.find(id[:]); found && s.data[place+idBytes]&flagDropped == 0 {
+		if _, place, found := s.find(id[:]); found && !s.dropped(place) {
 			v, _ := s.read(place, contribs)
 			return v, true
 		}
@@ -107,7 +108,7 @@ func (s *snapshots) drop(id event.ID) {
 
 // discard takes out the snapshot at a place, unless it was already.
 func (s *snapshots) discard(place int) {
-	if s.data[place+idBytes]&flagDropped == 0 {
+	if !s.dropped(place) {
 		s.data[place+idBytes] |= flagDropped
 		s.live--
 		s.dead += length(s.data[place:])
@@ -140,8 +141,11 @@ func length(data []byte) int {
 // room makes room for one more, in the index and in data. Data grows by a
 // quarter, or is built anew where that would keep more dead bytes than that.
 func (s *snapshots) room() {
-	if s.index.full() || cap(s.data)-len(s.data) < snapshotData && s.dead > len(s.data)/4 {
+	if cap(s.data)-len(s.data) < snapshotData && s.dead > len(s.data)/4 {
 		s.rebuild()
+	}
+	if s.index.full() {
+		s.reindex()
 	}
 	if cap(s.data)-len(s.data) < snapshotData {
 		grown := make([]byte, len(s.data), len(s.data)+len(s.data)/4+2*snapshotData)
@@ -150,11 +154,22 @@ func (s *snapshots) room() {
 	}
 }
 
+// reindex makes room in the index.
+func (s *snapshots) reindex() {
+	old := s.index.places
+	s.index.reset(s.live)
+	for _, at := range old {
+		if place := int(at) - 1; place >= 0 && !s.dropped(place) {
+			s.index.add(hashOf(s.data[place:]), place)
+		}
+	}
+}
+
 // rebuild leaves out what was dropped.
 func (s *snapshots) rebuild() {
-	old := s.data
+	old, logged := s.data, s.logged
 	s.data = make([]byte, 0, len(old)-s.dead+snapshotData)
-	s.dead = 0
+	s.logged, s.dead = 0, 0
 	s.index.reset(s.live)
 	for place := 0; place < len(old); {
 		next := place + length(old[place:])
@@ -162,7 +177,9 @@ func (s *snapshots) rebuild() {
 			s.index.add(hashOf(old[place:]), len(s.data))
 			s.data = append(s.data, old[place:next]...)
 		}
-		place = next
+		if place = next; place <= logged {
+			s.logged = len(s.data)
+		}
 	}
 }
 
@@ -174,8 +191,8 @@ func (b *brand) expireSnapshots() (gone []event.ID) {
 	for place := 0; place < len(s.data); {
 		v, next := s.read(place, contribs[:0])
 		contribs = v.contribs
-		if s.data[place+idBytes]&flagDropped == 0 && b.ended(&v) {
-			gone = append(gone, event.ID(s.data[place:]))
+		if !s.dropped(place) && b.ended(&v) {
+			gone = append(gone, s.id(place))
 			s.discard(place)
 		}
 		place = next
@@ -186,15 +203,21 @@ func (b *brand) expireSnapshots() (gone []event.ID) {
 	return gone
 }
 
-// ids returns the ids of all snapshots, in no order.
-func (s *snapshots) ids() (ids []event.ID) {
-	for place := 0; place < len(s.data); place += length(s.data[place:]) {
-		if s.data[place+idBytes]&flagDropped == 0 {
-			ids = append(ids, event.ID(s.data[place:]))
+// places returns where the snapshots are, from a place on.
+func (s *snapshots) places(from int) (places []int) {
+	for place := from; place < len(s.data); place += length(s.data[place:]) {
+		if !s.dropped(place) {
+			places = append(places, place)
 		}
 	}
-	return ids
+	return places
 }
+
+// dropped says whether the snapshot at a place was taken out.
+func (s *snapshots) dropped(place int) bool { return s.data[place+idBytes]&flagDropped != 0 }
+
+// id returns the id of the snapshot at a place.
+func (s *snapshots) id(place int) event.ID { return event.ID(s.data[place:]) }
 
 // bytes is the memory they take.
 func (s *snapshots) bytes() int { return s.index.bytes() + cap(s.data) }

@@ -21,6 +21,7 @@ func TestPackedSnapshotsAreThoseOfAMap(t *testing.T) {
 			b.sources[b.addSource(fmt.Sprint("source ", i))].watermarkMs = monday
 		}
 		want := make(map[event.ID]snapshot)
+		since := make(map[event.ID]bool) // put since the changelog was written
 		id := rapid.Custom(func(t *rapid.T) (id event.ID) {
 			id[0], id[15] = byte(rapid.IntRange(0, 3).Draw(t, "place")), byte(rapid.IntRange(0, 20).Draw(t, "id"))
 			return id
@@ -31,13 +32,18 @@ func TestPackedSnapshotsAreThoseOfAMap(t *testing.T) {
 				k := id.Draw(t, "drop")
 				b.snapshots.drop(k)
 				delete(want, k)
+				delete(since, k)
 			case 1:
+				b.snapshots.logged = len(b.snapshots.data)
+				clear(since)
+			case 2:
 				b.clockMs = monday
 				gone := make(map[event.ID]bool)
 				for k, s := range want {
 					if b.ended(&s) {
 						gone[k] = true
 						delete(want, k)
+						delete(since, k)
 					}
 				}
 				for _, k := range b.expireSnapshots() {
@@ -67,9 +73,17 @@ func TestPackedSnapshotsAreThoseOfAMap(t *testing.T) {
 				}
 				b.snapshots.put(k, &s)
 				want[k] = s
+				since[k] = true
 			}
-			if ids := b.snapshots.ids(); len(ids) != len(want) || b.snapshots.live != len(want) {
-				t.Fatalf("there are %d ids and %d snapshots, want %d", len(ids), b.snapshots.live, len(want))
+			if places := b.snapshots.places(0); len(places) != len(want) || b.snapshots.live != len(want) {
+				t.Fatalf("there are %d places and %d snapshots, want %d", len(places), b.snapshots.live, len(want))
+			}
+			unlogged := make(map[event.ID]bool)
+			for _, place := range b.snapshots.places(b.snapshots.logged) {
+				unlogged[b.snapshots.id(place)] = true
+			}
+			if diff := cmp.Diff(since, unlogged); diff != "" {
+				t.Fatalf("put since the changelog was written (-want +got):\n%s", diff)
 			}
 			if n := b.snapshots.bytes(); n > 1000+len(want)*400 {
 				t.Fatalf("%d snapshots take %d bytes", len(want), n)

@@ -1,6 +1,8 @@
 package topology
 
 import (
+	"math/bits"
+
 	"flywheel/pkg/correlate"
 	"flywheel/pkg/event"
 	"flywheel/pkg/spike"
@@ -111,22 +113,12 @@ func (p *Partition) refreshPast(nowMs int64, budget Budget, emit func(any)) (spe
 // due says whether a result published before is out of date, but for the newest
 // of each force.
 func (b *brand) due() bool {
-	for i := range b.forces {
-		if !b.forces[i].due.Empty() {
+	for _, f := range b.forces {
+		if f != nil && !f.due.Empty() {
 			return true
 		}
 	}
 	return !b.days.due.Empty()
-}
-
-// dirty says whether the newest result of a force is out of date.
-func (b *brand) dirty() bool {
-	for i := range b.forces {
-		if b.forces[i].dirty {
-			return true
-		}
-	}
-	return false
 }
 
 // revise begins the next revision of what a brand has published. It is not below
@@ -141,12 +133,11 @@ func (p *Partition) refresh(b *brand, nowMs int64, emit func(any)) (spent Budget
 	p.touch(b)
 	p.derive(b)
 	seen := b.seenSpikes()
-	for i := range b.forces {
-		f := &b.forces[i]
-		if !f.dirty {
-			continue
-		}
-		f.dirty = false
+	dirty := b.dirty
+	b.dirty = 0
+	for ; dirty != 0; dirty &= dirty - 1 {
+		i := bits.TrailingZeros16(dirty)
+		f := b.force(i)
 		end, ok := p.newest(b, i)
 		if f.lastDue && (!ok || end > f.published.Last()) {
 			f.due.Add(f.published.Last(), f.published.Last()+1)
@@ -171,9 +162,8 @@ func (p *Partition) restate(b *brand, nowMs int64, budget Budget, emit func(any)
 	b.revise(nowMs)
 	p.touch(b)
 	p.derive(b)
-	for i := range b.forces {
-		f := &b.forces[i]
-		for spent < budget && !f.due.Empty() {
+	for i, f := range b.forces {
+		for spent < budget && f != nil && !f.due.Empty() {
 			end := f.due.Last()
 			f.due.Remove(end, end+1)
 			p.evaluate(b, i, end, false, emit)
@@ -217,7 +207,7 @@ func (p *Partition) RecomputeWindow(brandID string, number int, endMs int64, emi
 	if b == nil || number < 1 || number > forcesMax {
 		return
 	}
-	end := window.Floor(endMs, stepMs(p.plan.forces[number-1]))
+	end := window.Floor(endMs, p.plan.stepsMs[number-1])
 	if end >= p.oldestEnd(b, number-1) {
 		p.derive(b)
 		p.evaluate(b, number-1, end, false, emit)
@@ -244,7 +234,7 @@ func (p *Partition) sweep(b *brand, hour int64) {
 	oldest := hour - hoursKept
 	for i := range b.forces {
 		first := p.firstEnd(i, max(quarter, b.oldestQuarter), max(oldest, b.oldestHour))
-		p.closeLooks(b, i, window.Floor(first*stepMs(p.plan.forces[i]), window.DayMs))
+		p.closeLooks(b, i, window.Floor(first*p.plan.stepsMs[i], window.DayMs))
 	}
 	if quarter > b.oldestQuarter {
 		b.settleViews(quarter)
@@ -258,8 +248,10 @@ func (p *Partition) sweep(b *brand, hour int64) {
 		ser.hours.Drop(oldest)
 	}
 	b.oldestHour = max(b.oldestHour, oldest)
-	for i := range b.forces {
-		f := &b.forces[i]
+	for i, f := range b.forces {
+		if f == nil {
+			continue
+		}
 		f.published.Remove(window.Before, p.oldestEnd(b, i))
 		f.due.Remove(window.Before, p.oldestEnd(b, i))
 		f.lastDue = f.lastDue && !f.published.Empty()
@@ -270,7 +262,7 @@ func (p *Partition) sweep(b *brand, hour int64) {
 	b.days.hit.Remove(window.Before, firstDay)
 	p.closeStudies(b)
 	b.expireFacts()
-	b.changed = append(b.changed, b.expireSnapshots()...)
+	b.gone = append(b.gone, b.expireSnapshots()...)
 	b.forgetting = true
 	b.contents.remove(func(c *content) bool {
 		b.prune(c, b.oldestQuarter*window.QuarterMs)

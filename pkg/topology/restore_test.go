@@ -249,3 +249,28 @@ func TestAStudyOfAnotherProgramIsNotUsed(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatExpiresAndComesAgainIsRestored has a natural key used again in the transaction
+// in which its old snapshot is forgotten.
+func TestWhatExpiresAndComesAgainIsRestored(t *testing.T) {
+	p, changes := newPartition(t), make(log)
+	later := int64(monday + 30*window.DayMs)
+	p.Apply(order("1", 1, monday, 1000, 0, event.OrderStatusPlaced), taken)
+	p.Refresh(taken, 100, func(any) {})
+	changes.take(p)
+	p.Apply(order("2", 1, later, 2000, 0, event.OrderStatusPlaced), taken)
+	p.Refresh(taken+window.HourMs, 100, func(any) {})
+	if gone := len(p.brands["acme"].gone); gone != 1 {
+		t.Fatalf("%d snapshots have expired, want that of order 1", gone)
+	}
+	p.Apply(order("1", 2, later, 3000, 0, event.OrderStatusPlaced), taken)
+	changes.take(p)
+	restored := newPartition(t)
+	changes.restore(t, restored)
+	if diff := cmp.Diff(dump(p), dump(restored)); diff != "" {
+		t.Errorf("the restored state differs (-memory +restored):\n%s", diff)
+	}
+	if got := restored.Apply(order("1", 2, later, 3000, 0, event.OrderStatusPlaced), taken); got != Duplicate {
+		t.Errorf("order 1 came again and is %v, want a duplicate", got)
+	}
+}

@@ -77,7 +77,6 @@ func (p *Partition) applySnapshot(b *brand, record event.Record, src sourceNumbe
 		}
 	}
 	b.snapshots.put(key, &s)
-	b.changed = append(b.changed, key)
 	return Applied
 }
 

@@ -48,11 +48,10 @@ const spikeStride = 3 * 24 * window.QuartersPerHour
 // holds, as in a backlog, it looks at what lies between as well: what is found does
 // not depend on how often there was time to look.
 func (p *Partition) refreshSpikes(b *brand, seen, nowMs int64, emit func(any)) (spent Budget) {
-	published := &b.forces[spikeForce].published
-	if published.Empty() {
+	newest, published := b.last(spikeForce)
+	if !published {
 		return 0
 	}
-	newest := published.Last()
 	for end := max(seen, p.oldestSpikes(b)) + spikeStride; end < newest; end += spikeStride {
 		p.findSpikes(b, end, false, emit)
 		b.revise(nowMs) // one spike may change with every end
@@ -74,8 +73,8 @@ func (p *Partition) oldestSpikes(b *brand) int64 {
 // seenSpikes is the end up to which episodes were looked for, window.Before when they
 // never were.
 func (b *brand) seenSpikes() int64 {
-	if published := &b.forces[spikeForce].published; !published.Empty() {
-		return published.Last()
+	if last, published := b.last(spikeForce); published {
+		return last
 	}
 	return window.Before
 }
@@ -94,7 +93,7 @@ func (p *Partition) findSpikes(b *brand, end int64, newest bool, emit func(any))
 		width = window.HourMs
 		cfg.ClearBuckets, cfg.EpisodeBucketsMax, cfg.Lead = 2, cfg.EpisodeBucketsMax/4, cfg.Lead/4
 	}
-	endMs := end * stepMs(*f)
+	endMs := end * stepMs(f)
 	today := window.Floor(endMs-1, window.DayMs)
 	begin, enough := p.judged(b, response, today)
 	if enough > today {

@@ -161,7 +161,7 @@ func (p *Partition) reach(b *brand, stimulus, response *series, end int64) (from
 // closeStudies drops the studies that no window rests on which may still be restated.
 func (p *Partition) closeStudies(b *brand) {
 	b.studies.drop(func(x *study) bool {
-		first := p.oldestEnd(b, x.force) * stepMs(p.plan.forces[x.force])
+		first := p.oldestEnd(b, x.force) * p.plan.stepsMs[x.force]
 		return x.end < b.studyEnd(window.Floor(first, window.HourMs)-event.ShortWindowHours)
 	})
 }

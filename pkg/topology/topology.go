@@ -110,7 +110,8 @@ type Partition struct {
 
 // plan is what follows from the table of forces.
 type plan struct {
-	forces []event.Force
+	forces  []event.Force
+	stepsMs [forcesMax]int64 // of the forces
 	// touches are the forces, as bits from 0, whose results a signal moves.
 	touches [event.SignalsMax]uint16
 	credits uint16                  // the forces that earn credit
@@ -131,6 +132,7 @@ func New(cfg Config) (*Partition, error) {
 		return nil, fmt.Errorf("there are %d forces, want %d", len(p.plan.forces), forcesMax)
 	}
 	for i, f := range p.plan.forces {
+		p.plan.stepsMs[i] = stepMs(&f)
 		for _, s := range slices.Concat(f.Stimuli, f.Responses, []event.Signal{f.Revenue}) {
 			p.plan.touches[s] |= 1 << i
 		}

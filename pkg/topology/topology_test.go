@@ -226,7 +226,7 @@ func TestStreamEqualsBatch(t *testing.T) {
 			switch g := g.(type) {
 			case event.Correlation:
 				f := int(g.Force) - 1
-				if g.WindowEndMs < stream.oldestEnd(stream.brands["acme"], f)*stepMs(stream.plan.forces[f]) {
+				if g.WindowEndMs < stream.oldestEnd(stream.brands["acme"], f)*stream.plan.stepsMs[f] {
 					continue // it is final
 				}
 				batch.RecomputeWindow("acme", f+1, g.WindowEndMs, want.take)

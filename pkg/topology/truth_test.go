@@ -355,7 +355,7 @@ func TestDeclaredPromotionsAreNoSpikes(t *testing.T) {
 	}
 	p.Apply(promotion("sale", 2, viral-window.HourMs, viral+window.DayMs, true), taken)
 	p.Apply(review("a", viral+8*window.HourMs), taken)
-	p.brands["acme"].forces[spikeForce].dirty = true
+	p.brands["acme"].dirty |= 1 << spikeForce
 	p.Refresh(taken, all, count)
 	if spikes != 1 {
 		t.Errorf("once it is withdrawn there are %d spikes, want 1", spikes)

@@ -50,6 +50,7 @@ type session struct {
 	generation int32     // likewise
 	settledAt  int64     // value of revocations when franz-go was settled; the loop's own
 	catchingUp bool      // as of the last records; the loop's own
+	backlog    bool      // some of one is left, as of then
 	holding    bool      // records are read that wait for those of other topics; the loop's own
 	restoredAt time.Time // when owned was
 
@@ -63,6 +64,14 @@ type session struct {
 // fetchWait bounds how long a broker holds back a fetch without records. A
 // partition that is added meanwhile waits for it.
 const fetchWait = 250 * time.Millisecond
+
+// A fetch brings at most this much, compressed, of a partition and in all. The more
+// one brings of a backlog, the more events of a brand are applied together; one more is
+// under way meanwhile.
+const (
+	fetchPartitionBytes = 2 << 20
+	fetchBytes          = 100 << 20
+)
 
 // outputs are the topics of the processor's results.
 func outputs() []string {
@@ -86,6 +95,9 @@ func (s *session) run(ctx context.Context) error {
 		kgo.HeartbeatInterval(s.cfg.SessionTimeout/5),
 		kgo.RebalanceTimeout(s.cfg.RebalanceTimeout),
 		kgo.FetchMaxWait(fetchWait),
+		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
+		kgo.FetchMaxBytes(fetchBytes),
+		kgo.BrokerMaxReadBytes(2*fetchBytes),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.AdjustFetchOffsetsFn(s.assigned),
 		kgo.OnPartitionsAssigned(s.joined),
@@ -347,15 +359,20 @@ const (
 	catchUpIntervals = 30 // commit intervals of a transaction, at most
 	catchUpRecords   = 4  // commit_records is multiplied by it
 	catchUpShare     = 6  // refresh_cpu_share is divided by it
+	catchUpLeft      = 20 // of commit_records that part is left of a backlog that is over
 )
 
-// behind says whether the processor catches up, as of the last poll.
-func (s *session) behind() bool {
+// look looks how far behind the processor is. It catches up while that is more than the
+// records of one commit, and has a backlog from then on until little is left, so that
+// the end of one costs no more than its middle.
+func (s *session) look() {
 	var lag int64
 	for _, w := range s.owned {
 		lag += w.behind()
 	}
-	return lag > int64(s.cfg.CommitRecords)
+	most := int64(s.cfg.CommitRecords)
+	s.catchingUp = lag > most
+	s.backlog = s.catchingUp || s.backlog && lag > most/catchUpLeft
 }
 
 // idle bounds how long a poll waits while nothing is to be refreshed.
@@ -405,7 +422,9 @@ func (s *session) cycle(ctx context.Context) error {
 			return t.abort(err)
 		}
 		until, most := t.started.Add(s.cfg.CommitInterval), s.cfg.CommitRecords
-		if s.catchingUp = s.behind(); s.catchingUp {
+		s.look()
+		t.backlog = t.backlog || s.backlog
+		if s.catchingUp {
 			until, most = t.started.Add(min(catchUpIntervals*s.cfg.CommitInterval, s.cfg.TransactionTimeout/4)), catchUpRecords*most
 		}
 		// A poll is empty as well when what came belongs to topics that are paused.

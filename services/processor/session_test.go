@@ -58,3 +58,26 @@ func TestAnOldTransactionIsNoOtherProcessor(t *testing.T) {
 		t.Errorf("another has its place: %v", err)
 	}
 }
+
+// The end of a backlog is drained as its middle is.
+func TestABacklogIsOverWhenLittleIsLeft(t *testing.T) {
+	for name, tc := range map[string]struct {
+		lag                 int64
+		backlog             bool
+		catchingUp, belongs bool
+	}{
+		"one commit is no backlog":                 {lag: 1000},
+		"more than one commit is":                  {lag: 1001, catchingUp: true, belongs: true},
+		"what is left of it belongs to it":         {lag: 51, backlog: true, belongs: true},
+		"a twentieth of a commit does not":         {lag: 50, backlog: true},
+		"in the middle of it transactions last on": {lag: 5000, backlog: true, catchingUp: true, belongs: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &session{Processor: &Processor{cfg: Config{CommitRecords: 1000}}, backlog: tc.backlog}
+			s.owned = []*worker{{queues: []queue{{next: 7, end: 7 + tc.lag}}}}
+			if s.look(); s.catchingUp != tc.catchingUp || s.backlog != tc.belongs {
+				t.Errorf("%d records behind: catching up %v, backlog %v, want %v and %v", tc.lag, s.catchingUp, s.backlog, tc.catchingUp, tc.belongs)
+			}
+		})
+	}
+}

@@ -35,6 +35,7 @@ type transaction struct {
 	started  time.Time
 	applying time.Duration // time that applying took
 	records  int
+	backlog  bool // some of them belong to one
 
 	once     sync.Once
 	began    error
@@ -133,7 +134,7 @@ func (t *transaction) refresh() error {
 		}
 	}
 	share, passed := t.cfg.RefreshCPUShare, max(t.cfg.CommitInterval, time.Since(t.started))
-	if t.behind() {
+	if t.backlog {
 		share, passed = share/catchUpShare, t.applying
 	}
 	budget := t.pace.budget(share, passed, t.cfg.Workers, busy)
@@ -156,8 +157,8 @@ func (t *transaction) produce(r *kgo.Record, promise func(*kgo.Record, error)) e
 
 func (t *transaction) delivered(r *kgo.Record, err error) {
 	if err != nil {
-		err = fmt.Errorf("produce to partition %d of topic %q: %w", r.Partition, r.Topic, err)
-		t.lost.CompareAndSwap(nil, &err)
+		why := fmt.Errorf("produce to partition %d of topic %q: %w", r.Partition, r.Topic, err)
+		t.lost.CompareAndSwap(nil, &why)
 	}
 }
 

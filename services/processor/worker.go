@@ -173,18 +173,20 @@ func (w *worker) refresh(t *transaction, nowMs int64, budget topology.Budget) er
 		t.metrics.evaluations.Add(t.ctx, int64(spent))
 		w.made.evaluations += int64(spent)
 	}
+	written := func(r *kgo.Record, err error) {
+		t.delivered(r, err)
+		if err == nil {
+			w.written.Store(r.Offset + 1) // promises of a partition come in its order
+		}
+	}
+	at := time.Now() // once for all, which franz-go would ask for each
 	w.state.Changes(func(key, value []byte) {
 		r := w.arena.record()
-		r.Topic, r.Partition = event.TopicState, w.partition
+		r.Topic, r.Partition, r.Timestamp = event.TopicState, w.partition, at
 		r.Key, r.Value = w.arena.copy(key), w.arena.copy(value)
 		w.made.changes++
 		w.made.changeBytes += int64(len(key) + len(value))
-		try(t.produce(r, func(r *kgo.Record, err error) {
-			t.delivered(r, err)
-			if err == nil {
-				w.written.Store(r.Offset + 1) // promises of a partition come in its order
-			}
-		}))
+		try(t.produce(r, written))
 	})
 	return failed
 }
