@@ -86,7 +86,7 @@ func TestTheDailyTestsAreOneSequence(t *testing.T) {
 			}
 			b := stream.brands["acme"]
 			stream.look(b, force-1, monday/window.DayMs+int64(tr.days), false)
-			looks := b.force(int(force - 1)).looked()
+			looks := b.force(force - 1).looked()
 			if now := looks.before(window.After); now != tally {
 				t.Errorf("seed %d, force %d: the stream remembers %+v, the batch %+v", seed, force, now, tally)
 			}
