@@ -41,6 +41,40 @@ func codecs(b *testing.B) (*codec.Encoder, *codec.Decoder) {
 	return enc, dec
 }
 
+// play hands out the records of a load that can be read, in the order in which they
+// arrive, and tells when before each.
+func play(b *testing.B, load workload.Config, f func(arrivesMs int64, r event.Record)) {
+	b.Helper()
+	enc, dec := codecs(b)
+	g, err := workload.New(load, enc)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for {
+		r, more, err := g.Next()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if !more {
+			return
+		}
+		if r.Kind == workload.Poison {
+			continue
+		}
+		// A decoder reuses what it returns: each has to be a record of its own.
+		v, err := dec.Decode(context.Background(), r.Topic, r.Value)
+		if err != nil {
+			b.Fatal(err)
+		}
+		f(r.ArrivesMs, clone(v.(event.Record)))
+	}
+}
+
+// byBrand sorts records brand after brand, as the processor does.
+func byBrand(records []event.Record) {
+	slices.SortStableFunc(records, func(x, y event.Record) int { return strings.Compare(x.Head().BrandID, y.Head().BrandID) })
+}
+
 // BenchmarkCore applies FLYWHEEL-72 to one partition of twelve, without Kafka: a
 // twelfth of 4 million events of 1 000 brands and more, and the changelog of every
 // transaction.
@@ -48,13 +82,8 @@ func BenchmarkCore(b *testing.B) {
 	const transaction = 20_000
 	for _, c := range []struct{ brands, events int }{{83, 333_333}, {833, 333_333}, {8_333, 333_333}} {
 		b.Run(fmt.Sprintf("brands=%d", c.brands), func(b *testing.B) {
-			enc, dec := codecs(b)
 			for b.Loop() {
 				b.StopTimer()
-				g, err := workload.New(workload.Flywheel72(c.brands, c.events, time.Now()), enc)
-				if err != nil {
-					b.Fatal(err)
-				}
 				p, err := topology.New(topology.DefaultConfig())
 				if err != nil {
 					b.Fatal(err)
@@ -64,8 +93,7 @@ func BenchmarkCore(b *testing.B) {
 				var changes, bytes int
 				var applying, changing time.Duration
 				batch := func() {
-					// Brand after brand, as the processor does.
-					slices.SortStableFunc(records, func(x, y event.Record) int { return strings.Compare(x.Head().BrandID, y.Head().BrandID) })
+					byBrand(records)
 					b.StartTimer()
 					from := cpu()
 					for _, r := range records {
@@ -82,27 +110,11 @@ func BenchmarkCore(b *testing.B) {
 					b.StopTimer()
 					records = records[:0]
 				}
-				for {
-					r, more, err := g.Next()
-					if err != nil {
-						b.Fatal(err)
-					}
-					if !more {
-						break
-					}
-					if r.Kind == workload.Poison {
-						continue
-					}
-					// A decoder reuses what it returns: each has to be a record of its own.
-					v, err := dec.Decode(context.Background(), r.Topic, r.Value)
-					if err != nil {
-						b.Fatal(err)
-					}
-					records = append(records, clone(v.(event.Record)))
-					if len(records) == transaction {
+				play(b, workload.Flywheel72(c.brands, c.events, time.Now()), func(_ int64, r event.Record) {
+					if records = append(records, r); len(records) == transaction {
 						batch()
 					}
-				}
+				})
 				batch()
 				n := float64(c.events)
 				b.ReportMetric(float64(applying.Nanoseconds())/n, "apply-ns/event")

@@ -1,9 +1,6 @@
 package bench_test
 
 import (
-	"context"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +19,6 @@ func BenchmarkLive(b *testing.B) {
 		stepMs          = 100
 		perStep         = 60 // evaluations
 	)
-	enc, dec := codecs(b)
 	at := time.Date(2026, time.March, 4, 11, 7, 0, 0, time.UTC)
 	var refreshing, applying, changing time.Duration
 	results := make(map[string]int)
@@ -37,50 +33,19 @@ func BenchmarkLive(b *testing.B) {
 		}
 		var records []event.Record
 		apply := func(nowMs int64) {
-			slices.SortStableFunc(records, func(x, y event.Record) int { return strings.Compare(x.Head().BrandID, y.Head().BrandID) })
+			byBrand(records)
 			for _, r := range records {
 				p.Apply(r, nowMs)
 			}
 			records = records[:0]
 		}
-		play := func(load workload.Config, step func(nowMs int64)) {
-			g, err := workload.New(load, enc)
-			if err != nil {
-				b.Fatal(err)
-			}
-			nowMs := load.End.Add(-load.Span).UnixMilli() + stepMs
-			for {
-				r, more, err := g.Next()
-				if err != nil {
-					b.Fatal(err)
-				}
-				if !more {
-					break
-				}
-				for step != nil && r.ArrivesMs >= nowMs {
-					step(nowMs)
-					nowMs += stepMs
-				}
-				if r.Kind == workload.Poison {
-					continue
-				}
-				v, err := dec.Decode(context.Background(), r.Topic, r.Value)
-				if err != nil {
-					b.Fatal(err)
-				}
-				records = append(records, clone(v.(event.Record)))
-			}
-		}
-		play(workload.Flywheel72(brands, backlog, at), nil)
+		play(b, workload.Flywheel72(brands, backlog, at), func(_ int64, r event.Record) { records = append(records, r) })
 		apply(at.UnixMilli())
-		for nowMs := at.UnixMilli(); p.Stats().Dirty > 0; nowMs += 1000 {
-			p.Refresh(nowMs, 1<<30, func(any) {})
-		}
-		p.Changes(func([]byte, []byte) {})
+		settle(p, at.UnixMilli())
 		load := workload.Flywheel72(brands, rate*seconds, at.Add(seconds*time.Second))
 		load.Seed, load.Span = load.Seed+1, seconds*time.Second
-		b.StartTimer()
-		play(load, func(nowMs int64) {
+		nowMs := load.End.Add(-load.Span).UnixMilli()
+		step := func() {
 			from := cpu()
 			apply(nowMs)
 			applying += cpu() - from
@@ -100,6 +65,14 @@ func BenchmarkLive(b *testing.B) {
 			from = cpu()
 			p.Changes(func([]byte, []byte) { slots++ })
 			changing += cpu() - from
+		}
+		b.StartTimer()
+		play(b, load, func(arrivesMs int64, r event.Record) {
+			for arrivesMs >= nowMs+stepMs {
+				nowMs += stepMs
+				step()
+			}
+			records = append(records, r)
 		})
 	}
 	perSecond := float64(n * seconds)
@@ -114,4 +87,57 @@ func BenchmarkLive(b *testing.B) {
 	for _, k := range []string{"correlation", "credit", "budget"} {
 		b.ReportMetric(float64(results[k])/perSecond, k+"/s")
 	}
+}
+
+// settle publishes every result that is due.
+func settle(p *topology.Partition, nowMs int64) {
+	for ; p.Stats().Dirty > 0; nowMs += 1000 {
+		p.Refresh(nowMs, 1<<30, func(any) {})
+	}
+	p.Changes(func([]byte, []byte) {})
+}
+
+// BenchmarkMonth applies as many events as 72 hours have to one partition of twelve, but
+// over 30 days, without Kafka, and then publishes all that is due. Where the time goes
+// says a CPU profile (go test -cpuprofile).
+func BenchmarkMonth(b *testing.B) {
+	const brands, events, transaction = 83, 333_333, 20_000
+	at := time.Date(2026, time.March, 4, 11, 7, 0, 0, time.UTC)
+	load := workload.Flywheel72(brands, events, at)
+	load.Span = 30 * 24 * time.Hour
+	var refreshing, applying time.Duration
+	n := 0
+	for b.Loop() {
+		b.StopTimer()
+		n++
+		p, err := topology.New(topology.DefaultConfig())
+		if err != nil {
+			b.Fatal(err)
+		}
+		var records []event.Record
+		apply := func() {
+			byBrand(records)
+			b.StartTimer()
+			from := cpu()
+			for _, r := range records {
+				p.Apply(r, at.UnixMilli())
+			}
+			p.Changes(func([]byte, []byte) {})
+			applying += cpu() - from
+			b.StopTimer()
+			records = records[:0]
+		}
+		play(b, load, func(_ int64, r event.Record) {
+			if records = append(records, r); len(records) == transaction {
+				apply()
+			}
+		})
+		apply()
+		b.StartTimer()
+		from := cpu()
+		settle(p, at.UnixMilli())
+		refreshing += cpu() - from
+	}
+	b.ReportMetric(applying.Seconds()/float64(n), "apply-s")
+	b.ReportMetric(refreshing.Seconds()/float64(n), "refresh-s")
 }
