@@ -78,7 +78,7 @@ type Run struct {
 	Processor        processor.Report `json:"processor"`
 	BrokerCPU        float64          `json:"broker_cpu_s_per_million"` // meanwhile
 	Restored         processor.Report `json:"restored"`                 // of a start with the whole state to restore
-	AfterKillSeconds float64          `json:"after_kill_seconds"`       // from kill −9 and start to the first correct result
+	AfterKillSeconds float64          `json:"after_kill_seconds"`       // from the start after kill −9 to the first result that rests on what came meanwhile
 }
 
 // month is the longer span.
@@ -107,10 +107,13 @@ func Measure(ctx context.Context, cfg Config) (r Report, err error) {
 			r.Together = append(r.Together, t)
 		}
 	}
-	if cfg.Month {
-		run, err := measure(ctx, cfg, cfg.Brokers[0], cfg.Brands[0], month)
+	for _, broker := range cfg.Brokers {
+		if !cfg.Month {
+			break
+		}
+		run, err := measure(ctx, cfg, broker, cfg.Brands[0], month)
 		if err != nil {
-			return r, fmt.Errorf("measure a month: %w", err)
+			return r, fmt.Errorf("measure a month on the %s broker: %w", broker, err)
 		}
 		r.Month = append(r.Month, run)
 	}

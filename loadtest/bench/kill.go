@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -16,10 +17,10 @@ import (
 	"flywheel/pkg/kafka"
 )
 
-// afterKill kills a processor that has the whole state in memory, sends an event
+// afterKill kills a processor that has the whole state in memory, sends events
 // while it is dead, starts it again, and returns how long it takes from the start
-// of the process to the first result that shows the event: one that follows the
-// last revision before the kill.
+// of the process to the first result that rests on one of them: a correlation with a
+// watermark that only they can have raised, and a revision above those before the kill.
 func (e *engines) afterKill(ctx context.Context) (seconds float64, err error) {
 	p, err := e.service("processor", "--log.level=info")
 	if err != nil {
@@ -38,42 +39,47 @@ func (e *engines) afterKill(ctx context.Context) (seconds float64, err error) {
 		return 0, err
 	}
 	defer results.client.Close()
-	if err := e.one(ctx, 1); err != nil {
+	sentMs, err := e.few(ctx, 1)
+	if err != nil {
 		return 0, err
 	}
-	before, err := results.after(ctx, 0)
-	if err != nil {
+	if err := results.show(ctx, sentMs); err != nil {
 		return 0, err
 	}
 	err, p = p.Kill(), nil
 	if err != nil {
 		return 0, err
 	}
-	if err := e.one(ctx, 2); err != nil {
+	if sentMs, err = e.few(ctx, 2); err != nil {
 		return 0, err
 	}
 	began := time.Now()
 	if p, err = e.service("processor", "--log.level=info"); err != nil {
 		return 0, err
 	}
-	// What was committed shortly before the kill may still come.
-	if _, err = results.after(ctx, before); err != nil {
+	if err := results.show(ctx, sentMs); err != nil {
 		return 0, err
 	}
 	return time.Since(began).Seconds(), nil
 }
 
-// one sends a few events of the largest brand.
-func (e *engines) one(ctx context.Context, seed uint64) error {
+// few sends a few events of the largest brand, all of which occur after everything sent
+// before, and returns the moment after which that is.
+func (e *engines) few(ctx context.Context, seed uint64) (afterMs int64, err error) {
+	const span = time.Second
+	afterMs = time.Now().UnixMilli()
+	time.Sleep(span + span/5)
 	load := workload.Flywheel72(1, 50, time.Now())
-	load.Seed, load.Span = seed, time.Second
-	return e.fill(ctx, load)
+	load.Seed, load.Span = seed, span
+	load.DelayP50, load.DelayP99, load.Late, load.TooLate = time.Millisecond, 2*time.Millisecond, 0, 0
+	return afterMs, e.fill(ctx, load)
 }
 
 // results follows what the processor publishes of the largest brand.
 type results struct {
-	client  *kgo.Client
-	decoder *codec.Decoder
+	client   *kgo.Client
+	decoder  *codec.Decoder
+	revision int64 // the highest so far
 }
 
 func (e *engines) results(ctx context.Context) (*results, error) {
@@ -86,7 +92,7 @@ func (e *engines) results(ctx context.Context) (*results, error) {
 		return nil, err
 	}
 	r.client, err = kafka.Connect(ctx, e.targets.Kafka, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider(),
-		kgo.ConsumeTopics(event.TopicCredit), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
+		kgo.ConsumeTopics(event.TopicCorrelation), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.FetchMaxWait(20*time.Millisecond))
 	if err != nil {
 		return nil, err
@@ -101,14 +107,15 @@ func (e *engines) results(ctx context.Context) (*results, error) {
 // largest is the id of the largest brand of every load.
 const largest = "brand-0000000"
 
-// after returns the first revision above one.
-func (r *results) after(ctx context.Context, revision int64) (int64, error) {
+// show waits for the first correlation that rests on an event after a moment. One whose
+// revision does not follow is an error.
+func (r *results) show(ctx context.Context, afterMs int64) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for {
 		fetches := r.client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return 0, fmt.Errorf("wait for a result: %w", err)
+			return fmt.Errorf("wait for a result: %w", err)
 		}
 		for _, record := range fetches.Records() {
 			if string(record.Key) != largest {
@@ -116,10 +123,20 @@ func (r *results) after(ctx context.Context, revision int64) (int64, error) {
 			}
 			v, err := r.decoder.Decode(ctx, record.Topic, record.Value)
 			if err != nil {
-				return 0, err
+				return err
 			}
-			if c, ok := v.(*event.Credit); ok && c.Revision > revision {
-				return c.Revision, nil
+			c, ok := v.(*event.Correlation)
+			if !ok {
+				continue
+			}
+			last := r.revision
+			r.revision = max(last, c.Revision)
+			rests := slices.ContainsFunc(c.Watermarks, func(w event.SourceWatermark) bool { return w.WatermarkMs > afterMs })
+			switch {
+			case rests && c.Revision < last:
+				return fmt.Errorf("a result of revision %d follows one of %d", c.Revision, last)
+			case rests:
+				return nil
 			}
 		}
 	}

@@ -135,18 +135,40 @@ func (e *engines) live(ctx context.Context, cfg Config, t *Together) (err error)
 	t.Seconds = seconds
 	n := t.Rate * seconds / 1e6
 	t.ProcessorCPU, t.SinkCPU = (process.CPUSeconds(services[0].ID())-cpu[0])/n, (process.CPUSeconds(services[1].ID())-cpu[1])/n
-	time.Sleep(3 * time.Second) // the last rows
 	conn, err := clickhouse.Open(ctx, e.targets.ClickHouse)
 	if err != nil {
 		return err
 	}
 	defer conn.Close() //nolint:errcheck // only read
+	if err := silence(ctx, conn); err != nil {
+		return err
+	}
 	from := fmt.Sprintf("kafka_at >= fromUnixTimestamp64Milli(%d, 'UTC')", counted.UnixMilli())
 	if t.Rows, err = latency(ctx, conn, "SELECT dateDiff('millisecond', kafka_at, inserted_at) AS ms FROM "+rawTables+" WHERE "+from); err != nil {
 		return err
 	}
 	t.Answers, err = latency(ctx, conn, answers(from))
 	return err
+}
+
+// silence waits until no row has come for longer than one may take, so that the latest
+// are counted as well.
+func silence(ctx context.Context, conn driver.Conn) error {
+	const quiet, patience = 5 * time.Second, 2 * time.Minute
+	for began := time.Now(); ; {
+		var idleMs int64
+		const query = "SELECT dateDiff('millisecond', greatest((SELECT max(inserted_at) FROM " + rawTables + "), (SELECT max(inserted_at) FROM correlation)), now64(3))"
+		if err := conn.QueryRow(ctx, query).Scan(&idleMs); err != nil {
+			return fmt.Errorf("ask ClickHouse for its last row: %w", err)
+		}
+		if idleMs >= quiet.Milliseconds() {
+			return nil
+		}
+		if time.Since(began) > patience {
+			return fmt.Errorf("rows still come %s after the last event was sent", patience)
+		}
+		time.Sleep(quiet / 5)
+	}
 }
 
 // rawTables are the tables of the records that the load has, as one.

@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -19,50 +20,62 @@ func (r *Report) Table() string {
 	if m.Note != "" {
 		say("\n%s", m.Note)
 	}
-	runs := func(title string, all []Run) {
+	runs := func(title string, all, before []Run) {
 		line := table(say, title, all, func(r *Run) string { return fmt.Sprintf("%s, %s brands", r.Broker, thousands(r.Brands)) })
-		line("events in the backlog", "", "", whole, func(r *Run) float64 { return float64(r.Processor.Events) })
+		line("events in the backlog", "a count", "", whole, func(r *Run) float64 { return float64(r.Processor.Events) })
 		line("events drained a second", "800 000 to 1 060 000: reading alone", "≥ 250 000", whole, func(r *Run) float64 { return r.Processor.EventsPerSecond })
 		line("CPU-s per million events, processor", "1.2 to 1.6", "≤ 3, flat ±20 %", hundredths, func(r *Run) float64 { return r.Processor.CPUSecondsPerMillion })
-		line("the same, until every result was published", "", "", hundredths, func(r *Run) float64 { return per(r.Processor.SettledCPUSeconds*1e6, r.Processor.Events) })
-		line("CPU-s per million events, broker meanwhile", "", "", hundredths, func(r *Run) float64 { return r.BrokerCPU })
-		line("results published", "", "", whole, func(r *Run) float64 {
+		line("the same, until every result was published", "the row above; results grow with brands", "", hundredths, func(r *Run) float64 { return per(r.Processor.SettledCPUSeconds*1e6, r.Processor.Events) })
+		if len(before) == len(all) {
+			drained := func(r *Run) float64 { return r.Processor.CPUSecondsPerMillion }
+			settled := func(r *Run) float64 { return per(r.Processor.SettledCPUSeconds*1e6, r.Processor.Events) }
+			grown := func(of func(*Run) float64) func(r *Run) float64 {
+				return func(r *Run) float64 {
+					i := slices.IndexFunc(before, func(b Run) bool { return b.Broker == r.Broker && b.Brands == r.Brands })
+					return of(r) / of(&before[i])
+				}
+			}
+			line("growth of an event's cost over 72 hours", "1", "", hundredths, grown(drained))
+			line("the same, until every result was published", "1; ten times as many days have results", "", hundredths, grown(settled))
+		}
+		line("CPU-s per million events, broker meanwhile", "not ours", "", hundredths, func(r *Run) float64 { return r.BrokerCPU })
+		line("results published", "a count", "", whole, func(r *Run) float64 {
 			return float64(r.Processor.Correlations + r.Processor.Credits + r.Processor.Spikes)
 		})
-		line("heap of a restored processor, KB a brand", "", "≤ 64", tenths, func(r *Run) float64 { return per(float64(r.Restored.HeapBytes)/1024, r.Restored.Brands) })
-		line("most resident memory, MB per 1 000 brands", "", "", tenths, func(r *Run) float64 { return per(float64(r.Processor.RSSBytesMax)/1048.576, r.Processor.Brands) })
+		line("heap of a restored processor, KB a brand", "16 B for each of its snapshots", "≤ 64", tenths, func(r *Run) float64 { return per(float64(r.Restored.HeapBytes)/1024, r.Restored.Brands) })
+		line("most resident memory, MB per 1 000 brands", "the row above", "", tenths, func(r *Run) float64 { return per(float64(r.Processor.RSSBytesMax)/1048.576, r.Processor.Brands) })
 		line("changelog, bytes an event", "16: an id", "", whole, func(r *Run) float64 { return per(float64(r.Processor.ChangelogBytes), r.Processor.Events) })
-		line("changelog, records an event", "", "", hundredths, func(r *Run) float64 { return per(float64(r.Processor.ChangelogRecords), r.Processor.Events) })
-		line("changelog records to restore", "", "", whole, func(r *Run) float64 { return float64(r.Restored.RestoredRecords) })
+		line("changelog, records an event", "one a transaction", "", hundredths, func(r *Run) float64 { return per(float64(r.Processor.ChangelogRecords), r.Processor.Events) })
+		line("changelog records to restore", "a count", "", whole, func(r *Run) float64 { return float64(r.Restored.RestoredRecords) })
 		line("restore, s", "1 s per million records: reading alone", "", hundredths, func(r *Run) float64 { return r.Restored.RestoreSeconds })
-		line("from kill −9 and start to the first correct result, s", "0.2: a restart without state", "1 k: ≤ 3, 100 k: ≤ 10", hundredths, func(r *Run) float64 { return r.AfterKillSeconds })
+		line("from the start after kill −9 to the first correct result, s", "0.2: a restart without state", "1 k: ≤ 3, 100 k: ≤ 10", hundredths, func(r *Run) float64 { return r.AfterKillSeconds })
 	}
 	if len(r.Runs) > 0 {
-		runs("A backlog of 72 hours", r.Runs)
+		runs("A backlog of 72 hours", r.Runs, nil)
 		if len(r.Month) > 0 {
-			runs("As many events over 30 days", r.Month)
+			runs("As many events over 30 days", r.Month, r.Runs)
 		}
 	}
 	if len(r.Together) > 0 {
 		line := table(say, "Processor and sink side by side", r.Together, func(t *Together) string { return fmt.Sprintf("%s, %s brands", t.Broker, thousands(t.Brands)) })
 		line("rows a second, sink alone", "530 000 to 660 000: inserting alone", "", whole, func(t *Together) float64 { return t.SinkAlone.RowsPerSecond })
-		line("CPU-s per million rows, sink alone", "", "", hundredths, func(t *Together) float64 { return t.SinkAlone.CPUSecondsPerMillion })
-		line("events drained a second, side by side", "", "", whole, func(t *Together) float64 { return t.FullRate })
-		line("live load, events a second", "", "half of that", whole, func(t *Together) float64 { return t.Rate })
-		line("sender behind its schedule at most, ms", "", "", whole, func(t *Together) float64 { return float64(t.LateMs) })
+		line("CPU-s per million rows, sink alone", "none known", "", hundredths, func(t *Together) float64 { return t.SinkAlone.CPUSecondsPerMillion })
+		line("events drained a second, side by side", "the sink alone", "", whole, func(t *Together) float64 { return t.FullRate })
+		line("live load, events a second", "a choice", "half of that", whole, func(t *Together) float64 { return t.Rate })
+		line("sender behind its schedule at most, ms", "0", "", whole, func(t *Together) float64 { return float64(t.LateMs) })
 		for _, q := range []struct {
-			name, floor, target string
-			of                  func(*Latency) float64
+			name, row, answer, target string
+			of                        func(*Latency) float64
 		}{
-			{"p50", "500: half of the flush interval", "", func(l *Latency) float64 { return l.P50 }},
-			{"p99", "1 000: the flush interval", "≤ 2 000", func(l *Latency) float64 { return l.P99 }},
-			{"p99.9", "", "", func(l *Latency) float64 { return l.P999 }},
+			{"p50", "500: half of the flush interval", "1 000: and of the refresh interval", "", func(l *Latency) float64 { return l.P50 }},
+			{"p99", "1 000: the flush interval", "2 000: and the refresh interval", "≤ 2 000", func(l *Latency) float64 { return l.P99 }},
+			{"p99.9", "1 000: the flush interval", "2 000: and the refresh interval", "", func(l *Latency) float64 { return l.P999 }},
 		} {
-			line("event to its row, "+q.name+" ms", q.floor, q.target, whole, func(t *Together) float64 { return q.of(&t.Rows) })
-			line("event to the first answer that shows it, "+q.name+" ms", "", "", whole, func(t *Together) float64 { return q.of(&t.Answers) })
+			line("event to its row, "+q.name+" ms", q.row, q.target, whole, func(t *Together) float64 { return q.of(&t.Rows) })
+			line("event to the first answer that shows it, "+q.name+" ms", q.answer, "", whole, func(t *Together) float64 { return q.of(&t.Answers) })
 		}
-		line("CPU-s per million events live, processor", "", "", hundredths, func(t *Together) float64 { return t.ProcessorCPU })
-		line("CPU-s per million events live, sink", "", "", hundredths, func(t *Together) float64 { return t.SinkCPU })
+		line("CPU-s per million events live, processor", "that of a backlog; results come each second", "", hundredths, func(t *Together) float64 { return t.ProcessorCPU })
+		line("CPU-s per million events live, sink", "that of the sink alone", "", hundredths, func(t *Together) float64 { return t.SinkCPU })
 	}
 	return b.String()
 }

@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	seedsFlag  = flag.Int("seeds", 400, "simulate at most this many seeds for a mutant")
+	seedsFlag  = flag.Int("seeds", 2000, "simulate at most this many seeds for a mutant, as many as the simulation in CI")
 	onlyFlag   = flag.String("only", "", "plant only mutants whose name this expression matches")
 	reportFlag = flag.String("report", "", "write what was caught to this file, as JSON")
 )
@@ -129,6 +129,9 @@ func plant(t *testing.T, root string, m mutant) (row, error) {
 	out, failed := run.CombinedOutput()
 	r.Seconds = time.Since(started).Seconds()
 	if _, err := os.Stat(file); failed != nil && errors.Is(err, os.ErrNotExist) { // it did not come so far
+		if !bytes.Contains(out, []byte("panic:")) && !bytes.Contains(out, []byte("fatal error:")) {
+			return r, fmt.Errorf("it ended without a report: %w\n%.2000s", failed, out)
+		}
 		r.Oracle, r.Seeds = "the process dies", strings.Count(string(out), "--- ")
 		t.Logf("%s: %.2000s", m.name, out)
 		return r, nil

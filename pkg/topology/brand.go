@@ -349,8 +349,8 @@ func (p *Partition) add(b *brand, c contrib) {
 	}
 	p.moves(b, ser, atMs)
 	p.begin(b, ser, hour, true)
-	unmoved := c.currency == was && ser.hours.Any(b.oldestHour, window.After)
-	if guessed && !unmoved && b.currency() != was { // whose money earns credit
+	// As long as some of the first currency is left, it stays the first.
+	if guessed && (c.currency != was || !ser.hours.Any(b.oldestHour, window.After)) && b.currency() != was { // whose money earns credit
 		b.forget()
 	}
 }
@@ -464,7 +464,7 @@ func stepMs(f *event.Force) int64 { return int64(f.StepMinutes()) * 60_000 }
 
 // measure returns roughly the memory the brand takes.
 func (b *brand) measure() int64 {
-	const header, perForce, perCache, perLooks, perSeries, perFit, perDay, perContent, perStudy = 1320, 64, 520, 80, 152, 640, 216, 180, 96
+	const header, perForce, perCache, perLooks, perSeries, perFit, perDay, perContent, perStudy = 1320, 80, 520, 80, 152, 640, 216, 180, 96
 	n := header + len(b.id) + b.snapshots.bytes() + b.facts.bytes() + b.contents.index.bytes() + perStudy*cap(b.studies) + perFit*cap(b.rests)
 	for _, f := range b.forces {
 		if f == nil {

@@ -358,11 +358,11 @@ func (l *changelog) snapshotKey(b *brand, id event.ID) {
 // snapshot writes the snapshot at a place, unless it was taken out, and returns where
 // the next one is.
 func (l *changelog) snapshot(b *brand, place int) (next int) {
+	if b.snapshots.dropped(place) {
+		return place + length(b.snapshots.data[place:])
+	}
 	s, next := b.snapshots.read(place, l.contribs[:0])
 	l.contribs = s.contribs
-	if b.snapshots.dropped(place) {
-		return next
-	}
 	l.snapshotKey(b, b.snapshots.id(place))
 	w := &l.value
 	w.text(b.sources[s.src].name.Value())
@@ -560,7 +560,7 @@ func (b *brand) restoreMeta(r *reader, prior string) {
 			r.refuse(errNothingPublished)
 		}
 		if !f.published.Empty() || !f.due.Empty() {
-			b.forces[i] = &f
+			*b.force(i) = f
 		}
 	}
 	b.days.published, b.days.due, b.days.basis = r.set(window.DayMs), r.set(window.DayMs), r.number(window.DayMs)

@@ -137,8 +137,11 @@ func (p *Partition) refresh(b *brand, nowMs int64, emit func(any)) (spent Budget
 	b.dirty = 0
 	for ; dirty != 0; dirty &= dirty - 1 {
 		i := bits.TrailingZeros16(dirty)
-		f := b.force(i)
 		end, ok := p.newest(b, i)
+		if !ok && b.forces[i] == nil {
+			continue
+		}
+		f := b.force(i)
 		if f.lastDue && (!ok || end > f.published.Last()) {
 			f.due.Add(f.published.Last(), f.published.Last()+1)
 		}

@@ -255,13 +255,16 @@ func TestAStudyOfAnotherProgramIsNotUsed(t *testing.T) {
 func TestWhatExpiresAndComesAgainIsRestored(t *testing.T) {
 	p, changes := newPartition(t), make(log)
 	later := int64(monday + 30*window.DayMs)
-	p.Apply(order("1", 1, monday, 1000, 0, event.OrderStatusPlaced), taken)
+	const orders = 20 // so many that what is left is built anew
+	for i := range orders {
+		p.Apply(order(fmt.Sprint(i), 1, monday, 1000, 0, event.OrderStatusPlaced), taken)
+	}
 	p.Refresh(taken, 100, func(any) {})
 	changes.take(p)
-	p.Apply(order("2", 1, later, 2000, 0, event.OrderStatusPlaced), taken)
+	p.Apply(order("later", 1, later, 2000, 0, event.OrderStatusPlaced), taken)
 	p.Refresh(taken+window.HourMs, 100, func(any) {})
-	if gone := len(p.brands["acme"].gone); gone != 1 {
-		t.Fatalf("%d snapshots have expired, want that of order 1", gone)
+	if gone := len(p.brands["acme"].gone); gone != orders {
+		t.Fatalf("%d snapshots have expired, want %d", gone, orders)
 	}
 	p.Apply(order("1", 2, later, 3000, 0, event.OrderStatusPlaced), taken)
 	changes.take(p)

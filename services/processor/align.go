@@ -88,6 +88,11 @@ func (q *queue) pop() *kgo.Record {
 // lags says whether the topic may have records in Kafka that were not read.
 func (q *queue) lags() bool { return (q.away || q.read < q.end) && !q.missed }
 
+// behind returns how many records of Kafka are not applied, but for those that are gone.
+func (q *queue) behind() int64 {
+	return max(0, q.end-max(q.next, q.read-int64(q.held())))
+}
+
 // full says whether no more is to be read, one way and, once it is, the other.
 func (q *queue) full(recordsMax int) bool {
 	if q.paused {
@@ -146,7 +151,10 @@ func (w *worker) merge(t *transaction, now time.Time) error {
 	}
 	w.applied = len(w.batch.records)
 	var counts tally
-	defer func() { t.metrics.count(t.ctx, counts) }()
+	defer func() {
+		t.metrics.count(t.ctx, counts)
+		w.came = append(w.came, counts...)
+	}()
 	return w.batch.byBrand(func(r *kgo.Record) error {
 		reason, err := w.apply(t, r)
 		if err == nil {
@@ -257,8 +265,7 @@ func (w *worker) moved() bool {
 // behind returns how many records of Kafka are not applied.
 func (w *worker) behind() (n int64) {
 	for i := range w.queues {
-		q := &w.queues[i]
-		n += max(0, q.end-max(q.next, 0))
+		n += w.queues[i].behind()
 	}
 	return n
 }

@@ -20,7 +20,7 @@ type Config struct {
 	TransactionTimeout time.Duration   `yaml:"transaction_timeout" doc:"The broker aborts a transaction that is open for longer."`
 	SessionTimeout     time.Duration   `yaml:"session_timeout" doc:"A processor that is silent for longer loses its partitions to the others."`
 	RebalanceTimeout   time.Duration   `yaml:"rebalance_timeout" doc:"Longest time a processor may take to hand over its partitions."`
-	RefreshCPUShare    float64         `yaml:"refresh_cpu_share" doc:"Part of the time that refreshing results may take, above 0 to 1, so that reading events never starves; while catching up a sixth of that, of the time that applying events takes."`
+	RefreshCPUShare    float64         `yaml:"refresh_cpu_share" doc:"Part of the time that refreshing results may take, above 0 to 1, so that reading events never starves; of a backlog a sixth of that, of the time that applying events takes, until a twentieth of commit_records is left of it."`
 	QueueRecords       int             `yaml:"queue_records" doc:"Records of one topic's partition that wait for older ones of other topics, beyond which no more of it is read; those of one poll come on top."`
 	Workers            int             `yaml:"workers" doc:"Partitions worked on at the same time; 0 takes the number of processors."`
 	KernelPrior        string          `yaml:"kernel_prior" doc:"File that 'flywheel learn' has written: delays and half-lives that brands discovered before have shown, so that others are found sooner. The same at every processor of the group; empty expects none more than another."`

@@ -49,6 +49,7 @@ type Processor struct {
 	staleMs      int64        // as of the last commit
 	turnedAt     atomic.Int64 // when the loop last came round, in Unix milliseconds; 0 while there is none
 	outage       outage.Outage
+	refusals     refusals // only the loop of a session touches them
 
 	// workers outlive a session: a partition that comes back unchanged is not
 	// restored again. Only the session that runs touches them.

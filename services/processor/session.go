@@ -50,7 +50,7 @@ type session struct {
 	generation int32     // likewise
 	settledAt  int64     // value of revocations when franz-go was settled; the loop's own
 	catchingUp bool      // as of the last records; the loop's own
-	backlog    bool      // some of one is left, as of then
+	backlog    bool      // part of one is left, as of the last records
 	holding    bool      // records are read that wait for those of other topics; the loop's own
 	restoredAt time.Time // when owned was
 
@@ -65,13 +65,9 @@ type session struct {
 // partition that is added meanwhile waits for it.
 const fetchWait = 250 * time.Millisecond
 
-// A fetch brings at most this much, compressed, of a partition and in all. The more
-// one brings of a backlog, the more events of a brand are applied together; one more is
-// under way meanwhile.
-const (
-	fetchPartitionBytes = 2 << 20
-	fetchBytes          = 100 << 20
-)
+// fetchPartitionBytesMax is how much of a partition a fetch brings, compressed. The more
+// it brings of a backlog, the more events of a brand are applied together.
+const fetchPartitionBytesMax = 2 << 20
 
 // outputs are the topics of the processor's results.
 func outputs() []string {
@@ -95,9 +91,7 @@ func (s *session) run(ctx context.Context) error {
 		kgo.HeartbeatInterval(s.cfg.SessionTimeout/5),
 		kgo.RebalanceTimeout(s.cfg.RebalanceTimeout),
 		kgo.FetchMaxWait(fetchWait),
-		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
-		kgo.FetchMaxBytes(fetchBytes),
-		kgo.BrokerMaxReadBytes(2*fetchBytes),
+		kgo.FetchMaxPartitionBytes(fetchPartitionBytesMax),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.AdjustFetchOffsetsFn(s.assigned),
 		kgo.OnPartitionsAssigned(s.joined),
@@ -362,13 +356,18 @@ const (
 	catchUpLeft      = 20 // of commit_records that part is left of a backlog that is over
 )
 
-// look looks how far behind the processor is. It catches up while that is more than the
-// records of one commit, and has a backlog from then on until little is left, so that
-// the end of one costs no more than its middle.
-func (s *session) look() {
+// gauge notes how far behind the processor is, but for topics that nobody waits for any
+// more. It catches up while that is more than the records of one commit, and has a
+// backlog from then on until little is left, so that the end of one costs no more than
+// its middle.
+func (s *session) gauge() {
 	var lag int64
 	for _, w := range s.owned {
-		lag += w.behind()
+		for i := range w.queues {
+			if q := &w.queues[i]; !q.missed {
+				lag += q.behind()
+			}
+		}
 	}
 	most := int64(s.cfg.CommitRecords)
 	s.catchingUp = lag > most
@@ -422,8 +421,8 @@ func (s *session) cycle(ctx context.Context) error {
 			return t.abort(err)
 		}
 		until, most := t.started.Add(s.cfg.CommitInterval), s.cfg.CommitRecords
-		s.look()
-		t.backlog = t.backlog || s.backlog
+		s.gauge()
+		t.late = t.late || s.backlog
 		if s.catchingUp {
 			until, most = t.started.Add(min(catchUpIntervals*s.cfg.CommitInterval, s.cfg.TransactionTimeout/4)), catchUpRecords*most
 		}

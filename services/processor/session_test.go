@@ -63,6 +63,8 @@ func TestAnOldTransactionIsNoOtherProcessor(t *testing.T) {
 func TestABacklogIsOverWhenLittleIsLeft(t *testing.T) {
 	for name, tc := range map[string]struct {
 		lag                 int64
+		gone                int64 // of them, by retention
+		missed              bool  // nobody waits for them
 		backlog             bool
 		catchingUp, belongs bool
 	}{
@@ -70,12 +72,14 @@ func TestABacklogIsOverWhenLittleIsLeft(t *testing.T) {
 		"more than one commit is":                  {lag: 1001, catchingUp: true, belongs: true},
 		"what is left of it belongs to it":         {lag: 51, backlog: true, belongs: true},
 		"a twentieth of a commit does not":         {lag: 50, backlog: true},
+		"what retention has taken is none":         {lag: 5000, gone: 5000, backlog: true},
+		"nor what nobody waits for any more":       {lag: 5000, missed: true, backlog: true},
 		"in the middle of it transactions last on": {lag: 5000, backlog: true, catchingUp: true, belongs: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &session{Processor: &Processor{cfg: Config{CommitRecords: 1000}}, backlog: tc.backlog}
-			s.owned = []*worker{{queues: []queue{{next: 7, end: 7 + tc.lag}}}}
-			if s.look(); s.catchingUp != tc.catchingUp || s.backlog != tc.belongs {
+			s.owned = []*worker{{queues: []queue{{next: 7, read: 7 + tc.gone, end: 7 + tc.lag, missed: tc.missed}}}}
+			if s.gauge(); s.catchingUp != tc.catchingUp || s.backlog != tc.belongs {
 				t.Errorf("%d records behind: catching up %v, backlog %v, want %v and %v", tc.lag, s.catchingUp, s.backlog, tc.catchingUp, tc.belongs)
 			}
 		})

@@ -35,7 +35,7 @@ type transaction struct {
 	started  time.Time
 	applying time.Duration // time that applying took
 	records  int
-	backlog  bool // some of them belong to one
+	late     bool // some of the records belong to a backlog
 
 	once     sync.Once
 	began    error
@@ -134,7 +134,7 @@ func (t *transaction) refresh() error {
 		}
 	}
 	share, passed := t.cfg.RefreshCPUShare, max(t.cfg.CommitInterval, time.Since(t.started))
-	if t.backlog {
+	if t.late {
 		share, passed = share/catchUpShare, t.applying
 	}
 	budget := t.pace.budget(share, passed, t.cfg.Workers, busy)
@@ -224,6 +224,11 @@ func (t *transaction) commit() error {
 		t.goal.committed(t)
 	}
 	t.metrics.committed(t.ctx, t, time.Since(ending))
+	var came tally
+	for _, w := range t.workers {
+		came = append(came, w.came...)
+	}
+	t.refusals.tell(t.ctx, t.logger, ending, came)
 	t.settleWorkers()
 	return nil
 }

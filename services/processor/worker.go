@@ -31,6 +31,7 @@ type worker struct {
 	batch   batch     // what a merge applies
 	applied int       // records, by the last merge
 	made    produced  // in the transaction under way
+	came    tally     // of it, by topic and outcome
 }
 
 func newWorker(partition int32, cfg topology.Config, registry codec.Registry) (*worker, error) {
@@ -200,6 +201,7 @@ func (w *worker) settled() (dirty bool) {
 	}
 	w.touched = false
 	w.made = produced{}
+	w.came = w.came[:0]
 	w.arena.reset()
 	return w.state.Stats().Dirty > 0
 }
