@@ -26,12 +26,15 @@ func (r *Report) Table() string {
 		line("events drained a second", "800 000 to 1 060 000: reading alone", "≥ 250 000", whole, func(r *Run) float64 { return r.Processor.EventsPerSecond })
 		line("CPU-s per million events, processor", "1.2 to 1.6", "≤ 3, flat ±20 %", hundredths, func(r *Run) float64 { return r.Processor.CPUSecondsPerMillion })
 		line("the same, until every result was published", "the row above; results grow with brands", "", hundredths, func(r *Run) float64 { return per(r.Processor.SettledCPUSeconds*1e6, r.Processor.Events) })
-		if len(before) == len(all) {
+		if len(before) > 0 {
 			drained := func(r *Run) float64 { return r.Processor.CPUSecondsPerMillion }
 			settled := func(r *Run) float64 { return per(r.Processor.SettledCPUSeconds*1e6, r.Processor.Events) }
 			grown := func(of func(*Run) float64) func(r *Run) float64 {
 				return func(r *Run) float64 {
 					i := slices.IndexFunc(before, func(b Run) bool { return b.Broker == r.Broker && b.Brands == r.Brands })
+					if i < 0 {
+						return math.NaN() // it was not measured
+					}
 					return of(r) / of(&before[i])
 				}
 			}
