@@ -41,6 +41,16 @@ func codecs(b *testing.B) (*codec.Encoder, *codec.Decoder) {
 	return enc, dec
 }
 
+// empty returns a partition without state.
+func empty(b *testing.B) *topology.Partition {
+	b.Helper()
+	p, err := topology.New(topology.DefaultConfig())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return p
+}
+
 // play hands out the records of a load that can be read, in the order in which they
 // arrive, and tells when before each.
 func play(b *testing.B, load workload.Config, f func(arrivesMs int64, r event.Record)) {
@@ -84,10 +94,7 @@ func BenchmarkCore(b *testing.B) {
 		b.Run(fmt.Sprintf("brands=%d", c.brands), func(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
-				p, err := topology.New(topology.DefaultConfig())
-				if err != nil {
-					b.Fatal(err)
-				}
+				p := empty(b)
 				var records []event.Record
 				kinds := make(map[byte]int)
 				var changes, bytes int

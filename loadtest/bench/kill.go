@@ -20,7 +20,7 @@ import (
 // afterKill kills a processor that has the whole state in memory, sends events
 // while it is dead, starts it again, and returns how long it takes from the start
 // of the process to the first result that rests on one of them: a correlation with a
-// watermark that only they can have raised, and a revision above those before the kill.
+// watermark that only they can have raised, and a revision not below those before the kill.
 func (e *engines) afterKill(ctx context.Context) (seconds float64, err error) {
 	p, err := e.service("processor", "--log.level=info")
 	if err != nil {
@@ -107,8 +107,8 @@ func (e *engines) results(ctx context.Context) (*results, error) {
 // largest is the id of the largest brand of every load.
 const largest = "brand-0000000"
 
-// show waits for the first correlation that rests on an event after a moment. One whose
-// revision does not follow is an error.
+// show waits for the first correlation that rests on an event after a moment. One of a
+// lower revision than was seen is an error.
 func (r *results) show(ctx context.Context, afterMs int64) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()

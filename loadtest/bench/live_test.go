@@ -27,10 +27,7 @@ func BenchmarkLive(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		n++
-		p, err := topology.New(topology.DefaultConfig())
-		if err != nil {
-			b.Fatal(err)
-		}
+		p := empty(b)
 		var records []event.Record
 		apply := func(nowMs int64) {
 			byBrand(records)
@@ -110,10 +107,7 @@ func BenchmarkMonth(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
 		n++
-		p, err := topology.New(topology.DefaultConfig())
-		if err != nil {
-			b.Fatal(err)
-		}
+		p := empty(b)
 		var records []event.Record
 		apply := func() {
 			byBrand(records)
