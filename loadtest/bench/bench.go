@@ -107,10 +107,10 @@ func Measure(ctx context.Context, cfg Config) (r Report, err error) {
 			r.Together = append(r.Together, t)
 		}
 	}
+	if !cfg.Month {
+		return r, nil
+	}
 	for _, broker := range cfg.Brokers {
-		if !cfg.Month {
-			break
-		}
 		run, err := measure(ctx, cfg, broker, cfg.Brands[0], month)
 		if err != nil {
 			return r, fmt.Errorf("measure a month on the %s broker: %w", broker, err)

@@ -20,15 +20,15 @@ func (r *Report) Table() string {
 	if m.Note != "" {
 		say("\n%s", m.Note)
 	}
+	drained := func(r *Run) float64 { return r.Processor.CPUSecondsPerMillion }
+	settled := func(r *Run) float64 { return per(r.Processor.SettledCPUSeconds*1e6, r.Processor.Events) }
 	runs := func(title string, all, before []Run) {
 		line := table(say, title, all, func(r *Run) string { return fmt.Sprintf("%s, %s brands", r.Broker, thousands(r.Brands)) })
 		line("events in the backlog", "a count", "", whole, func(r *Run) float64 { return float64(r.Processor.Events) })
 		line("events drained a second", "800 000 to 1 060 000: reading alone", "≥ 250 000", whole, func(r *Run) float64 { return r.Processor.EventsPerSecond })
-		line("CPU-s per million events, processor", "1.2 to 1.6", "≤ 3, flat ±20 %", hundredths, func(r *Run) float64 { return r.Processor.CPUSecondsPerMillion })
-		line("the same, until every result was published", "the row above; results grow with brands", "", hundredths, func(r *Run) float64 { return per(r.Processor.SettledCPUSeconds*1e6, r.Processor.Events) })
+		line("CPU-s per million events, processor", "1.2 to 1.6", "≤ 3, flat ±20 %", hundredths, drained)
+		line("the same, until every result was published", "the row above; results grow with brands", "", hundredths, settled)
 		if len(before) > 0 {
-			drained := func(r *Run) float64 { return r.Processor.CPUSecondsPerMillion }
-			settled := func(r *Run) float64 { return per(r.Processor.SettledCPUSeconds*1e6, r.Processor.Events) }
 			grown := func(of func(*Run) float64) func(r *Run) float64 {
 				return func(r *Run) float64 {
 					i := slices.IndexFunc(before, func(b Run) bool { return b.Broker == r.Broker && b.Brands == r.Brands })
