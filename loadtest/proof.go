@@ -23,12 +23,13 @@ func newProof() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Out = cmd.ErrOrStderr()
 			p, err := proof.Run(cmd.Context(), cfg)
-			if p.KafkaVersion != "" {
+			if p.Commit != "" {
 				out := json.NewEncoder(cmd.OutOrStdout())
 				out.SetIndent("", "  ")
 				if err := out.Encode(p); err != nil {
 					return fmt.Errorf("print the proof: %w", err)
 				}
+				fmt.Fprintln(cfg.Out, p)
 			}
 			return err
 		},

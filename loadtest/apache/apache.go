@@ -12,9 +12,6 @@ const (
 	RegistryVersion = "3.0.9"
 )
 
-// RegistryName is the product behind StartRegistry, as reports name it.
-const RegistryName = "Apicurio " + RegistryVersion
-
 // Installation is what Install has put into the cache folder.
 type Installation struct {
 	dir   string // the folder of everything

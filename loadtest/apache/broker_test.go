@@ -230,6 +230,18 @@ func TestABrokerThatDoesNotStartShowsWhy(t *testing.T) {
 	}
 }
 
+// What a proof names is what was asked of the servers, and here it is what was installed.
+func TestTheServersSayWhatTheyAre(t *testing.T) {
+	k := kafka(t, 1)
+	if version, err := k.Version(t.Context()); err != nil || version != apache.KafkaVersion {
+		t.Errorf("Kafka says %q (%v), want %s", version, err, apache.KafkaVersion)
+	}
+	r, _ := registry(t)
+	if about, err := r.About(t.Context()); err != nil || !strings.HasPrefix(about, "Apicurio") || !strings.HasSuffix(about, " "+apache.RegistryVersion) {
+		t.Errorf("the registry says %q (%v), want Apicurio %s", about, err, apache.RegistryVersion)
+	}
+}
+
 func TestThreeNodesSurviveTheLossOfALeader(t *testing.T) {
 	k := kafka(t, 3)
 	client := connect(t, k.Brokers(), kgo.DefaultProduceTopic("t"))

@@ -63,7 +63,7 @@ func Install(ctx context.Context, cacheDir string, show io.Writer) (Installation
 		if errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "No space left") {
 			return Installation{}, fmt.Errorf("the disk of the cache folder %q is full: free %d MB or use a cache folder on another disk: %w", cacheDir, freeBytesNeeds>>20, err)
 		}
-		return Installation{}, fmt.Errorf("install Kafka %s and %s: %w", KafkaVersion, RegistryName, err)
+		return Installation{}, fmt.Errorf("install Kafka %s and Apicurio %s: %w", KafkaVersion, RegistryVersion, err)
 	}
 	return i, nil
 }
@@ -103,7 +103,7 @@ func (i Installation) install(ctx context.Context, m *progress.Meter) (err error
 	}
 
 	begin := time.Now()
-	m.Say(fmt.Sprintf("fetching Kafka %s and %s through Maven, once", KafkaVersion, RegistryName))
+	m.Say(fmt.Sprintf("fetching Kafka %s and Apicurio %s through Maven, once", KafkaVersion, RegistryVersion))
 	built := Installation{dir: filepath.Join(partial, "built"), java: i.java, trial: true}
 	if err := built.fetch(ctx, partial); err != nil {
 		return err

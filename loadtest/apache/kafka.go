@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -466,6 +467,31 @@ func (k *Kafka) Leader(ctx context.Context, topic string, partition int32) (int,
 		}
 	}
 	return 0, fmt.Errorf("topic %s has no partition %d", topic, partition)
+}
+
+// versionLine is what a node says of itself when it has started; the version follows. Its protocol
+// tells only which requests it knows.
+var versionLine = regexp.MustCompile(`Kafka version: (\S+)\s`)
+
+// Version is that of all nodes, as each has told when it started. It is an error if they differ.
+func (k *Kafka) Version(ctx context.Context) (string, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var version string
+	for _, n := range k.nodes {
+		if n.process == nil {
+			return "", fmt.Errorf("ask Kafka's node %d for its version: start it first", n.id)
+		}
+		said, err := n.process.Finds(ctx, versionLine, startTimeout)
+		if err != nil {
+			return "", fmt.Errorf("ask Kafka's node %d for its version: %w", n.id, err)
+		}
+		if version != "" && said != version {
+			return "", fmt.Errorf("the nodes of Kafka have the versions %s and %s: start them from one installation", version, said)
+		}
+		version = said
+	}
+	return version, nil
 }
 
 // Check returns an error, with the end of its log, for every node that ended by itself.

@@ -3,6 +3,7 @@ package apache
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,8 +17,11 @@ import (
 	"flywheel/loadtest/process"
 )
 
-// registryPath is where the registry speaks Confluent's protocol.
-const registryPath = "/apis/ccompat/v7"
+// Where the registry speaks Confluent's protocol, and where it tells of itself.
+const (
+	registryPath = "/apis/ccompat/v7"
+	aboutPath    = "/apis/registry/v3/system/info"
+)
 
 // Registry is a schema registry that keeps everything in memory: killed, it forgets. Its methods may
 // be called by several goroutines.
@@ -109,22 +113,44 @@ func (r *Registry) launch() (*process.Process, error) {
 
 // ask reports whether the registry answers.
 func (r *Registry) ask(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.URL()+"/subjects", nil)
+	_, err := r.get(ctx, registryPath+"/subjects")
+	return err
+}
+
+// About is the name and version of the registry, as it tells them.
+func (r *Registry) About(ctx context.Context) (string, error) {
+	body, err := r.get(ctx, aboutPath)
 	if err != nil {
-		return fmt.Errorf("ask the schema registry: %w", err)
+		return "", err
+	}
+	var about struct{ Name, Version string }
+	if err := json.Unmarshal(body, &about); err != nil {
+		return "", fmt.Errorf("ask the schema registry what it is: %w", err)
+	}
+	if about.Name == "" || about.Version == "" {
+		return "", fmt.Errorf("ask the schema registry what it is: %s tells no name and version", body)
+	}
+	return about.Name + " " + about.Version, nil
+}
+
+func (r *Registry) get(ctx context.Context, path string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+process.Address(r.port)+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask the schema registry: %w", err)
 	}
 	resp, err := r.client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the schema registry: %w", err)
+		return nil, fmt.Errorf("ask the schema registry: %w", err)
 	}
 	defer resp.Body.Close()
-	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
-		return fmt.Errorf("ask the schema registry: %w", err)
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("ask the schema registry: %w", err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the schema registry answers with status %d", resp.StatusCode)
+		return nil, fmt.Errorf("the schema registry answers with status %d", resp.StatusCode)
 	}
-	return nil
+	return body, nil
 }
 
 // Kill ends the registry at once, as kill -9 does, and returns when it is gone.

@@ -21,7 +21,6 @@ import (
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
-	"flywheel/loadtest/apache"
 	"flywheel/loadtest/proxy"
 	"flywheel/loadtest/smalldisk"
 	"flywheel/loadtest/stage"
@@ -56,11 +55,13 @@ type Report struct {
 	Nodes        int              `json:"nodes"`
 	Replay       bool             `json:"replay"`
 	Away         time.Duration    `json:"away"`
-	KafkaVersion string           `json:"kafka_version"`
-	Kills        int              `json:"kills"`       // SIGKILLs that hit a running process
-	Faults       map[Kind]int     `json:"faults"`      // by kind
-	Points       map[string]int   `json:"points"`      // kills by the point they hit
-	RecoveryMs   []int64          `json:"recovery_ms"` // from a kill until what was in Kafka then is processed
+	KafkaVersion string           `json:"kafka_version"` // as the servers say themselves
+	Registry     string           `json:"registry"`      // likewise
+	Kills        int              `json:"kills"`         // SIGKILLs that hit a running process
+	Faults       map[Kind]int     `json:"faults"`        // by kind
+	PassedOver   map[Kind]string  `json:"passed_over"`   // faults that this machine does not allow, and why
+	Points       map[string]int   `json:"points"`        // kills by the point they hit
+	RecoveryMs   []int64          `json:"recovery_ms"`   // from a kill until what was in Kafka then is processed
 	Events       int64            `json:"events"`
 	Seconds      float64          `json:"seconds"`
 	Failures     []verify.Failure `json:"failures"`
@@ -118,7 +119,7 @@ type service struct {
 // found wrong is in the report.
 func Run(ctx context.Context, cfg Config) (report Report, err error) {
 	started := time.Now()
-	report = Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away, Faults: make(map[Kind]int), Points: make(map[string]int), Failures: []verify.Failure{}}
+	report = Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away, Faults: make(map[Kind]int), PassedOver: make(map[Kind]string), Points: make(map[string]int), Failures: []verify.Failure{}}
 	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
 		return report, fmt.Errorf("create the folder of the play: %w", err)
 	}
@@ -173,9 +174,8 @@ func (p *play) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer p.monitor.close()
-	p.report.KafkaVersion = string(p.Broker)
-	if p.Broker == stage.Apache {
-		p.report.KafkaVersion = apache.KafkaVersion
+	if p.report.KafkaVersion, p.report.Registry, err = p.Versions(ctx); err != nil {
+		return err
 	}
 
 	for _, s := range []*service{{kind: "processor", instance: "one"}, {kind: "processor", instance: "two"}, {kind: "sink", instance: "one"}} {
@@ -306,6 +306,7 @@ func (p *play) torment(ctx context.Context) error {
 		// A fault that has begun is brought to its end.
 		err := faults[kind].inflict(context.WithoutCancel(ctx), p)
 		if errors.Is(err, smalldisk.ErrUnavailable) {
+			p.report.PassedOver[kind] = strings.ReplaceAll(err.Error(), "\n", "; ")
 			p.say("%s is passed over: %v", kind, err)
 			continue
 		}

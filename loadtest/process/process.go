@@ -11,8 +11,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -126,6 +128,24 @@ const logInterval = 20 * time.Millisecond
 // Says waits until the process has logged a text. It is an error if it ends
 // before, or takes longer than a time.
 func (p *Process) Says(ctx context.Context, text string, atMost time.Duration) error {
+	return p.hear(ctx, strconv.Quote(text), atMost, func(log []byte) bool { return bytes.Contains(log, []byte(text)) })
+}
+
+// Finds waits as Says does until the process has logged what fits an expression, and
+// returns what fits its group.
+func (p *Process) Finds(ctx context.Context, expression *regexp.Regexp, atMost time.Duration) (found string, err error) {
+	err = p.hear(ctx, expression.String(), atMost, func(log []byte) bool {
+		match := expression.FindSubmatch(log)
+		if match != nil {
+			found = string(match[1])
+		}
+		return match != nil
+	})
+	return found, err
+}
+
+// hear waits until what the process has logged holds what is wanted.
+func (p *Process) hear(ctx context.Context, wanted string, atMost time.Duration, holds func(log []byte) bool) error {
 	timeout, cancel := context.WithTimeout(ctx, atMost)
 	defer cancel()
 	for {
@@ -134,7 +154,7 @@ func (p *Process) Says(ctx context.Context, text string, atMost time.Duration) e
 		if err != nil {
 			return err
 		}
-		if bytes.Contains(log, []byte(text)) {
+		if holds(log) {
 			return nil
 		}
 		if over {
@@ -143,7 +163,7 @@ func (p *Process) Says(ctx context.Context, text string, atMost time.Duration) e
 		select {
 		case <-p.ended:
 		case <-timeout.Done():
-			return fmt.Errorf("wait until %s says %q: %w after %s: %s", p.Name, text, timeout.Err(), atMost, p.Tail())
+			return fmt.Errorf("wait until %s says %s: %w after %s: %s", p.Name, wanted, timeout.Err(), atMost, p.Tail())
 		case <-time.After(logInterval):
 		}
 	}

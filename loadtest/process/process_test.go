@@ -3,6 +3,7 @@ package process_test
 import (
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -137,5 +138,15 @@ func TestTimeIsCounted(t *testing.T) {
 	p := run(t, filepath.Join(t.TempDir(), "log"), "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo ready; sleep 60")
 	if s := process.CPUSeconds(p.ID()); s <= 0 || s > 60 {
 		t.Errorf("it took %v s of processor time", s)
+	}
+}
+
+func TestWhatAProcessSaysIsFound(t *testing.T) {
+	p := run(t, filepath.Join(t.TempDir(), "log"), "echo ready; sleep 0.1; echo version 4.3.0 of a script; exit 1")
+	if got, err := p.Finds(t.Context(), regexp.MustCompile(`version (\S+)`), soon); err != nil || got != "4.3.0" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := p.Finds(t.Context(), regexp.MustCompile(`commit (\S+)`), soon); err == nil || got != "" || !strings.Contains(err.Error(), "the script ended") {
+		t.Errorf("%q, %v", got, err)
 	}
 }

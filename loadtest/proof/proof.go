@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,7 +23,6 @@ import (
 
 	"github.com/google/renameio/v2"
 
-	"flywheel/loadtest/apache"
 	"flywheel/loadtest/chaos"
 	"flywheel/loadtest/stage"
 	"flywheel/pkg/fault"
@@ -43,20 +43,21 @@ type Config struct {
 
 // Proof is what proof.json holds.
 type Proof struct {
-	Commit         string         `json:"commit"`
-	KafkaVersion   string         `json:"kafka_version"`
-	Registry       string         `json:"registry"`
-	Plays          int            `json:"plays"`
-	Kills          int            `json:"kills"`
-	KillsOn        map[string]int `json:"kills_on"` // by broker
-	Faults         map[string]int `json:"faults"`   // by kind, of the plays and of the simulation
-	Seeds          int            `json:"seeds"`
-	OracleFailures int            `json:"oracle_failures"`
-	Mutants        Mutants        `json:"mutants"`
-	RecoveryMs     Quantiles      `json:"recovery_ms"`
-	Events         int64          `json:"events"`  // sent in the plays
-	Seconds        float64        `json:"seconds"` // of all parts
-	Failures       []string       `json:"failures"`
+	Commit         string            `json:"commit"`
+	KafkaVersion   string            `json:"kafka_version"` // of Apache Kafka, as its nodes say; empty without a play on it
+	Registry       string            `json:"registry"`      // beside it, likewise
+	Plays          int               `json:"plays"`
+	Kills          int               `json:"kills"`
+	KillsOn        map[string]int    `json:"kills_on"`    // by broker
+	Faults         map[string]int    `json:"faults"`      // by kind, of the plays and of the simulation
+	PassedOver     map[string]string `json:"passed_over"` // faults that the machine does not allow, and why
+	Seeds          int               `json:"seeds"`
+	OracleFailures int               `json:"oracle_failures"`
+	Mutants        Mutants           `json:"mutants"`
+	RecoveryMs     Quantiles         `json:"recovery_ms"`
+	Events         int64             `json:"events"`  // sent in the plays
+	Seconds        float64           `json:"seconds"` // of all parts
+	Failures       []string          `json:"failures"`
 }
 
 // Mutants is how many were planted and caught.
@@ -355,11 +356,17 @@ const killsForEveryPoint = 600
 
 // sum adds up the evidence.
 func (g *gatherer) sum() Proof {
-	p := Proof{KafkaVersion: apache.KafkaVersion, Registry: apache.RegistryName, Plays: len(g.Plays), Kills: g.kills(), KillsOn: make(map[string]int), Commit: g.commit, Faults: make(map[string]int), Seeds: g.seeds(), Failures: []string{}}
+	p := Proof{
+		Commit: g.commit, Plays: len(g.Plays), Kills: g.kills(), Seeds: g.seeds(),
+		KillsOn: make(map[string]int), Faults: make(map[string]int), PassedOver: make(map[string]string), Failures: []string{},
+	}
 	var recovery []int64
 	for _, r := range g.Plays {
 		for kind, n := range r.Faults {
 			p.Faults[kind.String()] += n
+		}
+		for kind, why := range r.PassedOver {
+			p.PassedOver[kind.String()] = why
 		}
 		for point, n := range r.Points {
 			p.Faults["kill at "+point] += n
@@ -390,6 +397,12 @@ func (g *gatherer) sum() Proof {
 		}
 	}
 	p.OracleFailures += len(p.Failures)
+	for _, r := range g.Plays {
+		if r.Broker == stage.Apache {
+			p.Failures = append(p.Failures, same(&p.KafkaVersion, r.KafkaVersion, "Kafka", r)...)
+			p.Failures = append(p.Failures, same(&p.Registry, r.Registry, "the schema registry", r)...)
+		}
+	}
 	if m := g.evidence.Mutants; m != nil {
 		p.Mutants = Mutants{m.Planted, m.Caught}
 		p.Seconds += m.Seconds
@@ -402,6 +415,28 @@ func (g *gatherer) sum() Proof {
 		p.RecoveryMs = Quantiles{recovery[n/2], recovery[min(n-1, n*99/100)], recovery[n-1]}
 	}
 	return p
+}
+
+// same takes over what a play has found a server to be, and says so if plays before
+// have found something else.
+func same(before *string, found, server string, r chaos.Report) []string {
+	if *before == "" {
+		*before = found
+	}
+	if *before == found {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s is %q in one play and %q in another (again by '%s'): what one has shown is not true of the other", server, *before, found, again(r))}
+}
+
+// String is the proof in a line.
+func (p Proof) String() string {
+	s := fmt.Sprintf("Kafka %s, %s: %d kills in %d plays, %d seeds, %d oracle failures, %d of %d mutants caught",
+		p.KafkaVersion, p.Registry, p.Kills, p.Plays, p.Seeds, p.OracleFailures, p.Mutants.Caught, p.Mutants.Planted)
+	for _, kind := range slices.Sorted(maps.Keys(p.PassedOver)) {
+		s += fmt.Sprintf("; PASSED OVER: %s (%s)", kind, p.PassedOver[kind])
+	}
+	return s
 }
 
 // write puts a value into a file as JSON, whole or not at all.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"flywheel/loadtest/apache"
 	"flywheel/loadtest/chaos"
 	"flywheel/loadtest/stage"
 	"flywheel/loadtest/verify"
@@ -21,9 +20,9 @@ func gathered(commit string) evidence {
 	return evidence{
 		Config: "5 kills and 10 seeds from 1, away for 0s, at " + commit,
 		Plays: []chaos.Report{
-			{Seed: 1, Broker: stage.Apache, Points: map[string]int{"sink.inserted": 1}, Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1}, RecoveryMs: []int64{300, 100}},
-			{Seed: 2, Broker: stage.Embedded, Replay: true, Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1, chaos.KillSink: 1}, RecoveryMs: []int64{200}},
-			{Seed: 3, Broker: stage.Apache, Kills: 1, Events: 100, Seconds: 1},
+			{Seed: 1, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Points: map[string]int{"sink.inserted": 1}, Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1}, RecoveryMs: []int64{300, 100}},
+			{Seed: 2, Broker: stage.Embedded, KafkaVersion: "embedded", Registry: "embedded", PassedOver: map[chaos.Kind]string{chaos.BrokerFull: "mount is not installed"}, Replay: true, Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1, chaos.KillSink: 1}, RecoveryMs: []int64{200}},
+			{Seed: 3, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 1, Events: 100, Seconds: 1},
 		},
 		Simulations: []simulationReport{{Seeds: 10, Faults: map[string]int{"crash": 7}, Seconds: 2}},
 		Mutants:     &mutantReport{Planted: 12, Caught: 12, Seconds: 3},
@@ -44,6 +43,16 @@ func TestEvidenceAddsUp(t *testing.T) {
 		"the simulation has found something": {func(e *evidence) {
 			e.Simulations[0].Failures = map[string]int{"conservation": 2}
 		}, "simulation: conservation: 2 seeds", 2, Mutants{12, 12}},
+		"plays were on two versions of Kafka": {
+			func(e *evidence) { e.Plays[2].KafkaVersion = "4.2.0" },
+			`Kafka is "4.3.0" in one play and "4.2.0" in another (again by 'go run ./loadtest chaos --seed 3 --broker apache')`, 0,
+			Mutants{12, 12},
+		},
+		"plays were beside two registries": {
+			func(e *evidence) { e.Plays[0].Registry = "Apicurio 2" },
+			`the schema registry is "Apicurio 2" in one play and "Apicurio 3.0.9" in another`, 0,
+			Mutants{12, 12},
+		},
 		"a mutant lives": {func(e *evidence) { e.Mutants.Caught = 11 }, "1 of 12 mutants survived", 0, Mutants{12, 11}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -56,9 +65,12 @@ func TestEvidenceAddsUp(t *testing.T) {
 			if err := write(filepath.Join(dir, "evidence-5-10.json"), e); err != nil {
 				t.Fatal(err)
 			}
-			_, err = Run(t.Context(), Config{Kills: 5, Seeds: 10, First: 1, Mutants: true, Dir: dir, Resume: true, Out: io.Discard})
+			p, err := Run(t.Context(), Config{Kills: 5, Seeds: 10, First: 1, Mutants: true, Dir: dir, Resume: true, Out: io.Discard})
 			if c.fails == "" && err != nil || c.fails != "" && (err == nil || !strings.Contains(err.Error(), c.fails)) {
 				t.Errorf("%v, want %q", err, c.fails)
+			}
+			if line := p.String(); !strings.HasSuffix(line, "; PASSED OVER: the disk of Kafka fills (mount is not installed)") || strings.Contains(line, "\n") {
+				t.Errorf("the last line does not tell what was passed over: %s", line)
 			}
 			b, err := os.ReadFile(filepath.Join(dir, "proof.json"))
 			if err != nil {
@@ -70,7 +82,7 @@ func TestEvidenceAddsUp(t *testing.T) {
 			}
 			want := Proof{
 				Commit: commit, KillsOn: map[string]int{"apache": 3, "embedded": 2},
-				KafkaVersion: apache.KafkaVersion, Registry: apache.RegistryName, Plays: 3, Kills: 5, Seeds: 10, OracleFailures: c.failed, Mutants: c.mutants,
+				KafkaVersion: e.Plays[0].KafkaVersion, Registry: e.Plays[0].Registry, PassedOver: map[string]string{"the disk of Kafka fills": "mount is not installed"}, Plays: 3, Kills: 5, Seeds: 10, OracleFailures: c.failed, Mutants: c.mutants,
 				Faults: map[string]int{"zombie": 2, "kill sink": 1, "kill at sink.inserted": 1, "simulated: crash": 7}, RecoveryMs: Quantiles{200, 300, 300}, Events: 300, Seconds: 8, Failures: got.Failures,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {

@@ -179,6 +179,19 @@ func (s *Stage) startApache(ctx context.Context) error {
 	return err
 }
 
+// Versions asks Kafka and the schema registry what they are. Those that are part of
+// this program are merely called embedded.
+func (s *Stage) Versions(ctx context.Context) (kafka, registry string, err error) {
+	if s.cfg.Broker == Embedded {
+		return string(Embedded), string(Embedded), nil
+	}
+	if kafka, err = s.Kafka.Version(ctx); err != nil {
+		return "", "", err
+	}
+	registry, err = s.apacheReg.About(ctx)
+	return kafka, registry, err
+}
+
 // The engines, as their folders and logs are called.
 const (
 	clickhouseName = "clickhouse"
