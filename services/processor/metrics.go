@@ -63,7 +63,7 @@ func newMetrics(provider metric.MeterProvider, staleness func() time.Duration) (
 	gauge(&m.dirty, "flywheel.processor.brands.dirty", "{brand}", "Brands with input that no result shows yet.")
 	gauge(&m.lag, "flywheel.processor.lag", "{record}", "Input records in Kafka that are not committed yet, as of the last commit.")
 	_, err = meter.Float64ObservableGauge("flywheel.processor.staleness", metric.WithUnit("s"),
-		metric.WithDescription("Age of the oldest input that no result shows yet."),
+		metric.WithDescription("Age of the oldest input that no result shows yet; while nothing is committed, or Kafka does not answer, it grows with the clock."),
 		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
 			o.Observe(staleness().Seconds())
 			return nil
@@ -132,20 +132,21 @@ func (m *metrics) committed(ctx context.Context, t *transaction, took time.Durat
 
 // holds tells of the partitions that are this processor's; without any there is
 // nothing it could be behind with.
-func (p *Processor) holds(ctx context.Context, workers []*worker) {
-	m := p.metrics
+func (s *session) holds(ctx context.Context, workers []*worker) {
+	m := s.metrics
 	var brands, bytes, dirty, staleMs, lag int64
 	for _, w := range workers {
 		lag += w.behind()
-		s := w.state.Stats()
-		brands += int64(s.Brands)
-		bytes += s.Bytes
-		dirty += int64(s.Dirty)
-		staleMs = max(staleMs, s.StalenessMs)
+		stats := w.state.Stats()
+		brands += int64(stats.Brands)
+		bytes += stats.Bytes
+		dirty += int64(stats.Dirty)
+		staleMs = max(staleMs, stats.StalenessMs)
 	}
 	m.brands.Record(ctx, brands)
 	m.stateBytes.Record(ctx, bytes)
 	m.dirty.Record(ctx, dirty)
 	m.lag.Record(ctx, lag)
-	p.aged(staleMs)
+	s.aged(staleMs)
+	s.overdue.tell(ctx, s.logger, time.Now(), time.Duration(staleMs)*time.Millisecond, s.backlog)
 }

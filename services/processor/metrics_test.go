@@ -13,7 +13,7 @@ import (
 
 func TestAProcessorIsBehindOnlyWithWhatIsItsOwn(t *testing.T) {
 	reader := metric.NewManualReader()
-	p := new(Processor)
+	p := &session{Processor: new(Processor)}
 	var err error
 	if p.metrics, err = newMetrics(metric.NewMeterProvider(metric.WithReader(reader)), p.staleness); err != nil {
 		t.Fatal(err)

@@ -1,10 +1,13 @@
 package processor
 
 import (
+	"context"
+	"log/slog"
 	"runtime"
 	"sync/atomic"
 	"time"
 
+	"flywheel/pkg/outage"
 	"flywheel/pkg/topology"
 )
 
@@ -52,4 +55,36 @@ func (p *pace) learn() {
 		p.unitNs = cost
 	}
 	p.unitNs += weight * (cost - p.unitNs)
+}
+
+// overdue tells when results fall due faster than they are made: the oldest input that
+// no result shows has been old for a while, although there is no backlog, whose results
+// are old by nature.
+type overdue struct {
+	since  time.Time // when results have become old; 0 while they are not
+	outage outage.Outage
+}
+
+const (
+	overdueAge = time.Minute // of the oldest input that no result shows
+	overdueFor = time.Minute // what an outage has left is made within less
+)
+
+// tell takes the age after a commit into account.
+func (o *overdue) tell(ctx context.Context, logger *slog.Logger, now time.Time, age time.Duration, backlog bool) {
+	switch {
+	case backlog:
+		o.since = time.Time{}
+	case age < overdueAge/2:
+		o.since = time.Time{}
+		if lasted, was := o.outage.Over(); was {
+			logger.InfoContext(ctx, "results are made in time again", slog.Duration("flywheel.duration", lasted))
+		}
+	case age < overdueAge:
+	case o.since.IsZero():
+		o.since = now
+	case now.Sub(o.since) >= overdueFor:
+		logger.Log(ctx, o.outage.Level(), "results fall due faster than they are made; add a processor, or raise processor.refresh_cpu_share",
+			slog.Duration("flywheel.staleness", age))
+	}
 }

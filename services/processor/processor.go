@@ -49,7 +49,9 @@ type Processor struct {
 	staleMs      int64        // as of the last commit
 	turnedAt     atomic.Int64 // when the loop last came round, in Unix milliseconds; 0 while there is none
 	outage       outage.Outage
+	silence      silence
 	refusals     refusals // only the loop of a session touches them
+	overdue      overdue  // likewise
 
 	// workers outlive a session: a partition that comes back unchanged is not
 	// restored again. Only the session that runs touches them.
@@ -132,6 +134,9 @@ func (p *Processor) Check(context.Context) error {
 	if stuck := p.stuck(); p.trouble == nil && stuck > 0 {
 		return fmt.Errorf("the processor has been at one transaction for %s: see whether Kafka answers (flywheel ready), and restart it if it does; nothing is lost", stuck.Round(time.Second))
 	}
+	if p.trouble == nil {
+		return p.silence.check(time.Now())
+	}
 	return p.trouble
 }
 
@@ -211,7 +216,7 @@ func (p *Processor) staleness() time.Duration {
 	if !p.restoring.IsZero() {
 		idle = max(idle, time.Since(p.restoring))
 	}
-	return age + idle + p.stuck()
+	return age + max(idle, p.stuck(), p.silence.lasts(time.Now()))
 }
 
 // Ready is closed once the processor has its partitions restored for the first
@@ -233,6 +238,7 @@ var errFatal = errors.New("the processor cannot go on")
 // has taken this one's name. Whatever else goes wrong, it starts over from what
 // was committed last.
 func (p *Processor) Run(ctx context.Context) error {
+	p.restores(true) // nothing is published before
 	err := kafka.Persist(ctx, p.kafka, p.prepare)
 	if err == nil {
 		p.encoder, err = codec.AwaitEncoder(ctx, p.registry, p.kafka.ConnectTimeout, func(err error) {

@@ -1000,6 +1000,76 @@ func TestARestoreThatTakesLongIsStale(t *testing.T) {
 	}
 }
 
+func TestKafkaIsWaitedForAtStart(t *testing.T) {
+	w := newWorld(t)
+	w.cluster.Close()
+	w.kafka.ConnectTimeout = 2 * time.Second
+	var log testkit.Log
+	reader := metric.NewManualReader()
+	p, err := processor.New(w.config(), w.kafka, w.static, slog.New(slog.NewTextHandler(&log, nil)), metric.NewMeterProvider(metric.WithReader(reader)), tracenoop.NewTracerProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- p.Run(t.Context()) }()
+	w.eventually("the staleness grows", func() bool { return staleness(t, reader) > .5 })
+	if err := <-done; err == nil || !strings.Contains(err.Error(), "start it, or correct kafka.brokers") {
+		t.Errorf("it ends with %v", err)
+	}
+	if line := `level=WARN msg="kafka does not answer yet; trying on"`; !strings.Contains(log.String(), line) {
+		t.Errorf("%s was not logged:\n%s", line, log.String())
+	}
+}
+
+// TestAStallShorterThanATransactionIsTold has Kafka not tell the ends of the input, as in
+// a stall, which ends no session.
+func TestAStallShorterThanATransactionIsTold(t *testing.T) {
+	w := newWorld(t)
+	cfg := w.config()
+	cfg.SessionTimeout = 3 * time.Second
+	var log testkit.Log
+	reader := metric.NewManualReader()
+	p, err := processor.New(cfg, w.kafka, w.static, slog.New(slog.NewTextHandler(&log, nil)), metric.NewMeterProvider(metric.WithReader(reader)), tracenoop.NewTracerProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	<-p.Ready()
+	back := make(chan struct{})
+	w.cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		w.cluster.SleepControl(func() { <-back })
+		return nil, nil, false
+	})
+	const begins, ends = `level=WARN msg="kafka does not answer for every partition; what was begun waits"`, `level=INFO msg="kafka answers again"`
+	w.eventually("it is told", func() bool { return strings.Contains(log.String(), begins) })
+	if age := staleness(t, reader); age < 1 {
+		t.Errorf("the staleness is %v s, want that of the silence, more than 1", age)
+	}
+	if err := p.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "the Kafka brokers have not answered for every partition for ") {
+		t.Errorf("/readyz says %v", err)
+	}
+	close(back)
+	w.eventually("the end is told", func() bool { return strings.Contains(log.String(), ends) })
+	if err := p.Check(t.Context()); err != nil {
+		t.Errorf("Kafka answers, and /readyz says %v", err)
+	}
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	for _, line := range []string{begins, ends} {
+		if n := strings.Count(log.String(), line); n != 1 {
+			t.Errorf("%s was logged %d times, want once:\n%s", line, n, log.String())
+		}
+	}
+	if strings.Contains(log.String(), "starting over") {
+		t.Errorf("the session has ended:\n%s", log.String())
+	}
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*processor.Config)

@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,10 +128,15 @@ func (s *session) run(ctx context.Context) error {
 	// A fetch tells the ends of the input as well, but only with records: of a topic whose
 	// leader dies before one that was read to its end goes on, it would never be known
 	// that there is something to wait for.
-	watch.Go(func() {
-		kafka.WatchEnds(watching, s.txn.Client(), s.inputs, func(_ context.Context, ends kadm.ListedOffsets, _ error) { s.ends.Store(&ends) })
-	})
 	s.bornAt = time.Now()
+	s.silence.begin(s.bornAt)
+	watch.Go(func() {
+		kafka.WatchEnds(watching, s.txn.Client(), s.inputs, func(ctx context.Context, ends kadm.ListedOffsets, err error) {
+			s.ends.Store(&ends)
+			// A leader that steps down is followed by another before that is long.
+			s.silence.hear(ctx, s.logger, time.Now(), s.cfg.SessionTimeout/3, cmp.Or(err, ends.Error()))
+		})
+	})
 	s.turnedAt.Store(s.bornAt.UnixMilli())
 	defer s.turnedAt.Store(0)
 	for ctx.Err() == nil {

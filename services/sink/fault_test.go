@@ -376,6 +376,9 @@ func TestACommitThatFailsIsTriedAgainWithoutNewRows(t *testing.T) {
 	if commits.Load() < 3 {
 		t.Errorf("only %d commits: the fault was not met", commits.Load())
 	}
+	if n := w.metric("flywheel.sink.commit.retries").(metricdata.Sum[int64]).DataPoints[0].Value; n != 2 {
+		t.Errorf("%d commits are counted as tried again, want 2", n)
+	}
 }
 
 func TestColumnsOfANewerProgramAreLeftToTheirDefaults(t *testing.T) {

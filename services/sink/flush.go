@@ -219,6 +219,7 @@ func (s *session) commit(ctx context.Context) {
 		}
 	})
 	if failed != nil {
+		s.metrics.commits.Add(ctx, 1)
 		s.troubles.set(ofOffsets, fmt.Errorf("commit as a member of group %q: %w", s.cfg.Group, failed))
 		s.logger.Log(ctx, s.uncommitted.Level(), "offsets were not committed; trying again", slog.Any("error.message", failed))
 		return

@@ -18,6 +18,7 @@ type metrics struct {
 	skipped    metric.Int64Counter
 	retries    metric.Int64Counter
 	lookups    metric.Int64Counter
+	commits    metric.Int64Counter
 	flushS     metric.Float64Histogram
 	flushN     metric.Int64Histogram
 	freshnessS metric.Float64Histogram
@@ -46,6 +47,7 @@ func newMetrics(provider metric.MeterProvider, staleness func() time.Duration) (
 	counter(&m.skipped, "flywheel.sink.skipped", "{record}", "Records without a row, by topic and reason: the reason of the refusal, or parked when ClickHouse refuses the row.")
 	counter(&m.retries, "flywheel.sink.retries", "{insert}", "Inserts that failed and were tried again.")
 	counter(&m.lookups, "flywheel.sink.schema.retries", "{lookup}", "Look-ups in the schema registry that failed and were tried again, while a record waited.")
+	counter(&m.commits, "flywheel.sink.commit.retries", "{commit}", "Commits of offsets that failed and are tried again with the next flush; the rows are written.")
 	seconds(&m.flushS, "flywheel.sink.flush.duration", "Time from the first insert of a flush to its commit.", .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300)
 	seconds(&m.freshnessS, "flywheel.sink.freshness", "Age of the oldest row of a flush when it is written, since Kafka took it.", .05, .1, .2, .5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300, 3600)
 	var err error
@@ -73,6 +75,7 @@ func (m *metrics) begin(topics, tables []string) {
 	ctx := context.Background()
 	m.retries.Add(ctx, 0)
 	m.lookups.Add(ctx, 0)
+	m.commits.Add(ctx, 0)
 	for _, table := range tables {
 		m.written(ctx, table, 0)
 	}
