@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +19,7 @@ var errFailed = errors.New("an oracle failed")
 func newChaos() *cobra.Command {
 	cfg := chaos.Config{}
 	var broker, cache, dir string
-	var only []string
+	var only, first []string
 	cmd := &cobra.Command{
 		Use:   "chaos",
 		Short: "Play one seed: kill, stop and cut off processes, and check that nothing is missing",
@@ -29,12 +30,13 @@ func newChaos() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			cfg.Broker, cfg.Out, cfg.CacheDir = stage.Broker(broker), cmd.ErrOrStderr(), cache
-			for _, name := range only {
-				kind, err := chaos.ParseKind(name)
-				if err != nil {
-					return err
-				}
-				cfg.Only = append(cfg.Only, kind)
+			if cfg.Only, err = chaos.ParseKinds(only...); err != nil {
+				return err
+			}
+			if slices.Equal(first, []string{"all"}) {
+				cfg.First = chaos.Kinds(cfg.Broker, cfg.Nodes)
+			} else if cfg.First, err = chaos.ParseKinds(first...); err != nil {
+				return err
 			}
 			if dir == "" {
 				if dir, err = os.MkdirTemp("", "flywheel-chaos-*"); err != nil {
@@ -73,6 +75,7 @@ func newChaos() *cobra.Command {
 	flags.BoolVar(&cfg.Replay, "replay", false, "in the end, delete the state and process the whole input again")
 	flags.DurationVar(&cfg.Away, "away", 0, "keep ClickHouse away for so long from the begin on")
 	flags.StringSliceVar(&only, "only", nil, "faults to draw from, such as 'zombie'; none takes all")
+	flags.StringSliceVar(&first, "first", nil, "faults that come before all others, such as 'lose a leader'; 'all' has each come once before any comes twice")
 	flags.StringVar(&cache, "cache", ".cache", "folder that Apache Kafka and the registry are installed in")
 	flags.StringVar(&dir, "dir", "", "folder of data and logs; kept if something fails; empty takes one in the system's")
 	return cmd

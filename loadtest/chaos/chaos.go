@@ -39,6 +39,7 @@ type Config struct {
 	CacheDir string        // of Apache Kafka and the registry
 	Dir      string        // of data and logs; emptied in the end unless something failed, when the logs stay
 	Only     []Kind        // the faults to draw from; empty takes all that the stage can have
+	First    []Kind        // those of them that come before all others
 	Rate     int           // records per second; the play lasts about 53 000 records
 	Replay   bool          // process the whole input again in the end
 	Away     time.Duration // that ClickHouse is away from the begin on; 0 for not at all
@@ -55,6 +56,7 @@ type Report struct {
 	Nodes        int              `json:"nodes"`
 	Replay       bool             `json:"replay"`
 	Away         time.Duration    `json:"away"`
+	First        []Kind           `json:"first"`
 	KafkaVersion string           `json:"kafka_version"` // as the servers say themselves
 	Registry     string           `json:"registry"`      // likewise
 	Kills        int              `json:"kills"`         // SIGKILLs that hit a running process
@@ -103,7 +105,8 @@ type play struct {
 	services   []*service
 	monitor    *monitor
 	clickhouse *proxy.Proxy
-	last       string // fault, for the log
+	last       string               // fault, for the log
+	unreached  map[fault.Point]bool // when they were last tried
 
 	guestLeft time.Time // when the last processor left that had joined for a while
 }
@@ -119,12 +122,13 @@ type service struct {
 // found wrong is in the report.
 func Run(ctx context.Context, cfg Config) (report Report, err error) {
 	started := time.Now()
-	report = Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away, Faults: make(map[Kind]int), PassedOver: make(map[Kind]string), Points: make(map[string]int), Failures: []verify.Failure{}}
+	report = Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away, First: cfg.First, Faults: make(map[Kind]int), PassedOver: make(map[Kind]string), Failures: []verify.Failure{}}
 	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
 		return report, fmt.Errorf("create the folder of the play: %w", err)
 	}
-	p := &play{Config: cfg, report: &report, random: rand.New(rand.NewPCG(cfg.Seed, 0))}
-	migration := fault.Rule{Point: []fault.Point{fault.MigrateApplied, fault.MigrateRecorded}[p.random.IntN(2)], Passing: 1 + p.random.IntN(25), Action: fault.Kill}
+	p := &play{Config: cfg, report: &report, random: rand.New(rand.NewPCG(cfg.Seed, 0)), unreached: make(map[fault.Point]bool)}
+	// Neighbours have both points, and every passing comes: there are more migrations.
+	migration := fault.Rule{Point: []fault.Point{fault.MigrateApplied, fault.MigrateRecorded}[cfg.Seed%2], Passing: 1 + p.random.IntN(25), Action: fault.Kill}
 	if p.Stage, err = stage.Open(ctx, stage.Config{
 		Binary: cfg.Binary, Dir: cfg.Dir, Broker: cfg.Broker, Nodes: cfg.Nodes, Partitions: partitions, CacheDir: cfg.CacheDir, Out: cfg.Out,
 		Migrate: fault.Format(migration), Disks: true,
@@ -139,7 +143,7 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 	}
 	p.report.Kills += p.MigrationKills
 	if p.MigrationKills > 0 {
-		p.report.Points[string(migration.Point)]++
+		p.report.Faults[KillAt(migration.Point)]++
 	}
 	defer func() {
 		if err != nil || len(report.Failures) > 0 {
@@ -191,6 +195,10 @@ func (p *play) run(ctx context.Context) (err error) {
 		if err := p.keepAway(ctx); err != nil {
 			tormented <- err
 			return
+		}
+		select { // whoever sends looks at the topics first, once
+		case <-sim.Ready():
+		case <-playing.Done():
 		}
 		tormented <- p.torment(playing)
 	}()
@@ -290,7 +298,7 @@ func (p *play) keepAway(ctx context.Context) error {
 
 // torment inflicts one fault after the other until ctx ends, and mends the last.
 func (p *play) torment(ctx context.Context) error {
-	kinds := p.kinds()
+	deck := newDeck(p.kinds(), p.First, p.Seed)
 	for {
 		select {
 		case <-ctx.Done():
@@ -300,7 +308,7 @@ func (p *play) torment(ctx context.Context) error {
 		if err := p.watch(ctx); err != nil {
 			return err
 		}
-		kind := kinds[p.random.IntN(len(kinds))]
+		kind := deck.draw()
 		p.last = string(kind)
 		began, measured := time.Now(), len(p.report.RecoveryMs)
 		// A fault that has begun is brought to its end.
@@ -308,6 +316,11 @@ func (p *play) torment(ctx context.Context) error {
 		if errors.Is(err, smalldisk.ErrUnavailable) {
 			p.report.PassedOver[kind] = strings.ReplaceAll(err.Error(), "\n", "; ")
 			p.say("%s is passed over: %v", kind, err)
+			continue
+		}
+		if errors.Is(err, errUnreached) {
+			p.say("%s in vain, after %s; trying again", p.last, time.Since(began).Round(time.Millisecond))
+			deck.putBack(kind)
 			continue
 		}
 		if err != nil {
@@ -342,13 +355,9 @@ func (p *play) watch(ctx context.Context) error {
 // kinds are the faults to draw from, each as often as its weight.
 func (p *play) kinds() []Kind {
 	var all []Kind
-	for _, kind := range slices.Sorted(maps.Keys(faults)) {
-		f := faults[kind]
-		if len(p.Only) > 0 && !slices.Contains(p.Only, kind) || f.brokers != nil && !slices.Contains(f.brokers, p.Broker) || f.nodes > p.Nodes {
-			continue
-		}
-		for range f.weight {
-			all = append(all, kind)
+	for _, kind := range Kinds(p.Broker, p.Nodes) {
+		if len(p.Only) == 0 || slices.Contains(p.Only, kind) {
+			all = append(all, slices.Repeat([]Kind{kind}, faults[kind].weight)...)
 		}
 	}
 	return all

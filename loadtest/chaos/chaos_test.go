@@ -12,6 +12,7 @@ import (
 	"flywheel/loadtest/smalldisk"
 	"flywheel/loadtest/stage"
 	"flywheel/loadtest/verify"
+	"flywheel/pkg/fault"
 	"flywheel/services/simulator"
 )
 
@@ -24,7 +25,10 @@ func TestThePipelineSurvivesKills(t *testing.T) {
 	}
 	r, err := Run(t.Context(), Config{
 		Seed: 20_261_124, Broker: stage.Embedded, Nodes: 1, Binary: binary, Dir: t.TempDir(), Rate: 4000, Out: tell{t},
-		Only: []Kind{KillProcessor, KillSink, KillBoth, KillAtPoint, KillClickHouse, ClickHouseLoses},
+		Only: []Kind{
+			KillProcessor, KillSink, KillBoth, KillClickHouse, ClickHouseLoses,
+			KillAt(fault.ProcessorFlushed), KillAt(fault.ProcessorEnded), KillAt(fault.SinkInserted),
+		},
 		inspect: func(ctx context.Context, p verify.Pipeline, ledger *simulator.Detail) error {
 			tamper(ctx, t, p, ledger)
 			return nil
@@ -119,10 +123,10 @@ func TestADiskThatCannotBeHadChangesNoSeed(t *testing.T) {
 }
 
 func TestAnUnknownFaultIsRefused(t *testing.T) {
-	if _, err := ParseKind("zombies"); err == nil {
-		t.Error("taken")
+	if _, err := ParseKinds("zombie", "zombies"); err == nil || !strings.Contains(err.Error(), `"zombies"`) {
+		t.Errorf("%v", err)
 	}
-	if k, err := ParseKind("zombie"); err != nil || k != Zombie {
+	if k, err := ParseKinds("zombie", "kill at sink.inserted"); err != nil || !slices.Equal(k, []Kind{Zombie, KillAt(fault.SinkInserted)}) {
 		t.Errorf("%q, %v", k, err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +21,6 @@ const (
 	KillProcessor     Kind = "kill processor"
 	KillSink          Kind = "kill sink"
 	KillBoth          Kind = "kill processor and sink"
-	KillAtPoint       Kind = "kill at a point"
 	KillBroker        Kind = "kill broker"
 	LoseLeader        Kind = "lose a leader"
 	KillClickHouse    Kind = "kill ClickHouse"
@@ -35,8 +36,12 @@ const (
 	BrokerFull        Kind = "the disk of Kafka fills"
 	NodeFull          Kind = "the disk of a node of Kafka fills"
 	KafkaStalls       Kind = "the network to Kafka stalls"
+	KafkaAway         Kind = "the network to Kafka stalls for long"
 	KafkaCut          Kind = "the network to Kafka is cut"
 )
+
+// KillAt is the kind of fault that kills a process at a point.
+func KillAt(point fault.Point) Kind { return "kill at " + Kind(point) }
 
 // affliction is how a kind of fault is inflicted and mended.
 type affliction struct {
@@ -46,13 +51,12 @@ type affliction struct {
 	inflict func(context.Context, *play) error
 }
 
-// faults are all kinds. Each returns when what was broken stands again, at most
-// without what the services still have to catch up with.
-var faults = map[Kind]affliction{ //nolint:gochecknoglobals // a table
+// faults are all kinds that are drawn. Each returns when what was broken stands again,
+// at most without what the services still have to catch up with.
+var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
 	KillProcessor: {weight: 8, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("processor")) }},
 	KillSink:      {weight: 5, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("sink")) }},
 	KillBoth:      {weight: 2, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("processor"), p.pick("sink")) }},
-	KillAtPoint:   {weight: 10, inflict: killAtPoint},
 	KillBroker:    {weight: 2, brokers: []stage.Broker{stage.Apache}, inflict: killNode},
 	LoseLeader:    {weight: 4, brokers: []stage.Broker{stage.Apache}, nodes: 3, inflict: loseLeader},
 	KillClickHouse: {weight: 2, inflict: func(ctx context.Context, p *play) error {
@@ -94,10 +98,15 @@ var faults = map[Kind]affliction{ //nolint:gochecknoglobals // a table
 	BrokerFull:     {weight: 1, brokers: []stage.Broker{stage.Embedded}, inflict: fillBroker},
 	// A lone node would leave transactions open for ever: see DESIGN.md of package apache.
 	NodeFull: {weight: 1, brokers: []stage.Broker{stage.Apache}, nodes: 3, inflict: fillNode},
-	KafkaStalls: {weight: 1, inflict: func(_ context.Context, p *play) error {
+	KafkaStalls: {weight: 2, inflict: func(_ context.Context, p *play) error {
 		p.StallKafka()
-		// Now and then for longer than sessions and transactions last.
-		time.Sleep([]time.Duration{time.Second, 2 * time.Second, max(sessionTimeout, transactionTimeout) + 2*time.Second}[p.random.IntN(3)])
+		p.rest(2000)
+		p.PassKafka()
+		return nil
+	}},
+	KafkaAway: {weight: 1, inflict: func(_ context.Context, p *play) error {
+		p.StallKafka()
+		time.Sleep(max(sessionTimeout, transactionTimeout) + 2*time.Second)
 		p.PassKafka()
 		return nil
 	}},
@@ -108,6 +117,30 @@ var faults = map[Kind]affliction{ //nolint:gochecknoglobals // a table
 		}
 		return nil
 	}},
+})
+
+// atPoints adds a kill at every point that a service passes.
+func atPoints(all map[Kind]affliction) map[Kind]affliction {
+	for _, place := range fault.Points() {
+		if serviceAt(place.Point) != "migrate" {
+			all[KillAt(place.Point)] = affliction{weight: 1, inflict: func(ctx context.Context, p *play) error { return killAt(ctx, p, place.Point) }}
+		}
+	}
+	return all
+}
+
+// serviceAt is who passes a point.
+func serviceAt(point fault.Point) string {
+	service, _, _ := strings.Cut(string(point), ".")
+	return service
+}
+
+// Kinds returns the kinds that can be done to a stage, sorted.
+func Kinds(broker stage.Broker, nodes int) []Kind {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(faults)), func(kind Kind) bool {
+		f := faults[kind]
+		return f.brokers != nil && !slices.Contains(f.brokers, broker) || f.nodes > nodes
+	})
 }
 
 // rest lets up to so many milliseconds pass, at least half of them.
@@ -153,12 +186,17 @@ func (p *play) kill(ctx context.Context, services ...*service) error {
 	return p.recovered(ctx, since, services...)
 }
 
-// recovered measures how long the groups of some services need until they have
-// done what there was to do at the moment of a kill.
+// recovered measures, three times in four, how long the services need to catch up.
 func (p *play) recovered(ctx context.Context, since time.Time, services ...*service) error {
 	if p.random.IntN(4) == 0 {
 		return nil
 	}
+	return p.measure(ctx, since, services...)
+}
+
+// measure measures how long the groups of some services need until they have done
+// what there was to do at the moment of a kill.
+func (p *play) measure(ctx context.Context, since time.Time, services ...*service) error {
 	var longest time.Duration
 	for _, s := range services {
 		took, err := p.monitor.caughtUp(ctx, groupOf(s.kind), since)
@@ -184,25 +222,22 @@ func (p *play) goesOn(ctx context.Context, kind string) error {
 }
 
 // pointTimeout bounds the wait for a process to reach its point: not every life
-// restores anything or is asked to hand over.
-const pointTimeout = 8 * time.Second
+// restores anything or is asked to hand over, and a busy machine takes its time.
+const pointTimeout = 12 * time.Second
 
-// killAtPoint starts a service anew with the order to kill itself at a point, and
-// then once more without it.
-func killAtPoint(ctx context.Context, p *play) error {
-	var points []fault.Place
-	for _, place := range fault.Points() {
-		if !strings.HasPrefix(string(place.Point), "migrate.") {
-			points = append(points, place)
-		}
-	}
-	point := points[p.random.IntN(len(points))].Point
-	kind, _, _ := strings.Cut(string(point), ".")
-	s := p.pick(kind)
-	p.last += " " + string(point)
+// errUnreached says that no process came to a point in time.
+var errUnreached = errors.New("the point was not reached")
+
+// killAt starts a service anew with the order to kill itself at a point, and then
+// once more without it.
+func killAt(ctx context.Context, p *play, point fault.Point) error {
+	s := p.pick(serviceAt(point))
 	passing := 1
 	if point != fault.ProcessorAssigned && point != fault.ProcessorRevoked {
 		passing += p.random.IntN(4)
+	}
+	if p.unreached[point] { // then the first is enough
+		passing = 1
 	}
 	p.report.Kills++
 	if err := s.Kill(); err != nil {
@@ -216,25 +251,29 @@ func killAtPoint(ctx context.Context, p *play) error {
 			return err
 		}
 	}
+	reached := false
 	select {
 	case <-s.Ended():
-		if !s.KilledItself() {
+		if reached = s.KilledItself(); !reached {
 			p.fail(oraclePeace, "%s ended with %d before it reached %s", s.Name, s.ExitCode(), point)
-			break
 		}
-		p.report.Points[string(point)]++
-		p.report.Kills++
 	case <-time.After(pointTimeout):
-		p.report.Kills++
 		if err := s.Kill(); err != nil {
 			return err
 		}
 	}
+	p.report.Kills++
 	since := time.Now()
 	if err := p.start(ctx, s); err != nil {
 		return err
 	}
-	return p.recovered(ctx, since, s)
+	if err := p.recovered(ctx, since, s); err != nil {
+		return err
+	}
+	if p.unreached[point] = !reached; !reached {
+		return errUnreached
+	}
+	return nil
 }
 
 // killNode kills a node of the broker, without which nothing goes on, and starts
@@ -264,7 +303,7 @@ func loseLeader(ctx context.Context, p *play) error {
 		return err
 	}
 	p.report.Kills++
-	if err := p.recovered(ctx, since, p.pick("processor"), p.pick("sink")); err != nil {
+	if err := p.measure(ctx, since, p.pick("processor"), p.pick("sink")); err != nil {
 		return err
 	}
 	return p.Kafka.Start(ctx, node)
@@ -302,18 +341,22 @@ func zombie(ctx context.Context, p *play) error {
 }
 
 // impostor stops a processor, starts another of the same name and wakes the first
-// one: it must find out that it is replaced, and end with an error. One that the fault
-// before has left starting has to have its place first: the name belongs to who joins last.
+// one: it must find out that it is replaced, and end with an error. Each has to have its
+// place before the next step: the name belongs to who joins last.
 func impostor(ctx context.Context, p *play) error {
 	s := p.pick("processor")
 	old := s.Process
-	if err := old.Says(ctx, `"msg":"consuming"`, recoveryMax); err != nil {
+	const placed = `"msg":"consuming"`
+	if err := old.Says(ctx, placed, recoveryMax); err != nil {
 		return err
 	}
 	if err := old.Pause(); err != nil {
 		return err
 	}
 	if err := p.start(ctx, s); err != nil {
+		return err
+	}
+	if err := s.Says(ctx, placed, recoveryMax); err != nil {
 		return err
 	}
 	p.rest(3000)
@@ -406,10 +449,14 @@ func fillNode(ctx context.Context, p *play) error {
 // String returns the kinds as a flag takes them.
 func (k Kind) String() string { return string(k) }
 
-// ParseKind returns the kind of a name.
-func ParseKind(name string) (Kind, error) {
-	if _, ok := faults[Kind(name)]; !ok {
-		return "", fmt.Errorf("there is no fault %q", name)
+// ParseKinds returns the kinds of names.
+func ParseKinds(names ...string) ([]Kind, error) {
+	var kinds []Kind
+	for _, name := range names {
+		if _, ok := faults[Kind(name)]; !ok {
+			return nil, fmt.Errorf("there is no fault %q: take one of %q", name, slices.Sorted(maps.Keys(faults)))
+		}
+		kinds = append(kinds, Kind(name))
 	}
-	return Kind(name), nil
+	return kinds, nil
 }

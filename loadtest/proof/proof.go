@@ -220,9 +220,37 @@ const rate = 1500
 // of stage.
 const playsMin = 3
 
-// play plays until enough processes were killed.
+// wantsPlay says whether there must be one more play: until enough processes were killed,
+// and every fault was among it. What two plays of every stage have not had no other will.
+func (g *gatherer) wantsPlay() bool {
+	return g.Kills > 0 && (g.kills() < g.Kills || len(g.Plays) < playsMin || len(g.missing()) > 0 && len(g.Plays) < 2*len(turns()))
+}
+
+// missing are the kinds of faults that the plays of a proof must have had and have not,
+// but for those that the machine does not allow.
+func (g *gatherer) missing() []chaos.Kind {
+	wanted := []chaos.Kind{chaos.Replayed}
+	if g.Away > 0 {
+		wanted = append(wanted, chaos.ClickHouseAway)
+	}
+	for _, place := range fault.Points() {
+		wanted = append(wanted, chaos.KillAt(place.Point))
+	}
+	for _, stage := range turns() {
+		wanted = append(wanted, chaos.Kinds(stage.Broker, stage.Nodes)...)
+	}
+	slices.Sort(wanted)
+	return slices.DeleteFunc(slices.Compact(wanted), func(kind chaos.Kind) bool {
+		return slices.ContainsFunc(g.Plays, func(r chaos.Report) bool {
+			_, passed := r.PassedOver[kind]
+			return passed || r.Faults[kind] > 0
+		})
+	})
+}
+
+// play plays for as long as there must be plays.
 func (g *gatherer) play(ctx context.Context) (err error) {
-	if g.Kills == 0 || g.kills() >= g.Kills && len(g.Plays) >= playsMin {
+	if !g.wantsPlay() {
 		return nil
 	}
 	work, err := os.MkdirTemp("", "flywheel-proof-*")
@@ -235,18 +263,21 @@ func (g *gatherer) play(ctx context.Context) (err error) {
 	}
 	started := time.Now()
 	before := g.kills()
-	for g.kills() < g.Kills || len(g.Plays) < playsMin {
+	for g.wantsPlay() {
 		i := len(g.Plays)
 		cfg := turns()[i%len(turns())]
+		can := chaos.Kinds(cfg.Broker, cfg.Nodes)
+		cfg.First = slices.DeleteFunc(g.missing(), func(kind chaos.Kind) bool { return !slices.Contains(can, kind) })
 		cfg.Seed, cfg.Rate, cfg.Binary, cfg.CacheDir, cfg.Out = g.First+uint64(i), rate, binary, g.Cache, g.Out
 		if i == 1 {
 			cfg.Away = g.Away
 		}
 		cfg.Dir = filepath.Join(work, strconv.Itoa(i))
-		g.say("play %d: %s", i+1, again(chaos.Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away}))
+		command := again(chaos.Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away, First: cfg.First})
+		g.say("play %d: %s", i+1, command)
 		report, err := chaos.Run(ctx, cfg)
 		if err != nil {
-			return fmt.Errorf("play %d (again by '%s'): %w", i+1, again(chaos.Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away}), err)
+			return fmt.Errorf("play %d (again by '%s'): %w", i+1, command, err)
 		}
 		g.Plays = append(g.Plays, report)
 		if err := g.save(); err != nil {
@@ -280,6 +311,17 @@ func again(cfg chaos.Report) string {
 	}
 	if cfg.Away > 0 {
 		s += " --away " + cfg.Away.String()
+	}
+	switch names := cfg.First; {
+	case len(names) == 0:
+	case slices.Equal(names, chaos.Kinds(cfg.Broker, cfg.Nodes)):
+		s += " --first all"
+	default:
+		s += " --first \"" + names[0].String()
+		for _, name := range names[1:] {
+			s += "," + name.String()
+		}
+		s += "\""
 	}
 	return s
 }
@@ -350,10 +392,6 @@ func (g *gatherer) test(ctx context.Context, report found, args ...string) error
 	return nil
 }
 
-// killsForEveryPoint is how many kills make it certain that every point of package
-// fault is among them.
-const killsForEveryPoint = 600
-
 // sum adds up the evidence.
 func (g *gatherer) sum() Proof {
 	p := Proof{
@@ -368,22 +406,12 @@ func (g *gatherer) sum() Proof {
 		for kind, why := range r.PassedOver {
 			p.PassedOver[kind.String()] = why
 		}
-		for point, n := range r.Points {
-			p.Faults["kill at "+point] += n
-		}
 		p.KillsOn[string(r.Broker)] += r.Kills
 		recovery = append(recovery, r.RecoveryMs...)
 		p.Events += r.Events
 		p.Seconds += r.Seconds
 		for _, f := range r.Failures {
 			p.Failures = append(p.Failures, fmt.Sprintf("%s: %s (again by '%s')", f.Oracle, f.Text, again(r)))
-		}
-	}
-	if g.Kills >= killsForEveryPoint {
-		for _, place := range fault.Points() {
-			if p.Faults["kill at "+string(place.Point)] == 0 {
-				p.Failures = append(p.Failures, fmt.Sprintf("no process was killed at %s", place.Point))
-			}
 		}
 	}
 	for _, s := range g.Simulations {
@@ -397,6 +425,11 @@ func (g *gatherer) sum() Proof {
 		}
 	}
 	p.OracleFailures += len(p.Failures)
+	if g.Kills > 0 {
+		for _, kind := range g.missing() {
+			p.Failures = append(p.Failures, fmt.Sprintf("no play has had %q: see in what they say why not", kind))
+		}
+	}
 	for _, r := range g.Plays {
 		if r.Broker == stage.Apache {
 			p.Failures = append(p.Failures, same(&p.KafkaVersion, r.KafkaVersion, "Kafka", r)...)

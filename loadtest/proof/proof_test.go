@@ -2,31 +2,39 @@ package proof
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"flywheel/loadtest/chaos"
 	"flywheel/loadtest/stage"
 	"flywheel/loadtest/verify"
+	"flywheel/pkg/fault"
 )
 
 // gathered is evidence that is complete for 3 plays, 5 kills and 10 seeds.
 func gathered(commit string) evidence {
-	return evidence{
+	e := evidence{
 		Config: "5 kills and 10 seeds from 1, away for 0s, at " + commit,
 		Plays: []chaos.Report{
-			{Seed: 1, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Points: map[string]int{"sink.inserted": 1}, Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1}, RecoveryMs: []int64{300, 100}},
+			{Seed: 1, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1}, RecoveryMs: []int64{300, 100}},
 			{Seed: 2, Broker: stage.Embedded, KafkaVersion: "embedded", Registry: "embedded", PassedOver: map[chaos.Kind]string{chaos.BrokerFull: "mount is not installed"}, Replay: true, Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1, chaos.KillSink: 1}, RecoveryMs: []int64{200}},
-			{Seed: 3, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 1, Events: 100, Seconds: 1},
+			{Seed: 3, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 1, Events: 100, Seconds: 1, Faults: make(map[chaos.Kind]int)},
 		},
 		Simulations: []simulationReport{{Seeds: 10, Faults: map[string]int{"crash": 7}, Seconds: 2}},
 		Mutants:     &mutantReport{Planted: 12, Caught: 12, Seconds: 3},
 	}
+	for _, kind := range (&gatherer{evidence: e}).missing() {
+		e.Plays[2].Faults[kind] = 1
+	}
+	return e
 }
 
 func TestEvidenceAddsUp(t *testing.T) {
@@ -61,6 +69,11 @@ func TestEvidenceAddsUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir, e := t.TempDir(), gathered(commit)
+			faults := map[string]int{"simulated: crash": 7}
+			for kind := range e.Plays[2].Faults {
+				faults[kind.String()] = 1
+			}
+			faults["zombie"], faults["kill sink"] = 2, 1
 			c.change(&e)
 			if err := write(filepath.Join(dir, "evidence-5-10.json"), e); err != nil {
 				t.Fatal(err)
@@ -83,12 +96,52 @@ func TestEvidenceAddsUp(t *testing.T) {
 			want := Proof{
 				Commit: commit, KillsOn: map[string]int{"apache": 3, "embedded": 2},
 				KafkaVersion: e.Plays[0].KafkaVersion, Registry: e.Plays[0].Registry, PassedOver: map[string]string{"the disk of Kafka fills": "mount is not installed"}, Plays: 3, Kills: 5, Seeds: 10, OracleFailures: c.failed, Mutants: c.mutants,
-				Faults: map[string]int{"zombie": 2, "kill sink": 1, "kill at sink.inserted": 1, "simulated: crash": 7}, RecoveryMs: Quantiles{200, 300, 300}, Events: 300, Seconds: 8, Failures: got.Failures,
+				Faults: faults, RecoveryMs: Quantiles{200, 300, 300}, Events: 300, Seconds: 8, Failures: got.Failures,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// What is missing is asked for until every stage has had its turn, and fails the proof
+// in the end.
+func TestEveryFaultMustHaveBeenPlayed(t *testing.T) {
+	for _, kind := range []chaos.Kind{
+		chaos.LoseLeader, chaos.NodeFull, chaos.ClickHouseFull, chaos.Zombie, chaos.Replayed,
+		chaos.KillAt(fault.ProcessorFlushing), chaos.KillAt(fault.MigrateApplied), chaos.KillAt(fault.MigrateRecorded),
+	} {
+		g := &gatherer{Config: Config{Kills: 5}, evidence: gathered("a commit")}
+		if g.wantsPlay() || len(g.sum().Failures) > 0 {
+			t.Fatalf("all is there, and yet: another play %t, failures %q", g.wantsPlay(), g.sum().Failures)
+		}
+		for _, r := range g.Plays {
+			delete(r.Faults, kind)
+		}
+		if !g.wantsPlay() {
+			t.Errorf("no play has had %q, and none is to have it", kind)
+		}
+		for len(g.Plays) < 2*len(turns()) {
+			g.Plays = append(g.Plays, chaos.Report{Broker: stage.Embedded, KafkaVersion: "embedded", Registry: "embedded"})
+		}
+		want := fmt.Sprintf("no play has had %q: see in what they say why not", kind)
+		if got := g.sum().Failures; g.wantsPlay() || !slices.Equal(got, []string{want}) {
+			t.Errorf("another play %t, failures %q, want only %q", g.wantsPlay(), got, want)
+		}
+	}
+}
+
+func TestAPlayIsPlayedAgainByItsCommand(t *testing.T) {
+	for want, r := range map[string]chaos.Report{
+		"go run ./loadtest chaos --seed 2 --broker embedded":                                             {Seed: 2, Broker: stage.Embedded, Nodes: 1},
+		"go run ./loadtest chaos --seed 1 --broker apache --first all":                                   {Seed: 1, Broker: stage.Apache, Nodes: 1, First: chaos.Kinds(stage.Apache, 1)},
+		`go run ./loadtest chaos --seed 3 --broker apache --nodes 3 --first "kill broker,lose a leader"`: {Seed: 3, Broker: stage.Apache, Nodes: 3, First: []chaos.Kind{chaos.KillBroker, chaos.LoseLeader}},
+		`go run ./loadtest chaos --seed 4 --broker apache --replay --away 20s --first "zombie"`:          {Seed: 4, Broker: stage.Apache, Nodes: 1, Replay: true, Away: 20 * time.Second, First: []chaos.Kind{chaos.Zombie}},
+	} {
+		if got := again(r); got != want {
+			t.Errorf("%s\nwant\n%s", got, want)
+		}
 	}
 }
 
