@@ -52,13 +52,19 @@ func (p *Partition) refreshSpikes(b *brand, seen, nowMs int64, emit func(any)) (
 	if !published {
 		return 0
 	}
+	spent, _ = p.followSpikes(b, seen, newest, nowMs, emit)
+	return spent
+}
+
+// followSpikes looks for episodes from the last end seen up to the newest. It returns
+// the work done, and the moment from which on an episode is in sight of the last look.
+func (p *Partition) followSpikes(b *brand, seen, newest, nowMs int64, emit func(any)) (spent Budget, fromMs int64) {
 	for end := max(seen, p.oldestSpikes(b)) + spikeStride; end < newest; end += spikeStride {
 		p.findSpikes(b, end, false, emit)
 		b.revise(nowMs) // one spike may change with every end
 		spent++
 	}
-	p.findSpikes(b, newest, true, emit)
-	return spent
+	return spent, p.findSpikes(b, newest, true, emit)
 }
 
 // oldestSpikes is the quarter-hour with which begins what episodes can be looked for in.
@@ -81,23 +87,24 @@ func (b *brand) seenSpikes() int64 {
 
 // findSpikes looks for episodes in the response up to the end of a window, the newest or
 // one before it. An episode without a stimulus before it, or that a declared promotion,
-// price change or stock-out explains, is none.
-func (p *Partition) findSpikes(b *brand, end int64, newest bool, emit func(any)) {
+// price change or stock-out explains, is none. It returns the moment from which on one
+// that starts is in sight: what it says of these is a function of the state.
+func (p *Partition) findSpikes(b *brand, end int64, newest bool, emit func(any)) (fromMs int64) {
 	f := &p.plan.forces[spikeForce]
+	endMs := end * stepMs(f)
 	response, stimulus := p.response(b, f, end), p.stimulus(b, f, end)
 	if response == nil {
-		return
+		return endMs
 	}
 	width, cfg := int64(window.QuarterMs), p.plan.spikes
 	if response.signal.Info().Grain != event.QuarterHour {
 		width = window.HourMs
 		cfg.ClearBuckets, cfg.EpisodeBucketsMax, cfg.Lead = 2, cfg.EpisodeBucketsMax/4, cfg.Lead/4
 	}
-	endMs := end * stepMs(f)
 	today := window.Floor(endMs-1, window.DayMs)
 	begin, enough := p.judged(b, response, today)
 	if enough > today {
-		return
+		return endMs
 	}
 	firstMs := max(begin*window.HourMs, endMs-spikeHours*window.HourMs)
 	if width < window.HourMs {
@@ -140,6 +147,7 @@ func (p *Partition) findSpikes(b *brand, end int64, newest bool, emit func(any))
 		p.publishSpike(b, f, &t.Episode, response, width, chance, explained, emit)
 	}
 	b.episodes = spike.Apply(b.episodes, w.steps, s.First)
+	return from * width
 }
 
 // chance returns the probability that the stimulus in the hours up to a moment is

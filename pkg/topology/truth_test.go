@@ -314,10 +314,26 @@ func TestSpikeLifeCycle(t *testing.T) {
 	if !slices.IsSortedFunc(seen, func(a, b event.Spike) int { return int(a.Revision - b.Revision) }) {
 		t.Error("its revisions do not rise")
 	}
+	// Looking as if for the first time finds the same, and takes nothing of what was published back.
+	recompute := func() map[event.ID]event.Spike {
+		found := make(map[event.ID]event.Spike)
+		end, _ := p.brands[lastSeen.BrandID].last(spikeForce)
+		if from := p.RecomputeSpikes(lastSeen.BrandID, end*window.QuarterMs, func(v any) { found[v.(*event.Spike).SpikeID] = *v.(*event.Spike) }); from > lastSeen.StartedAtMs {
+			t.Errorf("the spike is out of sight before %d", from)
+		}
+		return found
+	}
+	found := recompute()
+	if s := found[lastSeen.SpikeID]; len(found) != 1 || s.Status != lastSeen.Status || s.EndedAtMs != lastSeen.EndedAtMs || s.PeakZ != lastSeen.PeakZ || s.Excess != lastSeen.Excess {
+		t.Errorf("a batch finds %+v, the stream %+v", found, lastSeen)
+	}
 	for _, r := range corrected {
 		if got := p.Apply(r, taken); got != Applied {
 			t.Fatalf("a correction is %v", got)
 		}
+	}
+	if found = recompute(); len(found) != 0 {
+		t.Errorf("after the correction a batch finds %+v", found)
 	}
 	var after []event.Spike
 	p.Refresh(taken, all, func(v any) {
