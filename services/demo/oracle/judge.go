@@ -175,8 +175,11 @@ func (j judgement) spikes(d *simulator.Detail, alerts []alert) {
 				driven = driven || a.driven
 			}
 		}
-		if detected > 0 {
+		switch {
+		case detected > 0:
 			j.Spikes.Detected++
+		case !s.Early:
+			j.Spikes.Missed++
 		}
 		if detected > 1 {
 			j.Spikes.Doubled++

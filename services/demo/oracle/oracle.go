@@ -65,6 +65,7 @@ type Spikes struct {
 	Planted  int `json:"planted"`  // their response is visible within the play
 	Detected int `json:"detected"` // of these, with an alert of the brand while the response lasts
 	Doubled  int `json:"doubled"`  // of these, with more than one alert
+	Missed   int `json:"missed"`   // without an alert, but for early ones
 	False    int `json:"false"`    // alerts that meet none planted
 	// Early is how many of the planted ones come in the first ten days, before
 	// anything can know the brand's usual level.
