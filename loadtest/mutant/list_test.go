@@ -27,6 +27,8 @@ const (
 	refresh     = "pkg/topology/refresh.go"
 	evaluate    = "pkg/topology/evaluate.go"
 	changelog   = "pkg/topology/changelog.go"
+	spikes      = "pkg/topology/spikes.go"
+	spikeDiff   = "pkg/spike/diff.go"
 	contribute  = "pkg/event/contribute.go"
 	judge       = "pkg/event/judge.go"
 	series      = "pkg/window/series.go"
@@ -133,6 +135,22 @@ func mutants() []mutant {
 		{
 			"views not counted", "A result is derived from views that are not up to what was observed.",
 			[]edit{{refresh, "	p.derive(b)\n	seen := b.seenSpikes()\n", "	seen := b.seenSpikes()\n"}},
+		},
+		{
+			"spike not retracted", "A spike whose evidence was restated away stands.",
+			[]edit{{spikeDiff, "	if old.Start < from {\n", "	if old.Start != from {\n"}},
+		},
+		{
+			"spike seen once", "A spike is published when it is raised, and not again.",
+			[]edit{{spikes, "	for _, t := range w.steps {\n", "	for _, t := range w.steps {\n		if t.Kind == spike.Update {\n			continue\n		}\n"}},
+		},
+		{
+			"spikes forgotten at restart", "Which spikes were published is not restored.",
+			[]edit{{changelog, "		b.episodes = append(b.episodes, e)\n", ""}},
+		},
+		{
+			"watermark of another source", "A result says of each source that it is as far as the newest.",
+			[]edit{{evaluate, "WatermarkMs: s.watermarkMs}", "WatermarkMs: b.clockMs}"}},
 		},
 		{
 			"wrong key accepted", "A record under another brand's key is applied where it lies.",

@@ -373,7 +373,8 @@ func (w *writer) spoiled() *message {
 
 // history makes up weeks of a brand whose searches follow its posts, and whose
 // revenue follows its searches: enough evidence for credits. All of it lies
-// hours before bornMs.
+// hours before bornMs. One of its posts goes viral in the last days, and the searches
+// with it.
 func history(seed uint64, brand string) []*message {
 	const (
 		days   = 18
@@ -388,24 +389,25 @@ func history(seed uint64, brand string) []*message {
 	views := make([]float64, hours)
 	var out []*message
 	put := func(r event.Record) { out = append(out, &message{value: r, note: "history"}) }
-	for i := range days {
-		for k := range 2 {
-			at := i*24 + random.IntN(24)
-			total := 1000 * math.Exp(random.NormFloat64())
-			id := fmt.Sprintf("history-%d-%d", i, k)
-			published := startMs + int64(at)*hourMs
-			seen := 0.0
-			for q := 0; q < 12 && at+q < hours; q++ {
-				gain := total * math.Exp(-float64(q)/4) / 4
-				views[at+q] += gain
-				seen += gain
-				put(&event.TikTokContentStatistics{
-					Header:    w.header(display, event.TypeTikTokContentStatistics, id, int64(q), published+int64(q+1)*hourMs),
-					ContentID: id, PublishedAtMs: published, Views: int64(seen),
-				})
-			}
+	post := func(id string, at int, total float64) {
+		published := startMs + int64(at)*hourMs
+		seen := 0.0
+		for q := 0; q < 12 && at+q < hours; q++ {
+			gain := total * math.Exp(-float64(q)/4) / 4
+			views[at+q] += gain
+			seen += gain
+			put(&event.TikTokContentStatistics{
+				Header:    w.header(display, event.TypeTikTokContentStatistics, id, int64(q), published+int64(q+1)*hourMs),
+				ContentID: id, PublishedAtMs: published, Views: int64(seen),
+			})
 		}
 	}
+	for i := range days {
+		for k := range 2 {
+			post(fmt.Sprintf("history-%d-%d", i, k), i*24+random.IntN(24), 1000*math.Exp(random.NormFloat64()))
+		}
+	}
+	post("history-viral", hours-calmHours+random.IntN(calmHours/2), 20_000)
 	excess := 0.0
 	for t := range hours {
 		atMs := startMs + int64(t)*hourMs
@@ -428,5 +430,23 @@ func history(seed uint64, brand string) []*message {
 	slices.SortStableFunc(out, func(a, b *message) int {
 		return int(a.value.(event.Record).Head().OccurredAtMs - b.value.(event.Record).Head().OccurredAtMs)
 	})
+	return out
+}
+
+// calmHours is how far back the searches of a history are restated: none of them is late.
+const calmHours = 60
+
+// calm is the reports of the last hours of a history once more, in which nobody has
+// searched for more than usual.
+func calm(seed uint64, brand string) []*message {
+	var out []*message
+	for _, m := range history(seed, brand) {
+		if r, ok := m.value.(*event.AmazonSearchReport); ok && r.OccurredAtMs >= bornMs-calmHours*hourMs {
+			v := *r
+			v.Version, v.Volume = 2, min(12, r.Volume)
+			v.EventID = event.NewID(v.Type().String(), v.BrandID, v.Source, v.NaturalKey, v.Version)
+			out = append(out, &message{value: &v, note: "as if nothing had been"})
+		}
+	}
 	return out
 }

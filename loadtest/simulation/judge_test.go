@@ -10,8 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	gocmp "github.com/google/go-cmp/cmp"
-
+	"flywheel/loadtest/verify"
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	"flywheel/pkg/topology"
@@ -19,20 +18,22 @@ import (
 
 // The oracles, by the names under which they report.
 const (
-	oracleOutcome   = "one effect or one reason" // of each record
-	oracleChangelog = "the changelog is the state of what was accepted"
-	oracleBatch     = "results are those of a batch"
-	oracleMissing   = "every result is there"
-	oracleTotals    = "totals are those counted by hand"
-	oracleRevenue   = "revenue is that counted by hand"
-	oracleSum       = "credits and baseline are the revenue"
-	oracleRevisions = "revisions rise"
-	oracleWarehouse = "ClickHouse holds what was committed"
-	oracleProgress  = "progress"
-	oracleOwner     = "one owner"
-	oraclePanic     = "panic"
-	oracleHang      = "hang"
-	oracleSimulator = "simulation"
+	oracleOutcome    = "one effect or one reason" // of each record
+	oracleChangelog  = "the changelog is the state of what was accepted"
+	oracleBatch      = "results are those of a batch"
+	oracleMissing    = "every result is there"
+	oracleTotals     = "totals are those counted by hand"
+	oracleRevenue    = "revenue is that counted by hand"
+	oracleSum        = "credits and baseline are the revenue"
+	oracleSpikes     = "spikes are those of a batch"
+	oracleRevisions  = "revisions rise"
+	oracleWatermarks = "watermarks are those of what was accepted"
+	oracleWarehouse  = "ClickHouse holds what was committed"
+	oracleProgress   = "progress"
+	oracleOwner      = "one owner"
+	oraclePanic      = "panic"
+	oracleHang       = "hang"
+	oracleSimulator  = "simulation"
 )
 
 // judge looks at everything that is committed.
@@ -82,9 +83,13 @@ func (w *world) judge(ctx context.Context) error {
 		return err
 	}
 	newest := w.judgeRevisions(results)
+	w.judgeWatermarks(c, results)
 	w.judgeSums(results)
 	if w.plan.withSink {
 		w.judgeWarehouse(newest, letters)
+	}
+	if err := w.judgeSpikes(c, newest); err != nil {
+		return err
 	}
 	final := w.final(c)
 	maps.DeleteFunc(newest, func(_ string, r any) bool {
@@ -265,14 +270,120 @@ func (w *world) judgeRevisions(results []any) map[string]any {
 	newest := make(map[string]any)
 	for _, r := range results {
 		key, revision := nameOf(r)
-		if old := newest[key]; old != nil {
+		old := newest[key]
+		if old != nil {
 			if _, was := nameOf(old); revision <= was {
 				w.fail(oracleRevisions, "%s: revision %d comes after %d", key, revision, was)
+			}
+		}
+		if s, ok := r.(*event.Spike); ok {
+			var before event.SpikeStatus
+			if was, ok := old.(*event.Spike); ok {
+				before = was.Status
+			}
+			if !verify.Follows(before, s.Status) {
+				w.fail(oracleSpikes, "%s: %s comes after %q", key, s.Status, before)
 			}
 		}
 		newest[key] = r
 	}
 	return newest
+}
+
+// judgeWatermarks compares what results say of how far their sources are with what was
+// accepted, and with what the results of their kind and brand have said before.
+func (w *world) judgeWatermarks(c *contract, results []any) {
+	accepted := make(map[string]map[string]int64) // by brand and source
+	for key, at := range c.watermarks {
+		brand, source, _ := strings.Cut(key, " ")
+		if accepted[brand] == nil {
+			accepted[brand] = make(map[string]int64)
+		}
+		accepted[brand][source] = at
+	}
+	last := make(map[string][]event.SourceWatermark)
+	for _, r := range results {
+		var brand string
+		var watermarks []event.SourceWatermark
+		switch v := r.(type) {
+		case *event.Correlation:
+			brand, watermarks = v.BrandID, v.Watermarks
+		case *event.Credit:
+			brand, watermarks = v.BrandID, v.Watermarks
+		case *event.Spike:
+			brand, watermarks = v.BrandID, v.Watermarks
+		}
+		key, revision := nameOf(r)
+		if text := verify.Ahead(watermarks, accepted[brand]); text != "" {
+			w.fail(oracleWatermarks, "%s, revision %d: %s", key, revision, text)
+		}
+		of := fmt.Sprintf("%T %s", r, brand)
+		if text := verify.Behind(last[of], watermarks); text != "" {
+			w.fail(oracleWatermarks, "%s, revision %d: %s", key, revision, text)
+		}
+		last[of] = watermarks
+	}
+}
+
+// judgeSpikes compares the newest of each spike with what a batch finds up to the last
+// look of the stream. In sight of it, they must be the same; what stands from before may
+// have been seen when less was known.
+func (w *world) judgeSpikes(c *contract, newest map[string]any) error {
+	batch, err := w.batch(c)
+	if err != nil {
+		return err
+	}
+	ends := make(map[string]int64)
+	for _, r := range newest {
+		if v, ok := r.(*event.Correlation); ok && v.Force == 1 {
+			ends[v.BrandID] = max(ends[v.BrandID], v.WindowEndMs)
+		}
+	}
+	want, from := make(map[string]*event.Spike), make(map[string]int64)
+	for brand, end := range ends {
+		from[brand] = batch[w.partitionOf(brand)].RecomputeSpikes(brand, end, func(v any) {
+			s := *v.(*event.Spike)
+			key, _ := nameOf(&s)
+			if want[key] = &s; s.Status == event.SpikeStatusRetracted {
+				delete(want, key)
+			}
+		})
+	}
+	differ := func(s *event.Spike, format string, args ...any) {
+		if s.StartedAtMs < from[s.BrandID] {
+			w.counts["spikes out of sight that differ"]++
+			return
+		}
+		w.fail(oracleSpikes, format, args...)
+	}
+	for _, key := range slices.Sorted(maps.Keys(newest)) {
+		got, ok := newest[key].(*event.Spike)
+		if !ok {
+			continue
+		}
+		if text := verify.Sound(got); text != "" {
+			w.fail(oracleSpikes, "%s: %s", key, text)
+		}
+		if got.StartedAtMs >= from[got.BrandID] {
+			w.counts["spikes in sight"]++
+		}
+		switch batch := want[key]; {
+		case batch == nil && got.Status == event.SpikeStatusRetracted:
+			w.counts["spikes retracted"]++
+		case batch == nil:
+			differ(got, "%s, which begins at %d, is %s, and the batch does not find it", key, got.StartedAtMs, got.Status)
+		default:
+			if diff := verify.Differs(batch, got); diff != "" {
+				differ(got, "%s (-batch +stream):\n%s", key, diff)
+			}
+		}
+	}
+	for key, s := range want {
+		if newest[key] == nil {
+			differ(s, "%s, which begins at %d, was never published", key, s.StartedAtMs)
+		}
+	}
+	return nil
 }
 
 // final returns by brand until when results are final: what they rest on may
@@ -341,7 +452,7 @@ func (w *world) judgeBatch(c *contract, newest map[string]any) error {
 		case *event.Credit:
 			brand = v.BrandID
 		default:
-			continue // spikes tell of when they were seen, too
+			continue // spikes have their own
 		}
 		p := batch[w.partitionOf(brand)]
 		switch v := got.(type) {
@@ -353,31 +464,12 @@ func (w *world) judgeBatch(c *contract, newest map[string]any) error {
 				continue // a day of another calendar, or money that was taken back
 			}
 		}
-		if diff := gocmp.Diff(plain(want), plain(got)); diff != "" {
+		if want == nil {
+			w.fail(oracleBatch, "%s: a batch says nothing of it", key)
+		} else if diff := verify.Differs(want, got); diff != "" {
 			w.fail(oracleBatch, "%s (-batch +stream):\n%s", key, diff)
 		}
 		w.counts["recomputed"]++
-	}
-	return nil
-}
-
-// plain leaves out of a result when it was derived.
-func plain(result any) any {
-	switch v := result.(type) {
-	case *event.Correlation:
-		o := *v
-		o.Revision, o.Watermarks = 0, nil
-		if len(o.LagProfile) == 0 {
-			o.LagProfile = nil
-		}
-		return o
-	case *event.Credit:
-		o := *v
-		o.Revision, o.Watermarks = 0, nil
-		if len(o.Credits) == 0 {
-			o.Credits = nil
-		}
-		return o
 	}
 	return nil
 }

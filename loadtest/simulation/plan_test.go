@@ -48,6 +48,7 @@ type kind int
 const (
 	stepSend      kind = iota // a message
 	stepHistory               // weeks of a brand
+	stepCalm                  // the last days of a history are restated: nothing had happened
 	stepWait                  // time passes
 	stepStart                 // a process
 	stepStop                  // a process, in peace
@@ -126,6 +127,8 @@ func (s *step) String() string {
 		return "send " + s.send.String()
 	case stepHistory:
 		return fmt.Sprintf("send weeks of %s (history %d)", s.who, s.seed)
+	case stepCalm:
+		return fmt.Sprintf("restate the last days of %s (history %d): nothing had happened", s.who, s.seed)
 	case stepWait:
 		return fmt.Sprintf("wait %s", s.after)
 	case stepStart:
@@ -241,6 +244,9 @@ func draw(seed uint64) *plan {
 		wait := pick[time.Duration](r, 20, 100, 300, 1000, 3000, 7000, 12_000) * time.Millisecond
 		w.nowMs += wait.Milliseconds()
 		p.steps = append(p.steps, step{kind: stepWait, after: wait})
+		if at := slices.IndexFunc(p.steps, func(s step) bool { return s.kind == stepHistory && s.seed%2 == 0 }); at >= 0 && round == rounds/2 {
+			p.steps = append(p.steps, step{kind: stepCalm, who: p.steps[at].who, seed: p.steps[at].seed})
+		}
 	}
 	for i := range p.steps {
 		p.steps[i].number = i + 1

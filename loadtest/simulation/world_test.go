@@ -201,6 +201,9 @@ func (w *world) step(ctx context.Context, s *step) {
 	case stepHistory:
 		w.send(ctx, history(s.seed, s.who)...)
 		return
+	case stepCalm:
+		w.send(ctx, calm(s.seed, s.who)...)
+		return
 	case stepWait:
 		time.Sleep(s.after)
 		return

@@ -4,13 +4,17 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"flywheel/pkg/clickhouse"
+	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	"flywheel/pkg/topology"
 )
@@ -20,6 +24,8 @@ type batch struct {
 	*topology.Partition
 	events []event.Record
 	newest map[string]int64 // the newest event's time, by brand
+	// sources are the newest event's times by brand and source.
+	sources map[string]map[string]int64
 }
 
 // batch reads the raw tables back and applies what the processor has accepted to
@@ -29,40 +35,20 @@ func (c *checker) batch(ctx context.Context) (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{Partition: p, newest: make(map[string]int64)}
-	// Accepted is what came more often than it was refused: an event that was
-	// applied may come again and then be late.
-	accepted := make(map[string]int64)
-	var topics []string
-	for _, kind := range event.Types() {
-		topics = append(topics, kind.Info().Topic)
-	}
-	slices.Sort(topics)
-	if err := c.log(ctx, slices.Compact(topics), func(v any) {
-		if e, ok := v.(event.Record); ok {
-			accepted[e.Head().EventID.String()]++
-		}
-	}); err != nil {
-		return nil, err
-	}
-	if err := clickhouse.Each(ctx, c.conn, "SELECT toString(event_id), count() FROM dead_letter FINAL GROUP BY event_id", func(rows driver.Rows) error {
-		var id string
-		var times uint64
-		err := rows.Scan(&id, &times)
-		accepted[id] -= int64(times)
-		return err //nolint:wrapcheck // Each says what was asked
-	}); err != nil {
+	b := &batch{Partition: p, newest: make(map[string]int64), sources: make(map[string]map[string]int64)}
+	accepted, err := c.accepted(ctx)
+	if err != nil {
 		return nil, err
 	}
 	for _, kind := range event.Types() {
-		records, err := c.raw(ctx, kind)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range records {
-			if accepted[e.Head().EventID.String()] > 0 {
+		info := kind.Info()
+		if err := c.rows(ctx, info.Name, func() any { return info.New() }, func(record any, _ origin) error {
+			if e := record.(event.Record); accepted[e.Head().EventID] > 0 {
 				b.events = append(b.events, e)
 			}
+			return nil
+		}); err != nil {
+			return nil, err
 		}
 	}
 	slices.SortStableFunc(b.events, func(x, y event.Record) int { return cmp.Compare(x.Head().OccurredAtMs, y.Head().OccurredAtMs) })
@@ -70,54 +56,85 @@ func (c *checker) batch(ctx context.Context) (*batch, error) {
 	for _, e := range b.events {
 		switch outcome := p.Apply(e, now); outcome {
 		case topology.Applied, topology.Superseded:
-			b.newest[e.Head().BrandID] = max(b.newest[e.Head().BrandID], e.Head().OccurredAtMs)
+			b.accept(e.Head())
 		default:
 			c.fail(OracleBatch, "the batch finds %s %s %v", e.Type(), e.Head().EventID, outcome)
 		}
 	}
-	return b, clickhouse.Each(ctx, c.conn, `SELECT brand_id, version, currency, arrayMap(x -> toUnixTimestamp64Milli(x), utc_offsets.from), utc_offsets.offset_minutes,
-		arrayMap(x -> toInt32(toUInt16(x)), holidays) FROM brand FINAL`, func(rows driver.Rows) error {
-		e := new(event.Brand)
-		var from []int64
-		var minutes []int32
-		if err := rows.Scan(&e.BrandID, &e.Version, &e.Currency, &from, &minutes, &e.Holidays); err != nil {
-			return err //nolint:wrapcheck // Each says what was asked
-		}
-		for i := range from {
-			e.UTCOffsets = append(e.UTCOffsets, event.UTCOffset{FromMs: from[i], OffsetMinutes: minutes[i]})
-		}
-		p.ApplyBrand(e)
+	return b, c.rows(ctx, "brand", func() any { return new(event.Brand) }, func(record any, _ origin) error {
+		p.ApplyBrand(record.(*event.Brand))
 		return nil
 	})
+}
+
+// accepted says of each event how many times more it came than it was refused: one that
+// was applied may come again and then be late. Every dead letter must be that of the
+// record it is about.
+func (c *checker) accepted(ctx context.Context) (map[event.ID]int64, error) {
+	times := make(map[event.ID]int64)
+	letters := make(map[string]*event.DeadLetter)
+	if err := c.rows(ctx, "dead_letter", results()["dead_letter"], func(record any, _ origin) error {
+		l := record.(*event.DeadLetter)
+		letters[letterAt(l)] = l
+		times[l.EventID]--
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	var topics []string
+	for _, kind := range event.Types() {
+		topics = append(topics, kind.Info().Topic)
+	}
+	topics = append(topics, event.TopicBrand)
+	slices.Sort(topics)
+	return times, c.log(ctx, slices.Compact(topics), func(k *kgo.Record, v any, refused *codec.Error) {
+		e, isEvent := v.(event.Record)
+		if isEvent {
+			times[e.Head().EventID]++
+		}
+		got := letters[fmt.Sprint("dead letter ", k.Topic, " ", k.Partition, " ", k.Offset)]
+		if got == nil {
+			return
+		}
+		var head *event.Header
+		record, reason, detail := "brand", got.Reason, got.Detail // what hangs on the state is the ledger's to judge
+		switch {
+		case refused != nil:
+			record, reason, detail = refused.Record, refused.Reason, refused.Detail
+		case isEvent:
+			head, record = e.Head(), e.Type().String()
+		}
+		if r, d := event.Judge(v, k.Key); r != "" {
+			reason, detail = r, d
+		}
+		want := event.NewDeadLetter(event.Origin{Topic: k.Topic, Partition: k.Partition, Offset: k.Offset, AtMs: k.Timestamp.UnixMilli(), Key: k.Key, Value: k.Value}, head, record, reason, detail)
+		if diff := gocmp.Diff(&want, got, cmpopts.EquateEmpty()); diff != "" || got.Detail == "" {
+			c.fail(OracleBatch, "dead letter (-of the record +published):\n%s", diff)
+		}
+		c.Letters++
+	})
+}
+
+// accept notes how far a source has come.
+func (b *batch) accept(h *event.Header) {
+	if b.sources[h.BrandID] == nil {
+		b.sources[h.BrandID] = make(map[string]int64)
+	}
+	of := b.sources[h.BrandID]
+	of[h.Source] = max(of[h.Source], h.OccurredAtMs)
+	b.newest[h.BrandID] = max(b.newest[h.BrandID], h.OccurredAtMs)
 }
 
 // windows compares every window that was published with the batch, and its
 // totals with a sum by hand.
 func (c *checker) windows(ctx context.Context, b *batch) error {
 	plain := buckets(b.events)
-	return clickhouse.Each(ctx, c.conn, `SELECT brand_id, force, toUnixTimestamp64Milli(window_end), stimulus_signal, response_signal, stimulus_total, response_total, lag_profile,
-		best_lag_minutes, delay_minutes, half_life_minutes, decayed_correlation, p_value, verdict, effect, effect_low, effect_high,
-		realised_coverage, test_p_value, test_level, discovery, power, detectable_share FROM correlation FINAL`, func(rows driver.Rows) error {
-		var got event.Correlation
-		var verdict string
-		if err := rows.Scan(&got.BrandID, &got.Force, &got.WindowEndMs, &got.StimulusSignal, &got.ResponseSignal, &got.StimulusTotal, &got.ResponseTotal, &got.LagProfile,
-			&got.BestLagMinutes, &got.DelayMinutes, &got.HalfLifeMinutes, &got.DecayedCorrelation, &got.PValue, &verdict, &got.Effect, &got.EffectLow, &got.EffectHigh,
-			&got.RealisedCoverage, &got.TestPValue, &got.TestLevel, &got.Discovery, &got.Power, &got.DetectableShare); err != nil {
-			return err //nolint:wrapcheck // Each says what was asked
-		}
-		got.Verdict = event.Verdict(verdict)
-		var want event.Correlation
-		b.RecomputeWindow(got.BrandID, int(got.Force), got.WindowEndMs, func(v any) {
-			r := v.(*event.Correlation)
-			want = event.Correlation{
-				BrandID: r.BrandID, Force: r.Force, WindowEndMs: r.WindowEndMs, StimulusSignal: r.StimulusSignal, ResponseSignal: r.ResponseSignal,
-				StimulusTotal: r.StimulusTotal, ResponseTotal: r.ResponseTotal, LagProfile: slices.Clone(r.LagProfile),
-				BestLagMinutes: r.BestLagMinutes, DelayMinutes: r.DelayMinutes, HalfLifeMinutes: r.HalfLifeMinutes,
-				DecayedCorrelation: r.DecayedCorrelation, PValue: r.PValue, Verdict: r.Verdict, Effect: r.Effect, EffectLow: r.EffectLow, EffectHigh: r.EffectHigh,
-				RealisedCoverage: r.RealisedCoverage, TestPValue: r.TestPValue, TestLevel: r.TestLevel, Discovery: r.Discovery, Power: r.Power, DetectableShare: r.DetectableShare,
-			}
-		})
+	return c.rows(ctx, "correlation", results()["correlation"], func(record any, _ origin) error {
+		got := record.(*event.Correlation)
+		want := new(event.Correlation)
+		b.RecomputeWindow(got.BrandID, int(got.Force), got.WindowEndMs, func(v any) { want = clone(v.(*event.Correlation)) })
 		c.Windows++
+		c.watermarks(b, got, got.BrandID, got.Watermarks)
 		hours := int64(event.Forces()[got.Force-1].WindowHours)
 		views, searches := plain[got.BrandID].sums(got.WindowEndMs-hours*3_600_000, got.WindowEndMs)
 		for _, side := range []struct {
@@ -133,10 +150,7 @@ func (c *checker) windows(ctx context.Context, b *batch) error {
 				c.fail(OracleTotals, "%s, force %d, window to %d: %d of %s, by hand %d", got.BrandID, got.Force, got.WindowEndMs, side.total, side.signal, side.want)
 			}
 		}
-		if len(got.LagProfile) == 0 && len(want.LagProfile) == 0 {
-			got.LagProfile, want.LagProfile = nil, nil
-		}
-		if diff := gocmp.Diff(want, got); diff != "" {
+		if diff := Differs(want, got); diff != "" {
 			if got.WindowEndMs < b.newest[got.BrandID]-c.reach() {
 				c.Final++
 				return nil
@@ -147,57 +161,115 @@ func (c *checker) windows(ctx context.Context, b *batch) error {
 	})
 }
 
-// days compares every credit row that was published with the batch.
+// watermarks looks whether a result knows no more of its brand's sources than there is.
+func (c *checker) watermarks(b *batch, result any, brand string, watermarks []event.SourceWatermark) {
+	if text := Ahead(watermarks, b.sources[brand]); text != "" {
+		key, revision := KeyOf(result)
+		c.fail(OracleBatch, "%s, revision %d: %s", key, revision, text)
+	}
+}
+
+// days compares every credit row that was published with the batch. Before what is
+// restated only the money: whose it is rests on the history there was when it became
+// final, and of the last restatement nobody knows when it was.
 func (c *checker) days(ctx context.Context, b *batch) error {
-	return clickhouse.Each(ctx, c.conn, `SELECT brand_id, toUnixTimestamp64Milli(day), node, currency, revenue_micros, baseline_micros, direct_gmv_micros, credits.force, credits.content_id, credits.credit_micros,
-		multiplier, multiplier_low, multiplier_high FROM credit FINAL`, func(rows driver.Rows) error {
-		var got event.Credit
-		var node string
-		var forces []int32
-		var contents []string
-		var micros []int64
-		if err := rows.Scan(&got.BrandID, &got.DayMs, &node, &got.Currency, &got.RevenueMicros, &got.BaselineMicros, &got.DirectGMVMicros, &forces, &contents, &micros,
-			&got.Multiplier, &got.MultiplierLow, &got.MultiplierHigh); err != nil {
-			return err //nolint:wrapcheck // Each says what was asked
-		}
-		got.Node = event.NodeName(node)
-		for i := range forces {
-			got.Credits = append(got.Credits, event.CreditShare{Force: forces[i], ContentID: contents[i], CreditMicros: micros[i]})
-		}
+	return c.rows(ctx, "credit", results()["credit"], func(record any, _ origin) error {
+		got := record.(*event.Credit)
+		c.watermarks(b, got, got.BrandID, got.Watermarks)
+		want := b.day(got)
 		if got.DayMs < b.newest[got.BrandID]-c.reach() {
-			return nil // final: it rests on the history there was then
+			c.FinalDays++
+			money := func(r *event.Credit) *event.Credit {
+				return &event.Credit{BrandID: r.BrandID, DayMs: r.DayMs, Node: r.Node, Currency: r.Currency, RevenueMicros: r.RevenueMicros, DirectGMVMicros: r.DirectGMVMicros, CodeVersion: r.CodeVersion}
+			}
+			want, got = money(want), money(got)
+		} else {
+			c.Days++
 		}
-		c.Days++
-		if diff := b.diff(&got); diff != "" {
+		if diff := Differs(want, got); diff != "" {
 			c.fail(OracleBatch, "day (-batch +stream):\n%s", diff)
 		}
 		return nil
 	})
 }
 
-// diff tells in what a credit row that was published differs from the batch.
-func (b *batch) diff(got *event.Credit) string {
-	var want event.Credit
+// day returns what the batch says in the place of a credit row that was published.
+func (b *batch) day(got *event.Credit) *event.Credit {
+	// A day of which the batch says nothing: the stream has seen money that was taken back.
+	// Or the row's day is none any more, since the brand has another time zone: the day that
+	// holds its begin now has its money.
+	want := &event.Credit{BrandID: got.BrandID, DayMs: got.DayMs, Node: got.Node, Currency: got.Currency, Tier: event.TierSettled, CodeVersion: got.CodeVersion}
+	known := false
 	b.RecomputeDay(got.BrandID, got.DayMs, func(v any) {
 		switch r := v.(*event.Credit); {
 		case r.DayMs != got.DayMs:
-			// The row's day is none any more, since the brand has another time zone: this is
-			// the day that holds its begin now, and has its money.
-			want = event.Credit{BrandID: got.BrandID, DayMs: got.DayMs, Node: got.Node, Currency: got.Currency}
+			known, want.CodeVersion = true, r.CodeVersion
 		case r.Node == got.Node && r.Currency == got.Currency:
-			want = event.Credit{
-				BrandID: r.BrandID, DayMs: r.DayMs, Node: r.Node, Currency: r.Currency, RevenueMicros: r.RevenueMicros, BaselineMicros: r.BaselineMicros,
-				DirectGMVMicros: r.DirectGMVMicros, Multiplier: r.Multiplier, MultiplierLow: r.MultiplierLow, MultiplierHigh: r.MultiplierHigh,
-			}
-			for _, s := range r.Credits {
-				want.Credits = append(want.Credits, event.CreditShare{Force: s.Force, ContentID: s.ContentID, CreditMicros: s.CreditMicros})
-			}
+			known, want = true, clone(r)
 		}
 	})
-	if want.BrandID == "" && got.RevenueMicros == 0 && got.BaselineMicros == 0 && len(got.Credits) == 0 {
-		return "" // the stream has seen money that was taken back
+	if !known {
+		want.DirectGMVMicros = got.DirectGMVMicros
 	}
-	return gocmp.Diff(&want, got)
+	return want
+}
+
+// spikes compares the spikes that were published with those of the batch. In sight of
+// the last look they are a function of the events; before it they stand as they were
+// last seen, and may differ by what came too late to be seen with them.
+func (c *checker) spikes(ctx context.Context, b *batch) error {
+	ends, want, from := make(map[string]int64), make(map[string]*event.Spike), make(map[string]int64)
+	if err := c.rows(ctx, "correlation", results()["correlation"], func(record any, _ origin) error {
+		if r := record.(*event.Correlation); r.Force == 1 && r.Revision >= c.since {
+			ends[r.BrandID] = max(ends[r.BrandID], r.WindowEndMs)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for brand, end := range ends {
+		from[brand] = b.RecomputeSpikes(brand, end, func(v any) {
+			s := clone(v.(*event.Spike))
+			key, _ := KeyOf(s)
+			want[key] = s
+		})
+	}
+	maps.DeleteFunc(want, func(_ string, s *event.Spike) bool { return s.Status == event.SpikeStatusRetracted })
+	report := func(s *event.Spike, format string, args ...any) {
+		if s.StartedAtMs < from[s.BrandID] {
+			c.FinalSpikes++
+			return
+		}
+		c.fail(OracleBatch, format, args...)
+	}
+	if err := c.rows(ctx, "spike", results()["spike"], func(record any, _ origin) error {
+		got := record.(*event.Spike)
+		key, _ := KeyOf(got)
+		c.watermarks(b, got, got.BrandID, got.Watermarks)
+		if text := Sound(got); text != "" {
+			c.fail(OracleBatch, "%s: %s", key, text)
+		}
+		batch := want[key]
+		delete(want, key)
+		switch c.Spiked++; {
+		case got.Status == event.SpikeStatusRetracted && batch == nil:
+		case batch == nil:
+			report(got, "%s, which begins at %d, is %s, and the batch does not find it", key, got.StartedAtMs, got.Status)
+		default:
+			if diff := Differs(batch, got); diff != "" {
+				report(got, "spike (-batch +stream):\n%s", diff)
+			} else if differ(batch, got, whenDerived()) != "" {
+				c.Beside++
+			}
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for key, s := range want {
+		report(s, "%s, which begins at %d, was never published", key, s.StartedAtMs)
+	}
+	return nil
 }
 
 // reach is how far back results are restated: what lies before is final and rests

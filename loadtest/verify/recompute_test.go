@@ -52,10 +52,7 @@ func TestADayThatIsNoneAnyMoreMustHoldNothing(t *testing.T) {
 		for again := true; again; again = stream.Stats().Dirty > 0 {
 			stream.Refresh(beginMs+days*dayMs, all, func(result any) {
 				if r, ok := result.(*event.Credit); ok {
-					rows[key{r.DayMs, r.Node}] = event.Credit{
-						BrandID: r.BrandID, DayMs: r.DayMs, Node: r.Node, Currency: r.Currency,
-						RevenueMicros: r.RevenueMicros, BaselineMicros: r.BaselineMicros, DirectGMVMicros: r.DirectGMVMicros,
-					}
+					rows[key{r.DayMs, r.Node}] = *clone(r)
 				}
 			})
 		}
@@ -69,7 +66,7 @@ func TestADayThatIsNoneAnyMoreMustHoldNothing(t *testing.T) {
 
 	var none, some int
 	for k, row := range rows {
-		if diff := batch.diff(&row); diff != "" {
+		if diff := Differs(batch.day(&row), &row); diff != "" {
 			t.Errorf("%s on the day that begins at %s (-batch +stream):\n%s", k.node, time.UnixMilli(k.dayMs).UTC(), diff)
 		}
 		if k.dayMs%dayMs == 0 {
@@ -78,7 +75,7 @@ func TestADayThatIsNoneAnyMoreMustHoldNothing(t *testing.T) {
 			some++
 		}
 		row.DirectGMVMicros++
-		if batch.diff(&row) == "" {
+		if Differs(batch.day(&row), &row) == "" {
 			t.Errorf("%s on the day that begins at %s: a sale too many is not noticed", k.node, time.UnixMilli(k.dayMs).UTC())
 		}
 	}

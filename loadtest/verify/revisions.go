@@ -6,23 +6,22 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"strings"
+	"slices"
 
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 
-	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
 )
 
-// log reads everything that is committed in some topics; it hands over what can
-// be decoded.
-func (c *checker) log(ctx context.Context, topics []string, f func(v any)) error {
+// log reads everything that is committed in some topics, and hands it over with what
+// it says, or why that cannot be read. Both are valid until f returns.
+func (c *checker) log(ctx context.Context, topics []string, f func(k *kgo.Record, v any, refused *codec.Error)) error {
 	decoder, err := codec.NewDecoder(c.registry)
 	if err != nil {
 		return err
@@ -56,61 +55,127 @@ func (c *checker) log(ctx context.Context, topics []string, f func(v any)) error
 				continue
 			}
 			v, err := decoder.Decode(ctx, k.Topic, k.Value)
-			if refused := new(codec.Error); err != nil && !errors.As(err, &refused) {
+			var refused *codec.Error
+			if err != nil && !errors.As(err, &refused) {
 				return fmt.Errorf("decode offset %d of %q: %w", k.Offset, k.Topic, err)
 			}
-			if err == nil {
-				f(v)
-			}
+			f(k, v, refused)
 		}
 	}
 	return nil
 }
 
-// revisions reads the committed results back from Kafka: their revisions must
-// rise, and ClickHouse must hold the newest of each.
-func (c *checker) revisions(ctx context.Context) error {
-	want := make(map[string]int64)
-	err := c.log(ctx, []string{event.TopicCorrelation, event.TopicCredit, event.TopicSpike}, func(v any) {
-		var key string
-		var revision int64
+// results are the tables of what the processor publishes, and an empty record of each.
+func results() map[string]func() any {
+	return map[string]func() any{
+		"correlation": func() any { return new(event.Correlation) },
+		"credit":      func() any { return new(event.Credit) },
+		"spike":       func() any { return new(event.Spike) },
+		"dead_letter": func() any { return new(event.DeadLetter) },
+	}
+}
+
+// KeyOf returns under which key a result replaces another, and its revision: "" for
+// what is no result.
+func KeyOf(result any) (key string, revision int64) {
+	switch v := result.(type) {
+	case *event.Correlation:
+		return fmt.Sprint("correlation ", v.BrandID, " ", v.Force, " ", v.WindowEndMs), v.Revision
+	case *event.Credit:
+		return fmt.Sprint("credit ", v.BrandID, " ", v.DayMs, " ", v.Node, " ", v.Currency), v.Revision
+	case *event.Spike:
+		return fmt.Sprint("spike ", v.BrandID, " ", v.SpikeID), v.Revision
+	}
+	return "", 0
+}
+
+// row is a result with where it lies in Kafka.
+type row struct {
+	Record any
+	From   origin
+}
+
+// committed reads the committed results back from Kafka. Their revisions and watermarks
+// must rise, a spike must be raised before it is retracted, and ClickHouse must hold
+// the newest of each, in every column.
+func (c *checker) committed(ctx context.Context) error {
+	newest := make(map[string]row)
+	marks := make(map[string][]event.SourceWatermark)
+	lives := make(map[string]event.SpikeStatus)
+	err := c.log(ctx, []string{event.TopicCorrelation, event.TopicCredit, event.TopicSpike, event.TopicDeadLetter}, func(k *kgo.Record, v any, refused *codec.Error) {
+		if refused != nil {
+			c.fail(OracleNewest, "offset %d in partition %d of %q is no result: %v", k.Offset, k.Partition, k.Topic, refused)
+			return
+		}
+		key, revision := KeyOf(v)
+		var brand string
+		var watermarks []event.SourceWatermark
+		var record any
 		switch v := v.(type) {
 		case *event.Correlation:
-			key, revision = fmt.Sprint("correlation ", v.BrandID, " ", v.Force, " ", v.WindowEndMs), v.Revision
+			record, brand, watermarks = clone(v), v.BrandID, v.Watermarks
 		case *event.Credit:
-			key, revision = fmt.Sprint("credit ", v.BrandID, " ", v.DayMs, " ", v.Node, " ", v.Currency), v.Revision
+			record, brand, watermarks = clone(v), v.BrandID, v.Watermarks
 		case *event.Spike:
-			key, revision = fmt.Sprint("spike ", v.BrandID, " ", v.SpikeID), v.Revision
+			record, brand, watermarks = clone(v), v.BrandID, v.Watermarks
+			life := fmt.Sprint(key, revision >= c.since) // one for each state
+			if !Follows(lives[life], v.Status) {
+				c.fail(OracleRising, "%s: %s comes after %q", key, v.Status, lives[life])
+			}
+			lives[life] = v.Status
+		case *event.DeadLetter:
+			newest[letterAt(v)] = row{clone(v), originOf(k)}
+			return
 		}
-		if revision <= want[key] {
-			c.fail(OracleRising, "%s: revision %d comes after %d", key, revision, want[key])
+		if old, known := newest[key]; known {
+			if _, was := KeyOf(old.Record); revision <= was {
+				c.fail(OracleRising, "%s: revision %d comes after %d", key, revision, was)
+			}
 		}
-		want[key] = revision
+		newest[key] = row{record, originOf(k)}
+		of := fmt.Sprint(k.Topic, brand, revision >= c.since) // a state that is built anew begins anew
+		if text := Behind(marks[of], watermarks); text != "" {
+			c.fail(OracleRising, "%s, revision %d: %s", key, revision, text)
+		}
+		marks[of] = append(marks[of][:0], watermarks...)
 	})
-	maps.DeleteFunc(want, func(key string, revision int64) bool { return strings.HasPrefix(key, "spike ") && revision < c.since })
 	if err != nil {
 		return err
 	}
-	got := make(map[string]int64)
-	for _, sql := range []string{
-		"SELECT concat('correlation ', brand_id, ' ', toString(force), ' ', toString(toUnixTimestamp64Milli(window_end))), revision FROM correlation FINAL",
-		"SELECT concat('credit ', brand_id, ' ', toString(toUnixTimestamp64Milli(day)), ' ', node, ' ', currency), revision FROM credit FINAL",
-		"SELECT concat('spike ', brand_id, ' ', toString(spike_id)), revision FROM spike FINAL",
-	} {
-		if err := clickhouse.Each(ctx, c.conn, sql, func(rows driver.Rows) error {
-			var key string
-			var revision int64
-			if err := rows.Scan(&key, &revision); err != nil {
-				return err //nolint:wrapcheck // Each says what was asked
+	maps.DeleteFunc(newest, func(_ string, r row) bool {
+		s, is := r.Record.(*event.Spike)
+		return is && s.Revision < c.since
+	})
+	for _, table := range slices.Sorted(maps.Keys(results())) {
+		if err := c.rows(ctx, table, results()[table], func(record any, from origin) error {
+			key, _ := KeyOf(record)
+			if l, is := record.(*event.DeadLetter); is {
+				key = letterAt(l)
 			}
-			got[key] = revision
+			want, known := newest[key]
+			delete(newest, key)
+			if diff := cmp.Diff(want, row{record, from}, cmpopts.EquateEmpty()); !known {
+				c.fail(OracleNewest, "%s is in ClickHouse, and not in Kafka", key)
+			} else if diff != "" {
+				c.fail(OracleNewest, "%s (-Kafka +ClickHouse):\n%s", key, diff)
+			}
+			c.Rows++
 			return nil
 		}); err != nil {
 			return err
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		c.fail(OracleNewest, "-Kafka +ClickHouse:\n%s", diff)
+	for key := range newest {
+		c.fail(OracleNewest, "%s is in Kafka, and not in ClickHouse", key)
 	}
 	return nil
+}
+
+func originOf(k *kgo.Record) origin {
+	return origin{k.Topic, k.Partition, k.Offset, k.Timestamp.UnixMilli()}
+}
+
+// letterAt names the record that a dead letter is about.
+func letterAt(l *event.DeadLetter) string {
+	return fmt.Sprint("dead letter ", l.Topic, " ", l.Partition, " ", l.Offset)
 }

@@ -1,0 +1,118 @@
+package verify
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"flywheel/pkg/event"
+)
+
+// whenDerived are the fields of a result that say when it was derived, and so what no
+// batch can give. Revisions rise, and ClickHouse holds the newest; watermarks rise, and
+// none is of what was not accepted (Ahead, Behind). All other fields are compared with
+// the batch, those as well that a result gets one day.
+func whenDerived() []string { return []string{"Revision", "Watermarks"} }
+
+// besideASpike are the fields of a spike that say what was known beside it when its
+// episode last changed (topology/DESIGN.md): of the history before it, of the effect the
+// force had by that day, and of reports, which come later. A batch knows all of it, and
+// mostly says the same. What holds of them in any case says Sound.
+func besideASpike() []string {
+	return []string{"LeadPValue", "ExplainedShare", "Driven", "LeadingContentID", "LeadingViews", "Tier"}
+}
+
+// Differs says in what a result differs from the batch, "" if in nothing.
+func Differs(batch, stream any) string {
+	fields := whenDerived()
+	if _, ok := stream.(*event.Spike); ok {
+		fields = append(fields, besideASpike()...)
+	}
+	return differ(batch, stream, fields)
+}
+
+// differ compares two results but for some fields.
+func differ(batch, stream any, fields []string) string {
+	return cmp.Diff(without(batch, fields), without(stream, fields), cmpopts.EquateEmpty())
+}
+
+// without returns a copy of a result in which some fields are empty.
+func without(result any, fields []string) any {
+	was := reflect.ValueOf(result).Elem()
+	out := reflect.New(was.Type())
+	out.Elem().Set(was)
+	for i := range was.NumField() {
+		if slices.Contains(fields, was.Type().Field(i).Name) {
+			out.Elem().Field(i).SetZero()
+		}
+	}
+	return out.Interface()
+}
+
+// Sound says what cannot be of a spike, whenever it was derived, "" if nothing.
+func Sound(s *event.Spike) string {
+	force := event.Forces()[0]
+	var wrong []string
+	must := func(is bool, format string, args ...any) {
+		if !is {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	must(s.Force == int32(force.Number), "it is of force %d", s.Force)
+	must(s.SpikeID == event.NewID("spike", s.BrandID, force.Responses[0].String(), "", s.StartedAtMs), "its id is not that of a start at %d", s.StartedAtMs)
+	must(slices.ContainsFunc(force.Responses, func(r event.Signal) bool { return r.String() == s.ResponseSignal }), "%q is no response of its force", s.ResponseSignal)
+	must(s.StartedAtMs <= s.PeakAtMs && s.PeakAtMs < s.EndedAtMs, "it begins at %d, is highest at %d and ends at %d", s.StartedAtMs, s.PeakAtMs, s.EndedAtMs)
+	must(0 < s.LeadPValue && s.LeadPValue <= 1, "the probability of what leads it is %v", s.LeadPValue)
+	must(s.ExplainedShare >= 0, "%v of it is explained", s.ExplainedShare)
+	must(s.Driven == (s.ExplainedShare >= 0.5), "driven is %t where %v of it is explained", s.Driven, s.ExplainedShare)
+	must((s.LeadingContentID == "") == (s.LeadingViews == 0), "the post %q leads it with %d views", s.LeadingContentID, s.LeadingViews)
+	must(s.Tier == event.TierSettled || s.Tier == event.TierProvisional, "its tier is %q", s.Tier)
+	must(s.Tier == event.TierSettled || s.ResponseSignal != event.BrandedSearches.String(), "branded searches are %s", s.Tier)
+	switch s.Status {
+	case event.SpikeStatusActive:
+		must(s.LeadPValue <= 0.5, "what leads it is no more than on other days (%v)", s.LeadPValue)
+	case event.SpikeStatusResolved:
+	case event.SpikeStatusRetracted:
+		must(s.ExplainedShare == 0, "%v of it is explained, and it is retracted", s.ExplainedShare)
+	default:
+		must(false, "its status is %q", s.Status)
+	}
+	return strings.Join(wrong, "; ")
+}
+
+// Follows says whether a spike may have a status after another, of which "" is none:
+// what was not raised is not retracted, and what is retracted not once more.
+func Follows(before, after event.SpikeStatus) bool {
+	return after != event.SpikeStatusRetracted || before == event.SpikeStatusActive || before == event.SpikeStatusResolved
+}
+
+// Ahead says which watermark is not one of the newest of what was accepted, by source,
+// or lies behind it, "" if none.
+func Ahead(watermarks []event.SourceWatermark, newest map[string]int64) string {
+	for i, w := range watermarks {
+		switch at, known := newest[w.Source]; {
+		case !known:
+			return fmt.Sprintf("nothing of the source %q was accepted", w.Source)
+		case w.WatermarkMs > at:
+			return fmt.Sprintf("the watermark of %q is %d, and its newest event of %d", w.Source, w.WatermarkMs, at)
+		case i > 0 && watermarks[i-1].Source >= w.Source:
+			return fmt.Sprintf("the watermark of %q comes after that of %q", w.Source, watermarks[i-1].Source)
+		}
+	}
+	return ""
+}
+
+// Behind says which watermark is less than it was or is gone, "" if none.
+func Behind(was, is []event.SourceWatermark) string {
+	for _, w := range was {
+		i := slices.IndexFunc(is, func(x event.SourceWatermark) bool { return x.Source == w.Source })
+		if i < 0 || is[i].WatermarkMs < w.WatermarkMs {
+			return fmt.Sprintf("the watermark of %q was %d", w.Source, w.WatermarkMs)
+		}
+	}
+	return ""
+}
