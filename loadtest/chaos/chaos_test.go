@@ -49,7 +49,7 @@ func TestThePipelineSurvivesKills(t *testing.T) {
 // what is its to notice, and say so.
 func tamper(ctx context.Context, t *testing.T, p verify.Pipeline, ledger *simulator.Detail) {
 	const (
-		window = " WHERE force = 1 AND kafka_offset = (SELECT max(kafka_offset) FROM correlation WHERE force = 1)"
+		window = " WHERE force = 1 AND window_end = (SELECT max(window_end) FROM correlation WHERE force = 1)"
 		spike  = " WHERE started_at = (SELECT max(started_at) FROM spike WHERE status != 'retracted')"
 		letter = " WHERE kafka_offset = (SELECT max(kafka_offset) FROM dead_letter)"
 	)
@@ -72,7 +72,7 @@ func tamper(ctx context.Context, t *testing.T, p verify.Pipeline, ledger *simula
 			{"a watermark of what was not sent", "ALTER TABLE correlation UPDATE `watermarks.watermark` = arrayMap(x -> x + INTERVAL 1 YEAR, `watermarks.watermark`)" + window, verify.OracleBatch, []string{"and its newest event of"}},
 			{"a window that counts a view too many", "ALTER TABLE correlation UPDATE stimulus_total = stimulus_total + 1" + window, verify.OracleTotals, []string{"by hand"}},
 			{"a result that never arrived", "ALTER TABLE correlation DELETE WHERE force = 3 AND window_end = (SELECT max(window_end) FROM correlation WHERE force = 3)", verify.OracleNewest, []string{"is in Kafka, and not in ClickHouse"}},
-			{"a credit that the batch does not give", "ALTER TABLE credit UPDATE multiplier = multiplier + 1 WHERE kafka_offset = (SELECT max(kafka_offset) FROM credit)", verify.OracleBatch, []string{"Multiplier:"}},
+			{"a credit that the batch does not give", "ALTER TABLE credit UPDATE multiplier = multiplier + 1 WHERE day = (SELECT max(day) FROM credit)", verify.OracleBatch, []string{"Multiplier:"}},
 			{"a spike of another height, driven by nothing", "ALTER TABLE spike UPDATE peak_z = peak_z + 1, driven = NOT driven" + spike, verify.OracleBatch, []string{"PeakZ:", "of it is explained"}},
 			{"a spike by another name", "INSERT INTO spike SELECT * REPLACE (generateUUIDv4() AS spike_id) FROM spike LIMIT 1", verify.OracleBatch, []string{"its id is not that of a start"}},
 			{"a dead letter of another record", "ALTER TABLE dead_letter UPDATE payload = concat(payload, '?')" + letter, verify.OracleBatch, []string{"Payload:"}},
