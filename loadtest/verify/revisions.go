@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
@@ -91,8 +90,8 @@ func KeyOf(result any) (key string, revision int64) {
 
 // row is a result with where it lies in Kafka.
 type row struct {
-	Record any
-	From   origin
+	record any
+	from   origin
 }
 
 // committed reads the committed results back from Kafka. Their revisions and watermarks
@@ -128,7 +127,7 @@ func (c *checker) committed(ctx context.Context) error {
 			return
 		}
 		if old, known := newest[key]; known {
-			if _, was := KeyOf(old.Record); revision <= was {
+			if _, was := KeyOf(old.record); revision <= was {
 				c.fail(OracleRising, "%s: revision %d comes after %d", key, revision, was)
 			}
 		}
@@ -143,7 +142,7 @@ func (c *checker) committed(ctx context.Context) error {
 		return err
 	}
 	maps.DeleteFunc(newest, func(_ string, r row) bool {
-		s, is := r.Record.(*event.Spike)
+		s, is := r.record.(*event.Spike)
 		return is && s.Revision < c.since
 	})
 	for _, table := range slices.Sorted(maps.Keys(results())) {
@@ -154,9 +153,9 @@ func (c *checker) committed(ctx context.Context) error {
 			}
 			want, known := newest[key]
 			delete(newest, key)
-			if diff := cmp.Diff(want, row{record, from}, cmpopts.EquateEmpty()); !known {
+			if !known {
 				c.fail(OracleNewest, "%s is in ClickHouse, and not in Kafka", key)
-			} else if diff != "" {
+			} else if diff := differ(want.record, record, nil) + cmp.Diff(want.from, from); diff != "" {
 				c.fail(OracleNewest, "%s (-Kafka +ClickHouse):\n%s", key, diff)
 			}
 			c.Rows++
