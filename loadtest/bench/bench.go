@@ -72,13 +72,13 @@ type Machine struct {
 
 // Run is a backlog of a number of brands on one broker.
 type Run struct {
-	Broker           stage.Broker     `json:"broker"`
-	Brands           int              `json:"brands"`
-	Hours            float64          `json:"hours"`
-	Processor        processor.Report `json:"processor"`
-	BrokerCPU        float64          `json:"broker_cpu_s_per_million"` // meanwhile
-	Restored         processor.Report `json:"restored"`                 // of a start with the whole state to restore
-	AfterKillSeconds float64          `json:"after_kill_seconds"`       // from the start after kill −9 to the first result that rests on what came meanwhile
+	Broker    stage.Broker     `json:"broker"`
+	Brands    int              `json:"brands"`
+	Hours     float64          `json:"hours"`
+	Processor processor.Report `json:"processor"`
+	BrokerCPU float64          `json:"broker_cpu_s_per_million"` // meanwhile
+	Restored  processor.Report `json:"restored"`                 // of a start with the whole state to restore
+	AfterKill Restart          `json:"after_kill"`
 }
 
 // month is the longer span.
@@ -147,10 +147,10 @@ func measure(ctx context.Context, cfg Config, broker stage.Broker, brands int, s
 	if run.Restored, _, err = e.drainProcessor(ctx); err != nil {
 		return run, err
 	}
-	if run.AfterKillSeconds, err = e.afterKill(ctx); err != nil {
+	if run.AfterKill, err = e.afterKill(ctx, cfg.LibraryDir); err != nil {
 		return run, err
 	}
-	say("  restored %d brands from %d records in %.2f s, %.1f CPU-s; heap %d MB, resident %d MB; %.2f s from start after kill −9 to the first correct result", run.Restored.Brands, run.Restored.RestoredRecords,
-		run.Restored.RestoreSeconds, run.Restored.CPUSeconds, run.Restored.HeapBytes>>20, run.Restored.RSSBytesMax>>20, run.AfterKillSeconds)
+	say("  restored %d brands from %d records in %.2f s, %.1f CPU-s; heap %d MB, resident %d MB; from kill −9 %.2f s to the first result in Kafka, %.2f s to the first correct row in ClickHouse", run.Restored.Brands, run.Restored.RestoredRecords,
+		run.Restored.RestoreSeconds, run.Restored.CPUSeconds, run.Restored.HeapBytes>>20, run.Restored.RSSBytesMax>>20, run.AfterKill.Result, run.AfterKill.Row)
 	return run, nil
 }

@@ -32,9 +32,10 @@ type engines struct {
 	binary  string
 	dir     string
 
-	embedded *process.Process // ClickHouse, and the embedded broker and registry
-	kafka    *apache.Kafka
-	registry *apache.Registry
+	embedded   *process.Process // the embedded broker and registry
+	clickhouse *process.Process
+	kafka      *apache.Kafka
+	registry   *apache.Registry
 }
 
 // open starts engines with their data in a new folder below dir. On an error
@@ -54,28 +55,44 @@ func open(ctx context.Context, cfg Config, broker stage.Broker, withClickHouse b
 		}
 	}()
 	e.targets.Kafka.BufferRecords = 100_000
-	free, err := process.FreePorts(3)
-	if err != nil {
-		return e, err
+	if broker == stage.Apache {
+		err = e.startApache(ctx, cfg.CacheDir, cfg.Out)
+	} else {
+		err = e.startEmbedded(ctx)
 	}
-	e.targets.ClickHouse.Addresses = []string{process.Address(free[2])}
-	if broker == stage.Embedded {
-		e.targets.Kafka.Brokers = []string{process.Address(free[0])}
-		e.targets.Registry.URLs = []string{"http://" + process.Address(free[1])}
-	} else if err := e.startApache(ctx, cfg.CacheDir, cfg.Out); err != nil {
-		return e, err
-	}
-	if broker == stage.Embedded || withClickHouse {
-		on := func(b bool) string { return strconv.FormatBool(b) }
-		e.embedded, err = e.start("embedded",
-			"--embedded.data_dir="+filepath.Join(dir, "embedded"), "--embedded.cache_dir="+cfg.LibraryDir,
-			"--embedded.kafka="+on(broker == stage.Embedded), "--embedded.registry="+on(broker == stage.Embedded), "--embedded.clickhouse="+on(withClickHouse),
-			"--embedded.kafka_port="+strconv.Itoa(free[0]), "--embedded.registry_port="+strconv.Itoa(free[1]), "--embedded.clickhouse_port="+strconv.Itoa(free[2]))
-		if err == nil {
-			err = e.embedded.Says(ctx, "are ready", readyTimeout)
-		}
+	if err == nil && withClickHouse {
+		err = e.startClickHouse(ctx, cfg.LibraryDir)
 	}
 	return e, err
+}
+
+// startEmbedded starts the embedded broker and registry.
+func (e *engines) startEmbedded(ctx context.Context) error {
+	free, err := process.FreePorts(2)
+	if err != nil {
+		return err
+	}
+	e.targets.Kafka.Brokers = []string{process.Address(free[0])}
+	e.targets.Registry.URLs = []string{"http://" + process.Address(free[1])}
+	if e.embedded, err = e.start("kafka", "embedded", "--embedded.data_dir="+filepath.Join(e.dir, "kafka"), "--embedded.clickhouse=false",
+		"--embedded.kafka_port="+strconv.Itoa(free[0]), "--embedded.registry_port="+strconv.Itoa(free[1])); err != nil {
+		return err
+	}
+	return e.embedded.Says(ctx, "are ready", readyTimeout)
+}
+
+// startClickHouse starts ClickHouse, with the tables in it.
+func (e *engines) startClickHouse(ctx context.Context, libraryDir string) error {
+	free, err := process.FreePorts(1)
+	if err != nil {
+		return err
+	}
+	e.targets.ClickHouse.Addresses = []string{process.Address(free[0])}
+	if e.clickhouse, err = e.start("clickhouse", "embedded", "--embedded.data_dir="+filepath.Join(e.dir, "clickhouse"), "--embedded.cache_dir="+libraryDir,
+		"--embedded.kafka=false", "--embedded.registry=false", "--embedded.clickhouse_port="+strconv.Itoa(free[0])); err != nil {
+		return err
+	}
+	return e.clickhouse.Says(ctx, "are ready", readyTimeout)
 }
 
 func (e *engines) startApache(ctx context.Context, cache string, out io.Writer) error {
@@ -108,21 +125,21 @@ func (e *engines) brokerPID() int {
 
 // service starts a service of the pipeline on the engines.
 func (e *engines) service(name string, args ...string) (*process.Process, error) {
-	return e.start(name, append([]string{
+	return e.start(name, name, append([]string{
 		"--log.level=warn", "--kafka.brokers=" + e.targets.Kafka.Brokers[0], "--registry.urls=" + e.targets.Registry.URLs[0],
 		"--clickhouse.addresses=" + e.targets.ClickHouse.Addresses[0], "--processor.instance_id=bench",
 	}, args...)...)
 }
 
-// start starts a command of flywheel.
-func (e *engines) start(name string, args ...string) (*process.Process, error) {
-	cmd := exec.Command(e.binary, append([]string{name}, args...)...) //nolint:noctx // it ends when its bench says so
+// start starts a command of flywheel under a name.
+func (e *engines) start(name, command string, args ...string) (*process.Process, error) {
+	cmd := exec.Command(e.binary, append([]string{command}, args...)...) //nolint:noctx // it ends when its bench says so
 	return process.Start("flywheel "+name, filepath.Join(e.dir, name+".log"), cmd)
 }
 
 // close stops the engines and removes their data.
 func (e *engines) close() error {
-	errs := []error{e.embedded.Kill()}
+	errs := []error{e.clickhouse.Kill(), e.embedded.Kill()}
 	if e.registry != nil {
 		errs = append(errs, e.registry.Close())
 	}

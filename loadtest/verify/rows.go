@@ -22,15 +22,28 @@ type origin struct {
 	AtMs      int64 // Kafka's timestamp
 }
 
-// rows reads every row of a table, of equal keys the newest, as the record it holds.
-// Whatever field a record has is read: one without a column is an error.
+// Correlations reads the rows of the table correlation for which a condition holds, of
+// equal keys the newest.
+func Correlations(ctx context.Context, conn driver.Conn, where string, f func(row *event.Correlation)) error {
+	return rows(ctx, conn, "correlation", where, results()["correlation"], func(record any, _ origin) error {
+		f(record.(*event.Correlation))
+		return nil
+	})
+}
+
 func (c *checker) rows(ctx context.Context, table string, empty func() any, f func(record any, from origin) error) error {
+	return rows(ctx, c.conn, table, "true", empty, f)
+}
+
+// rows reads rows of a table, of equal keys the newest, as the records they hold.
+// Whatever field a record has is read: one without a column is an error.
+func rows(ctx context.Context, conn driver.Conn, table, where string, empty func() any, f func(record any, from origin) error) error {
 	all := columnsOf(reflect.TypeOf(empty()).Elem(), nil)
 	names := []string{"kafka_topic", "kafka_partition", "kafka_offset", "toUnixTimestamp64Milli(kafka_at)"}
 	for _, one := range all {
 		names = append(names, one.sql)
 	}
-	return clickhouse.Each(ctx, c.conn, fmt.Sprintf("SELECT %s FROM %s FINAL", strings.Join(names, ", "), table), func(rows driver.Rows) error {
+	return clickhouse.Each(ctx, conn, fmt.Sprintf("SELECT %s FROM %s FINAL WHERE %s", strings.Join(names, ", "), table, where), func(rows driver.Rows) error {
 		record := empty()
 		v := reflect.ValueOf(record).Elem()
 		var from origin
