@@ -14,6 +14,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"flywheel/loadtest/process"
@@ -61,12 +62,19 @@ type Report struct {
 	Registry     string           `json:"registry"`      // likewise
 	Kills        int              `json:"kills"`         // SIGKILLs that hit a running process
 	Faults       map[Kind]int     `json:"faults"`        // by kind
+	Seen         map[Kind]int     `json:"seen"`          // faults whose line and metric were seen
 	PassedOver   map[Kind]string  `json:"passed_over"`   // faults that this machine does not allow, and why
 	Points       map[string]int   `json:"points"`        // kills by the point they hit
 	RecoveryMs   []int64          `json:"recovery_ms"`   // from a kill until what was in Kafka then is processed
 	Events       int64            `json:"events"`
 	Seconds      float64          `json:"seconds"`
 	Failures     []verify.Failure `json:"failures"`
+}
+
+// Had says whether a fault of a kind was played, and what it shows was seen if it shows
+// anything.
+func (r *Report) Had(kind Kind) bool {
+	return r.Faults[kind] > 0 && (len(faults[kind].signs) == 0 || r.Seen[kind] > 0)
 }
 
 // Partitions of every topic on the stage.
@@ -101,7 +109,10 @@ type play struct {
 	services   []*service
 	monitor    *monitor
 	clickhouse *proxy.Proxy
-	last       string               // fault, for the log
+	kind       Kind                 // of the last fault
+	last       string               // that fault, for the log
+	hit        []*service           // services that it was done to; none if it was done to what they need
+	hurried    bool                 // nobody has waited for what it was done to
 	unreached  map[fault.Point]bool // when they were last tried
 
 	guestLeft time.Time // when the last processor left that had joined for a while
@@ -112,13 +123,22 @@ type play struct {
 type service struct {
 	kind, instance string
 	*process.Process
+
+	mu sync.Mutex // for others than those who do faults
+}
+
+// now is the life that the service is in.
+func (s *service) now() *process.Process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Process
 }
 
 // Run plays once. The error says what could not be played or looked at; what was
 // found wrong is in the report.
 func Run(ctx context.Context, cfg Config) (report Report, err error) {
 	started := time.Now()
-	report = Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away, First: cfg.First, Faults: make(map[Kind]int), PassedOver: make(map[Kind]string), Failures: []verify.Failure{}}
+	report = Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away, First: cfg.First, Faults: make(map[Kind]int), Seen: make(map[Kind]int), PassedOver: make(map[Kind]string), Failures: []verify.Failure{}}
 	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
 		return report, fmt.Errorf("create the folder of the play: %w", err)
 	}
@@ -278,6 +298,8 @@ func (p *play) keepAway(ctx context.Context) error {
 		return nil
 	}
 	p.last = string(ClickHouseAway)
+	l := lookOut(ctx, []sign{rowsWaitLong}, p.services...)
+	defer l.end()
 	p.clickhouse.Refuse()
 	defer p.clickhouse.Pass()
 	select {
@@ -286,6 +308,7 @@ func (p *play) keepAway(ctx context.Context) error {
 	case <-time.After(p.Away):
 	}
 	p.report.Faults[ClickHouseAway]++
+	p.judge(ctx, ClickHouseAway, l)
 	p.say("%s for %s", ClickHouseAway, p.Away)
 	return nil
 }
@@ -303,33 +326,46 @@ func (p *play) torment(ctx context.Context) error {
 			return err
 		}
 		kind := deck.draw()
-		p.last = string(kind)
-		began, measured := time.Now(), len(p.report.RecoveryMs)
-		// A fault that has begun is brought to its end.
-		err := faults[kind].inflict(context.WithoutCancel(ctx), p)
-		if errors.Is(err, smalldisk.ErrUnavailable) {
-			p.report.PassedOver[kind] = strings.ReplaceAll(err.Error(), "\n", "; ")
-			p.say("%s is passed over: %v", kind, err)
-			continue
+		if err := p.inflict(ctx, deck, kind); err != nil {
+			return err
 		}
-		if errors.Is(err, errUnreached) {
-			p.say("%s in vain, after %s; trying again", p.last, time.Since(began).Round(time.Millisecond))
-			deck.putBack(kind)
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", kind, err)
-		}
-		p.report.Faults[kind]++
-		line := fmt.Sprintf("%s, over after %s", p.last, time.Since(began).Round(time.Millisecond))
-		if len(p.report.RecoveryMs) > measured {
-			line += fmt.Sprintf(", caught up %d ms after it", p.report.RecoveryMs[measured])
-		}
-		p.say("%s", line)
 		if err := p.watch(ctx); err != nil {
 			return err
 		}
 	}
+}
+
+// inflict inflicts one fault, mends it, and looks for its signs.
+func (p *play) inflict(ctx context.Context, deck *deck, kind Kind) error {
+	f := faults[kind]
+	p.kind, p.last, p.hit, p.hurried = kind, string(kind), nil, !p.settle(ctx, f.signs)
+	began, measured := time.Now(), len(p.report.RecoveryMs)
+	l := lookOut(ctx, f.signs, p.services...)
+	defer l.end()
+	// A fault that has begun is brought to its end.
+	err := f.inflict(context.WithoutCancel(ctx), p)
+	switch {
+	case errors.Is(err, smalldisk.ErrUnavailable):
+		p.report.PassedOver[kind] = strings.ReplaceAll(err.Error(), "\n", "; ")
+		p.say("%s is passed over: %v", kind, err)
+		return nil
+	case errors.Is(err, errUnreached):
+		p.say("%s in vain, after %s; trying again", p.last, time.Since(began).Round(time.Millisecond))
+		deck.putBack(kind)
+		return nil
+	case err != nil:
+		return fmt.Errorf("%s: %w", kind, err)
+	}
+	p.report.Faults[kind]++
+	line := fmt.Sprintf("%s, over after %s", p.last, time.Since(began).Round(time.Millisecond))
+	if len(p.report.RecoveryMs) > measured {
+		line += fmt.Sprintf(", caught up %d ms after it", p.report.RecoveryMs[measured])
+	}
+	p.say("%s", line)
+	if len(f.signs) > 0 && !p.hurried {
+		p.judge(ctx, kind, l)
+	}
+	return nil
 }
 
 // watch looks for services that have ended by themselves, which they must not.
@@ -375,8 +411,11 @@ func (p *play) drain(ctx context.Context) error {
 	return p.watch(ctx)
 }
 
-func (p *play) start(ctx context.Context, s *service, env ...string) (err error) {
-	s.Process, err = p.Start(ctx, s.kind, s.instance, env...)
+func (p *play) start(ctx context.Context, s *service, env ...string) error {
+	process, err := p.Start(ctx, s.kind, s.instance, env...)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Process = process
 	return err
 }
 

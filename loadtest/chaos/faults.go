@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -48,18 +49,24 @@ type affliction struct {
 	weight  int            // how often it is drawn
 	brokers []stage.Broker // that it can be done to; nil for all
 	nodes   int            // of the broker, at least
+	signs   []sign         // that an operator must see
+	unseen  string         // why there are none
 	inflict func(context.Context, *play) error
 }
 
 // faults are all kinds that are drawn. Each returns when what was broken stands again,
 // at most without what the services still have to catch up with.
 var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
-	KillProcessor: {weight: 8, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("processor")) }},
-	KillSink:      {weight: 5, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("sink")) }},
-	KillBoth:      {weight: 2, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("processor"), p.pick("sink")) }},
-	KillBroker:    {weight: 2, brokers: []stage.Broker{stage.Apache}, inflict: killNode},
-	LoseLeader:    {weight: 4, brokers: []stage.Broker{stage.Apache}, nodes: 3, inflict: loseLeader},
-	KillClickHouse: {weight: 2, inflict: func(ctx context.Context, p *play) error {
+	KillProcessor: {weight: 8, signs: []sign{processorLives}, inflict: func(ctx context.Context, p *play) error {
+		return p.kill(ctx, p.pick("processor"))
+	}},
+	KillSink: {weight: 5, signs: []sign{sinkLives}, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("sink")) }},
+	KillBoth: {weight: 2, signs: []sign{processorLives, sinkLives}, inflict: func(ctx context.Context, p *play) error {
+		return p.kill(ctx, p.pick("processor"), p.pick("sink"))
+	}},
+	KillBroker: {weight: 2, brokers: []stage.Broker{stage.Apache}, signs: []sign{kafkaSilent}, inflict: killNode},
+	LoseLeader: {weight: 4, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, inflict: loseLeader},
+	KillClickHouse: {weight: 2, signs: []sign{rowsWait}, inflict: func(ctx context.Context, p *play) error {
 		if err := p.ClickHouse().Kill(); err != nil {
 			return err
 		}
@@ -67,50 +74,51 @@ var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
 		p.rest(1000)
 		return p.StartClickHouse(ctx)
 	}},
-	Join:     {weight: 1, inflict: join},
-	Zombie:   {weight: 1, inflict: zombie},
-	Impostor: {weight: 1, inflict: impostor},
-	ClickHouseRefuses: {weight: 1, inflict: func(_ context.Context, p *play) error {
+	Join:     {weight: 1, signs: []sign{handsOver}, inflict: join},
+	Zombie:   {weight: 1, signs: []sign{startsOver}, inflict: zombie},
+	Impostor: {weight: 1, signs: []sign{processorLives}, inflict: impostor},
+	ClickHouseRefuses: {weight: 1, signs: []sign{rowsWait}, inflict: func(_ context.Context, p *play) error {
 		p.clickhouse.Refuse()
 		p.rest(3000)
 		p.clickhouse.Pass()
 		return nil
 	}},
-	ClickHouseSlow: {weight: 1, inflict: func(_ context.Context, p *play) error {
+	ClickHouseSlow: {weight: 1, unseen: "no insert fails, and none takes the ten seconds that are told of", inflict: func(_ context.Context, p *play) error {
 		p.clickhouse.Slow(200*time.Millisecond, 200<<10)
 		p.rest(3000)
 		p.clickhouse.Pass()
 		return nil
 	}},
-	ClickHouseStalls: {weight: 1, inflict: func(_ context.Context, p *play) error {
+	ClickHouseStalls: {weight: 1, signs: []sign{rowsWait}, inflict: func(_ context.Context, p *play) error {
 		p.clickhouse.Stall()
 		p.rest(3000)
 		p.clickhouse.Cut()
 		p.clickhouse.Pass()
 		return nil
 	}},
-	ClickHouseLoses: {weight: 2, inflict: func(_ context.Context, p *play) error {
+	ClickHouseLoses: {weight: 2, signs: []sign{rowsWait}, inflict: func(_ context.Context, p *play) error {
 		p.clickhouse.LoseAnswers(1 + p.random.IntN(3))
 		p.rest(1500)
 		return nil
 	}},
-	ClickHouseFull: {weight: 1, inflict: fillClickHouse},
-	BrokerFull:     {weight: 1, brokers: []stage.Broker{stage.Embedded}, inflict: fillBroker},
+	ClickHouseFull: {weight: 1, signs: []sign{rowsWait}, inflict: fillClickHouse},
+	BrokerFull:     {weight: 1, brokers: []stage.Broker{stage.Embedded}, signs: []sign{startsOver}, inflict: fillBroker},
 	// A lone node would leave transactions open for ever: see DESIGN.md of package apache.
-	NodeFull: {weight: 1, brokers: []stage.Broker{stage.Apache}, nodes: 3, inflict: fillNode},
-	KafkaStalls: {weight: 2, inflict: func(_ context.Context, p *play) error {
+	NodeFull: {weight: 1, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, inflict: fillNode},
+	// For less than sessions and transactions last, and for more than is told of.
+	KafkaStalls: {weight: 1, signs: []sign{kafkaSilent}, inflict: func(_ context.Context, p *play) error {
 		p.StallKafka()
-		p.rest(2000)
+		time.Sleep(min(sessionTimeout, transactionTimeout) * 2 / 3)
 		p.PassKafka()
 		return nil
 	}},
-	KafkaAway: {weight: 1, inflict: func(_ context.Context, p *play) error {
+	KafkaAway: {weight: 1, signs: []sign{startsOver, sinkReadsNot}, inflict: func(_ context.Context, p *play) error {
 		p.StallKafka()
 		time.Sleep(max(sessionTimeout, transactionTimeout) + 2*time.Second)
 		p.PassKafka()
 		return nil
 	}},
-	KafkaCut: {weight: 1, inflict: func(_ context.Context, p *play) error {
+	KafkaCut: {weight: 1, unseen: "connections are made again at once, and requests repeated: nothing waits", inflict: func(_ context.Context, p *play) error {
 		for range 1 + p.random.IntN(3) {
 			p.CutKafka()
 			p.rest(300)
@@ -123,7 +131,11 @@ var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
 func atPoints(all map[Kind]affliction) map[Kind]affliction {
 	for _, place := range fault.Points() {
 		if serviceAt(place.Point) != "migrate" {
-			all[KillAt(place.Point)] = affliction{weight: 1, inflict: func(ctx context.Context, p *play) error { return killAt(ctx, p, place.Point) }}
+			lives := processorLives
+			if serviceAt(place.Point) == "sink" {
+				lives = sinkLives
+			}
+			all[KillAt(place.Point)] = affliction{weight: 1, signs: []sign{lives}, inflict: func(ctx context.Context, p *play) error { return killAt(ctx, p, place.Point) }}
 		}
 	}
 	return all
@@ -164,6 +176,7 @@ func (p *play) pick(kind string) *service {
 // fourth time the next fault finds them restoring.
 func (p *play) kill(ctx context.Context, services ...*service) error {
 	since := time.Now()
+	p.hit = services
 	for _, s := range services {
 		p.last += " " + s.Name
 		p.report.Kills++
@@ -186,9 +199,11 @@ func (p *play) kill(ctx context.Context, services ...*service) error {
 	return p.recovered(ctx, since, services...)
 }
 
-// recovered measures, three times in four, how long the services need to catch up.
+// recovered measures how long the services need to catch up, but one time in four, when
+// it is not the first of its kind.
 func (p *play) recovered(ctx context.Context, since time.Time, services ...*service) error {
-	if p.random.IntN(4) == 0 {
+	if p.random.IntN(4) == 0 && !slices.Contains(p.First, p.kind) {
+		p.hurried = true
 		return nil
 	}
 	return p.measure(ctx, since, services...)
@@ -232,6 +247,7 @@ var errUnreached = errors.New("the point was not reached")
 // once more without it.
 func killAt(ctx context.Context, p *play, point fault.Point) error {
 	s := p.pick(serviceAt(point))
+	p.hit = []*service{s}
 	passing := 1
 	if point != fault.ProcessorAssigned && point != fault.ProcessorRevoked {
 		passing += p.random.IntN(4)
@@ -327,6 +343,7 @@ func join(ctx context.Context, p *play) error {
 // so that the other takes over its partitions, and wakes it again.
 func zombie(ctx context.Context, p *play) error {
 	s := p.pick("processor")
+	p.hit = []*service{s}
 	if err := s.Pause(); err != nil {
 		return err
 	}
@@ -345,6 +362,7 @@ func zombie(ctx context.Context, p *play) error {
 // place before the next step: the name belongs to who joins last.
 func impostor(ctx context.Context, p *play) error {
 	s := p.pick("processor")
+	p.hit = []*service{s}
 	old := s.Process
 	const placed = `"msg":"consuming"`
 	if err := old.Says(ctx, placed, recoveryMax); err != nil {
@@ -367,6 +385,9 @@ func impostor(ctx context.Context, p *play) error {
 	case <-old.Ended():
 		if old.ExitCode() == 0 || old.KilledItself() {
 			p.fail(oraclePeace, "%s returned %d although another has taken its name", s.Name, old.ExitCode())
+		}
+		if said, err := old.Output(logBytesMax); err != nil || !bytes.Contains(said, []byte("another processor runs as")) { // its metrics have gone with it
+			p.fail(oracleSigns, "%s does not say that another has taken its name (%v)", s.Name, err)
 		}
 	case <-time.After(recoveryMax):
 		p.fail(oraclePeace, "%s still runs %s after another has taken its name", s.Name, recoveryMax)
@@ -403,7 +424,7 @@ func fillClickHouse(_ context.Context, p *play) error {
 }
 
 // fillBroker fills the disk of the embedded Kafka, which takes no records until
-// there is space again: whoever sends waits.
+// there is space again: whoever sends waits, and for longer than a transaction lasts.
 func fillBroker(_ context.Context, p *play) error {
 	disk, err := p.BrokerDisk()
 	if err != nil {
@@ -412,7 +433,7 @@ func fillBroker(_ context.Context, p *play) error {
 	if err := disk.Fill(diskLeft); err != nil {
 		return errors.Join(err, disk.Relieve())
 	}
-	time.Sleep(diskFull)
+	time.Sleep(transactionTimeout + diskFull)
 	return disk.Relieve()
 }
 

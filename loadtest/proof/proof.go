@@ -50,6 +50,7 @@ type Proof struct {
 	Kills          int               `json:"kills"`
 	KillsOn        map[string]int    `json:"kills_on"`    // by broker
 	Faults         map[string]int    `json:"faults"`      // by kind, of the plays and of the simulation
+	Seen           int               `json:"seen"`        // faults of which the line in a log and the metric were seen
 	PassedOver     map[string]string `json:"passed_over"` // faults that the machine does not allow, and why
 	Seeds          int               `json:"seeds"`
 	OracleFailures int               `json:"oracle_failures"`
@@ -243,7 +244,7 @@ func (g *gatherer) missing() []chaos.Kind {
 	return slices.DeleteFunc(slices.Compact(wanted), func(kind chaos.Kind) bool {
 		return slices.ContainsFunc(g.Plays, func(r chaos.Report) bool {
 			_, passed := r.PassedOver[kind]
-			return passed || r.Faults[kind] > 0
+			return passed || r.Had(kind)
 		})
 	})
 }
@@ -403,6 +404,9 @@ func (g *gatherer) sum() Proof {
 		for kind, n := range r.Faults {
 			p.Faults[kind.String()] += n
 		}
+		for _, n := range r.Seen {
+			p.Seen += n
+		}
 		for kind, why := range r.PassedOver {
 			p.PassedOver[kind.String()] = why
 		}
@@ -427,7 +431,7 @@ func (g *gatherer) sum() Proof {
 	p.OracleFailures += len(p.Failures)
 	if g.Kills > 0 {
 		for _, kind := range g.missing() {
-			p.Failures = append(p.Failures, fmt.Sprintf("no play has had %q: see in what they say why not", kind))
+			p.Failures = append(p.Failures, fmt.Sprintf("no play has had %q and what it shows: see in what they say why not", kind))
 		}
 	}
 	for _, r := range g.Plays {

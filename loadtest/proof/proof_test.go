@@ -24,15 +24,15 @@ func gathered(commit string) evidence {
 	e := evidence{
 		Config: "5 kills and 10 seeds from 1, away for 0s, at " + commit,
 		Plays: []chaos.Report{
-			{Seed: 1, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1}, RecoveryMs: []int64{300, 100}},
-			{Seed: 2, Broker: stage.Embedded, KafkaVersion: "embedded", Registry: "embedded", PassedOver: map[chaos.Kind]string{chaos.BrokerFull: "mount is not installed"}, Replay: true, Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1, chaos.KillSink: 1}, RecoveryMs: []int64{200}},
-			{Seed: 3, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 1, Events: 100, Seconds: 1, Faults: make(map[chaos.Kind]int)},
+			{Seed: 1, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1}, Seen: map[chaos.Kind]int{chaos.Zombie: 1}, RecoveryMs: []int64{300, 100}},
+			{Seed: 2, Broker: stage.Embedded, KafkaVersion: "embedded", Registry: "embedded", PassedOver: map[chaos.Kind]string{chaos.BrokerFull: "mount is not installed"}, Replay: true, Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1, chaos.KillSink: 1}, Seen: map[chaos.Kind]int{chaos.KillSink: 1}, RecoveryMs: []int64{200}},
+			{Seed: 3, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 1, Events: 100, Seconds: 1, Faults: make(map[chaos.Kind]int), Seen: make(map[chaos.Kind]int)},
 		},
 		Simulations: []simulationReport{{Seeds: 10, Faults: map[string]int{"crash": 7}, Seconds: 2}},
 		Mutants:     &mutantReport{Planted: 12, Caught: 12, Seconds: 3},
 	}
 	for _, kind := range (&gatherer{evidence: e}).missing() {
-		e.Plays[2].Faults[kind] = 1
+		e.Plays[2].Faults[kind], e.Plays[2].Seen[kind] = 1, 1
 	}
 	return e
 }
@@ -96,7 +96,7 @@ func TestEvidenceAddsUp(t *testing.T) {
 			want := Proof{
 				Commit: commit, KillsOn: map[string]int{"apache": 3, "embedded": 2},
 				KafkaVersion: e.Plays[0].KafkaVersion, Registry: e.Plays[0].Registry, PassedOver: map[string]string{"the disk of Kafka fills": "mount is not installed"}, Plays: 3, Kills: 5, Seeds: 10, OracleFailures: c.failed, Mutants: c.mutants,
-				Faults: faults, RecoveryMs: Quantiles{200, 300, 300}, Events: 300, Seconds: 8, Failures: got.Failures,
+				Faults: faults, Seen: 2 + len(e.Plays[2].Seen), RecoveryMs: Quantiles{200, 300, 300}, Events: 300, Seconds: 8, Failures: got.Failures,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -105,29 +105,48 @@ func TestEvidenceAddsUp(t *testing.T) {
 	}
 }
 
-// What is missing is asked for until every stage has had its turn, and fails the proof
+// What is missing is asked for until every stage has had its turns, and fails the proof
 // in the end.
-func TestEveryFaultMustHaveBeenPlayed(t *testing.T) {
-	for _, kind := range []chaos.Kind{
-		chaos.LoseLeader, chaos.NodeFull, chaos.ClickHouseFull, chaos.Zombie, chaos.Replayed,
-		chaos.KillAt(fault.ProcessorFlushing), chaos.KillAt(fault.MigrateApplied), chaos.KillAt(fault.MigrateRecorded),
+func TestEveryFaultMustHaveBeenPlayedAndSeen(t *testing.T) {
+	unplayed := func(r *chaos.Report, kind chaos.Kind) { delete(r.Faults, kind) }
+	unseen := func(r *chaos.Report, kind chaos.Kind) { delete(r.Seen, kind) }
+	for _, c := range []struct {
+		kind   chaos.Kind
+		forget func(*chaos.Report, chaos.Kind)
+		misses bool
+	}{
+		{chaos.LoseLeader, unplayed, true},
+		{chaos.NodeFull, unplayed, true},
+		{chaos.ClickHouseFull, unplayed, true},
+		{chaos.Zombie, unplayed, true},
+		{chaos.Replayed, unplayed, true},
+		{chaos.KillAt(fault.ProcessorFlushing), unplayed, true},
+		{chaos.KillAt(fault.MigrateApplied), unplayed, true},
+		{chaos.KillAt(fault.MigrateRecorded), unplayed, true},
+		{chaos.Zombie, unseen, true},
+		{chaos.KafkaStalls, unseen, true},
+		{chaos.KafkaCut, unseen, false}, // it shows nothing
+		{chaos.KillAt(fault.MigrateRecorded), unseen, false},
 	} {
 		g := &gatherer{Config: Config{Kills: 5}, evidence: gathered("a commit")}
 		if g.wantsPlay() || len(g.sum().Failures) > 0 {
 			t.Fatalf("all is there, and yet: another play %t, failures %q", g.wantsPlay(), g.sum().Failures)
 		}
-		for _, r := range g.Plays {
-			delete(r.Faults, kind)
+		for i := range g.Plays {
+			c.forget(&g.Plays[i], c.kind)
 		}
-		if !g.wantsPlay() {
-			t.Errorf("no play has had %q, and none is to have it", kind)
+		if g.wantsPlay() != c.misses {
+			t.Errorf("%q is forgotten: another play %t", c.kind, g.wantsPlay())
 		}
 		for len(g.Plays) < 2*len(turns()) {
 			g.Plays = append(g.Plays, chaos.Report{Broker: stage.Embedded, KafkaVersion: "embedded", Registry: "embedded"})
 		}
-		want := fmt.Sprintf("no play has had %q: see in what they say why not", kind)
-		if got := g.sum().Failures; g.wantsPlay() || !slices.Equal(got, []string{want}) {
-			t.Errorf("another play %t, failures %q, want only %q", g.wantsPlay(), got, want)
+		want := []string{}
+		if c.misses {
+			want = append(want, fmt.Sprintf("no play has had %q and what it shows: see in what they say why not", c.kind))
+		}
+		if got := g.sum().Failures; g.wantsPlay() || !slices.Equal(got, want) {
+			t.Errorf("%q is forgotten: another play %t, failures %q, want only %q", c.kind, g.wantsPlay(), got, want)
 		}
 	}
 }

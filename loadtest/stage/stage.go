@@ -334,8 +334,8 @@ func (s *Stage) start(ctx context.Context, name string, env, args []string) (*pr
 
 func (s *Stage) log(name string) string { return filepath.Join(s.cfg.Dir, name+".log") }
 
-// Start starts a service, "processor" or "sink", under the name of an instance.
-// The variables come on top of the stage's.
+// Start starts a service, "processor" or "sink", under the name of an instance. Its log
+// says where its metrics are. The variables come on top of the stage's.
 func (s *Stage) Start(ctx context.Context, service, instance string, env ...string) (*process.Process, error) {
 	name := service + "-" + instance
 	all := slices.Concat([]string{
@@ -345,6 +345,7 @@ func (s *Stage) Start(ctx context.Context, service, instance string, env ...stri
 		"FLYWHEEL_CLICKHOUSE_ADDRESSES=" + strings.Join(s.Targets.ClickHouse.Addresses, ","),
 		"FLYWHEEL_PROCESSOR_INSTANCE_ID=" + instance,
 		"FLYWHEEL_SINK_INSTANCE_ID=" + instance,
+		"FLYWHEEL_ADMIN_LISTEN=127.0.0.1:0",
 	}, s.cfg.Env, env)
 	p, err := s.start(ctx, name, all, []string{service})
 	if err != nil {
