@@ -108,7 +108,7 @@ var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
 	// For less than sessions and transactions last, and for more than is told of.
 	KafkaStalls: {weight: 1, signs: []sign{kafkaSilent}, inflict: func(_ context.Context, p *play) error {
 		p.StallKafka()
-		time.Sleep(min(sessionTimeout, transactionTimeout) * 2 / 3)
+		time.Sleep(min(sessionTimeout, transactionTimeout) * 3 / 4)
 		p.PassKafka()
 		return nil
 	}},

@@ -59,14 +59,12 @@ type lookout struct {
 
 // life is what was seen of one life of a service.
 type life struct {
-	service string
-	before  bool               // it had begun before the fault
-	first   map[string]float64 // metrics before the fault
-	most    map[string]float64 // since
+	before bool               // it had begun before the fault
+	first  map[string]float64 // metrics before the fault
+	most   map[string]float64 // since
 }
 
-// lookOut begins to watch some services. Kinds of which nothing is to be seen are not
-// looked for.
+// lookOut begins to watch those of some services that are to show something.
 func lookOut(ctx context.Context, signs []sign, services ...*service) *lookout {
 	l := &lookout{signs: signs, began: time.Now(), lives: make(map[*process.Process]*life)}
 	ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -99,7 +97,7 @@ func (l *lookout) see(ctx context.Context, s *service, before bool) {
 	defer l.mu.Unlock()
 	of := l.lives[p]
 	if of == nil {
-		of = &life{service: s.kind, before: before, first: make(map[string]float64), most: make(map[string]float64)}
+		of = &life{before: before, first: make(map[string]float64), most: make(map[string]float64)}
 		l.lives[p] = of
 	}
 	if err != nil {
