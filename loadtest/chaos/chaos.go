@@ -338,7 +338,11 @@ func (p *play) torment(ctx context.Context) error {
 // inflict inflicts one fault, mends it, and looks for its signs.
 func (p *play) inflict(ctx context.Context, deck *deck, kind Kind) error {
 	f := faults[kind]
-	p.kind, p.last, p.hit, p.hurried = kind, string(kind), nil, !p.settle(ctx, f.signs)
+	well := p.settle(ctx, f.signs)
+	if ctx.Err() != nil { // nobody sends any more
+		return nil
+	}
+	p.kind, p.last, p.hit, p.hurried = kind, string(kind), nil, !well
 	began, measured := time.Now(), len(p.report.RecoveryMs)
 	l := lookOut(ctx, f.signs, p.services...)
 	defer l.end()
@@ -362,7 +366,10 @@ func (p *play) inflict(ctx context.Context, deck *deck, kind Kind) error {
 		line += fmt.Sprintf(", caught up %d ms after it", p.report.RecoveryMs[measured])
 	}
 	p.say("%s", line)
-	if len(f.signs) > 0 && !p.hurried {
+	switch {
+	case !well:
+		p.say("what %s shows is not judged: not all were ready before it", kind)
+	case len(f.signs) > 0 && !p.hurried:
 		p.judge(ctx, kind, l)
 	}
 	return nil
