@@ -408,7 +408,7 @@ func history(seed uint64, brand string) []*message {
 		}
 	}
 	post("history-viral", hours-calmHours+random.IntN(calmHours/2), 20_000)
-	excess := 0.0
+	excess, searches := 0.0, int64(0)
 	for t := range hours {
 		atMs := startMs + int64(t)*hourMs
 		excess *= 0.7
@@ -417,8 +417,16 @@ func history(seed uint64, brand string) []*message {
 		}
 		volume := int64(12 + 4*math.Sin(2*math.Pi*float64(t)/24) + excess + 2*random.NormFloat64())
 		volume = max(1, volume)
+		if searches += volume; t%24 == 23 { // the report of the day
+			put(&event.AmazonSearchReport{
+				Header: w.header(reports, event.TypeAmazonSearchReport, fmt.Sprint("history-day-", t), 1, atMs-23*hourMs),
+				Query:  "q", Branded: true, PeriodMinutes: 24 * 60, Volume: searches,
+			})
+			searches = 0
+		}
 		w.seq++
 		put(&event.AmazonSearchReport{Header: w.header(reports, event.TypeAmazonSearchReport, fmt.Sprint("history-", t), 1, atMs), Query: "q", Branded: true, PeriodMinutes: 60, Volume: volume})
+		put(&event.AmazonTrafficHour{Header: w.header(reports, event.TypeAmazonTrafficHour, fmt.Sprint("history-", t), 1, atMs), ASIN: "A", GlanceViews: 3*volume + random.Int64N(10)})
 		put(&event.AmazonOrder{
 			Header: w.header(orders, event.TypeAmazonOrder, fmt.Sprint("history-", t), 1, atMs+60_000), OrderID: fmt.Sprint("history-", t),
 			Status: event.OrderStatusPlaced, ASIN: "A", Units: 1, GrossMicros: volume*310_007 + 1, Branded: true, Currency: "USD",
@@ -441,7 +449,7 @@ const calmHours = 60
 func calm(seed uint64, brand string) []*message {
 	var out []*message
 	for _, m := range history(seed, brand) {
-		if r, ok := m.value.(*event.AmazonSearchReport); ok && r.OccurredAtMs >= bornMs-calmHours*hourMs {
+		if r, ok := m.value.(*event.AmazonSearchReport); ok && r.PeriodMinutes == 60 && r.OccurredAtMs >= bornMs-calmHours*hourMs {
 			v := *r
 			v.Version, v.Volume = 2, min(12, r.Volume)
 			v.EventID = event.NewID(v.Type().String(), v.BrandID, v.Source, v.NaturalKey, v.Version)

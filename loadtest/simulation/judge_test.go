@@ -116,6 +116,14 @@ func (w *world) measured(results []any) {
 		switch r := r.(type) {
 		case *event.Correlation:
 			w.counts["windows"]++
+			for what, is := range map[string]bool{
+				"windows with an effect": r.EffectHigh > 0, "windows with a discovery": r.Discovery, "windows with effects told apart": r.MediatedHigh > 0,
+				"windows with a nowcast": r.NowcastTotal > 0, "windows that are settled": r.SettledTotal > 0, "windows that are provisional": r.Tier == event.TierProvisional,
+			} {
+				if is {
+					w.counts[what]++
+				}
+			}
 		case *event.Credit:
 			w.counts["days"]++
 			if len(r.Credits) > 0 {

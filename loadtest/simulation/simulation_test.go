@@ -231,7 +231,8 @@ func TestSeeds(t *testing.T) {
 // enough makes sure that the simulation has something to find.
 func enough(t *testing.T, r *report) {
 	for _, what := range []string{
-		"windows", "days", "days with credits", "recomputed", "totals by hand", "revenue by hand", "rows in ClickHouse", "spikes in sight", "spikes retracted",
+		"windows", "windows with an effect", "windows with a discovery", "windows with effects told apart", "windows with a nowcast", "windows that are settled", "windows that are provisional",
+		"days", "days with credits", "recomputed", "totals by hand", "revenue by hand", "rows in ClickHouse", "spikes in sight", "spikes retracted",
 		"outcome applied", "outcome superseded", "outcome duplicate", "outcome late", "outcome future", "outcome invalid",
 		"outcome wrong_key", "outcome wrong_topic", "outcome malformed", "outcome unknown_schema", "outcome oversized",
 	} {
