@@ -384,6 +384,7 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 	b.rests = slices.DeleteFunc(b.rests, func(r rest) bool { return hour < r.day*24 })
 	touches := p.plan.touches[ser.signal]
 	b.dirty |= touches
+	spreadMs := b.spreadMs(ser.signal, atMs)
 	for mask := touches; mask != 0; mask &= mask - 1 {
 		i := bits.TrailingZeros16(mask)
 		f := b.forces[i]
@@ -397,7 +398,11 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 			c.look.valid = c.look.valid && hour >= c.look.day*24
 		}
 		f.looks.moved(hour)
-		f.moved(window.Floor(atMs, p.plan.stepsMs[i]) + 1)
+		fromMs := atMs
+		if p.plan.nowcasts&(1<<i) != 0 {
+			fromMs = spreadMs
+		}
+		f.moved(window.Floor(fromMs, p.plan.stepsMs[i]) + 1)
 	}
 	d := &b.days
 	if d.published.Empty() {

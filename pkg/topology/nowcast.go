@@ -69,6 +69,27 @@ func (p *Partition) nowcast(b *brand, from, to int64) (n nowcast, ok bool) {
 	return n, true
 }
 
+// spreadMs returns the moment from which on nowcasts change with an hour of a signal: a
+// report that covers an hour of a proxy is spread over all its hours as the proxy is, those
+// of a window among them that ends before this one.
+func (b *brand) spreadMs(s event.Signal, atMs int64) int64 {
+	if proxyOf(s) < 0 {
+		return atMs
+	}
+	hour := window.Floor(atMs, window.HourMs)
+	for _, reports := range [...]event.Signal{event.BrandedSearchesDay, event.BrandedSearchesWeek} {
+		ser := b.find(reports, [3]byte{})
+		if ser == nil {
+			continue
+		}
+		span := reports.Info().Grain.Minutes() / 60
+		if begin, covers := ser.hours.First(hour-span+1, hour+1); covers {
+			atMs = min(atMs, begin*window.HourMs)
+		}
+	}
+	return atMs
+}
+
 // shown returns what the proxies have shown in the hours from ≤ hour < to.
 func (p *Partition) shown(b *brand, from, to int64) (sums [correlate.ProxiesMax]int64) {
 	for j, s := range proxies() {

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
+
 	"flywheel/pkg/event"
 	"flywheel/pkg/window"
 )
@@ -106,5 +108,48 @@ func TestBrandedSearchesAreNowcastUntilTheReport(t *testing.T) {
 	t.Logf("%d of %d nowcasts hold what was searched, %d intervals the effect", held, seeds, covered)
 	if held < seeds-2 || covered < seeds-3 {
 		t.Errorf("%d of %d nowcasts hold what was searched, %d intervals the effect", held, seeds, covered)
+	}
+}
+
+// A report that reaches beyond the end of a window is spread over its hours as the proxies
+// are, also as those are that come later: what it settles of the window changes with them.
+func TestWhatAReportSettlesMovesWithLaterProxies(t *testing.T) {
+	for name, minutes := range map[string]int32{"a day's": 24 * 60, "a week's": 7 * 24 * 60} {
+		t.Run(name, func(t *testing.T) {
+			const days = 21
+			stream := newPartition(t)
+			got := make(results)
+			end := int64(monday) + days*window.DayMs
+			for hour := range int64(days*24 - 6) {
+				at := int64(monday) + hour*window.HourMs
+				for _, r := range []event.Record{
+					glances(fmt.Sprint(hour), at, 300+hour%24), statistics(fmt.Sprint("post", hour), 1, at+window.HourMs-1, at, 1000),
+				} {
+					if o := stream.Apply(r, taken); o != Applied {
+						t.Fatalf("%s is %s", r.Type(), o)
+					}
+				}
+			}
+			for at := end - int64(minutes)*60_000; at >= monday; at -= int64(minutes) * 60_000 {
+				stream.Apply(searches(at, 1, minutes, 100*int64(minutes)/60), taken)
+			}
+			stream.Refresh(taken, all, got.take)
+			last, _ := stream.brands["acme"].last(0)
+			key := fmt.Sprintf("force 01 %d", last*window.QuarterMs)
+			before := got[key].(event.Correlation)
+			if before.SettledTotal == 0 || before.WindowEndMs >= end-4*window.HourMs {
+				t.Fatalf("the window that ends %d h before the report does is settled at %v", (end-before.WindowEndMs)/window.HourMs, before.SettledTotal)
+			}
+			stream.Apply(glances("late", end-3*window.HourMs, 3000), taken)
+			for stream.Refresh(taken, all, got.take); stream.Stats().Dirty > 0; {
+				stream.Refresh(taken, all, got.take)
+			}
+			want := make(results)
+			stream.RecomputeWindow("acme", 1, before.WindowEndMs, want.take)
+			after := got[key].(event.Correlation)
+			if diff := gocmp.Diff(want[key], got[key]); diff != "" || after.SettledTotal >= before.SettledTotal {
+				t.Errorf("the window settles at %v, and before at %v (-batch +stream):\n%s", after.SettledTotal, before.SettledTotal, diff)
+			}
+		})
 	}
 }

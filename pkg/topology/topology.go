@@ -113,10 +113,11 @@ type plan struct {
 	forces  []event.Force
 	stepsMs [forcesMax]int64 // of the forces
 	// touches are the forces, as bits from 0, whose results a signal moves.
-	touches [event.SignalsMax]uint16
-	credits uint16                  // the forces that earn credit
-	nodes   [event.SignalsMax]uint8 // numbers of the signals' nodes
-	spikes  spike.Config
+	touches  [event.SignalsMax]uint16
+	credits  uint16                  // the forces that earn credit
+	nowcasts uint16                  // those whose windows say how many branded searches they hold
+	nodes    [event.SignalsMax]uint8 // numbers of the signals' nodes
+	spikes   spike.Config
 }
 
 // New returns an empty partition.
@@ -140,6 +141,7 @@ func New(cfg Config) (*Partition, error) {
 			p.plan.credits |= 1 << i
 		}
 		if slices.Contains(f.Responses, event.BrandedSearches) { // the reports that settle it
+			p.plan.nowcasts |= 1 << i
 			p.plan.touches[event.BrandedSearchesDay] |= 1 << i
 			p.plan.touches[event.BrandedSearchesWeek] |= 1 << i
 			for _, s := range proxies() {
