@@ -35,7 +35,7 @@ type dictionary struct {
 }
 
 // atom is a kernel of a dictionary, or one that is between it and the next delay:
-// half of it acts a step later.
+// a share of it acts a step later.
 //
 // Steps are sums of a finer time. Let an effect wait for d whole steps and decay at a
 // rate λ a step, and let the stimulus come evenly within a step, at U from its start:
@@ -46,10 +46,11 @@ type dictionary struct {
 // falls d, d + 1, d + 2 … steps later: what α = 1/(1 − ρ) − 1/λ of the kernel with
 // the delay d and 1 − α of that with d + 1 give. α is at most ½ + λ/12: one half,
 // within a tenth for all half-lives of a step or more. If the effect waits for half a
-// step more, it is about the kernel of delay d + 1 alone. So between them they hold
-// any delay to a quarter of a step. Without those between, what rises over one step is
+// step more, it is about the kernel of delay d + 1 alone. So with one half between them they
+// hold any delay to a quarter of a step. Without those between, what rises over one step is
 // fitted by something slower and larger: the estimate is too large by a tenth where
-// the half-life is three steps.
+// the half-life is three steps. With the half alone it is still off by one part in a hundred,
+// which is more than a strong effect leaves unknown: so refine goes down to eighths.
 type atom struct {
 	Kernel
 	first, second, cut float64
@@ -62,11 +63,11 @@ type half struct {
 	steps    float64 // of the half-life
 	from, to int
 	step     int // from one delay to the next
-	each     int // atoms of a delay: 2 with those between
+	each     int // atoms of a delay: how many parts of a step are told apart
 }
 
-// betweenBelow is the half-life, in steps, from which half a step of delay makes no
-// difference: a sixteenth of it. What acts all at once has none either: it has a lag.
+// betweenBelow is the half-life, in steps, from which a search for any effect does without
+// half steps of delay: a sixteenth of it. What acts all at once has none either: it has a lag.
 const betweenBelow = 8
 
 // newDictionary returns the kernels that are searched first: halfLives, with all delays.
@@ -75,24 +76,29 @@ func newDictionary(lags int) *dictionary {
 	last := -1.0
 	for _, part := range halfLives {
 		if h := math.Round(part * float64(lags) / halfLifeParts); h != last {
-			d.add(h, 0, lags, max(1, int(h)/8))
+			each := 1
+			if h < betweenBelow {
+				each = 2
+			}
+			d.add(h, 0, lags, max(1, int(h)/8), each)
 			last = h
 		}
 	}
 	return d
 }
 
-// add adds the kernels of a half-life whose delays are first, first + step … up to last.
-func (d *dictionary) add(halfLife float64, first, last, step int) {
-	h := half{decay: Kernel{HalfLife: halfLife}.decay(), steps: halfLife, from: len(d.atoms), step: step, each: 1}
-	if 0 < halfLife && halfLife < betweenBelow {
-		h.each = 2
+// add adds the kernels of a half-life whose delays are first, first + step … up to last, and
+// of each as many as tell so many parts of a step.
+func (d *dictionary) add(halfLife float64, first, last, step, each int) {
+	h := half{decay: Kernel{HalfLife: halfLife}.decay(), steps: halfLife, from: len(d.atoms), step: step, each: each}
+	if halfLife == 0 {
+		h.each = 1
 	}
 	for delay := first; delay <= last; delay += step {
 		k := Kernel{delay, halfLife, d.lags}
 		d.atoms = append(d.atoms, newAtom(k, 1))
-		if h.each > 1 && delay < d.lags {
-			d.atoms = append(d.atoms, newAtom(k, 0.5))
+		for part := 1; part < h.each && delay < d.lags; part++ {
+			d.atoms = append(d.atoms, newAtom(k, 1-float64(part)/float64(h.each)))
 		}
 	}
 	h.to = len(d.atoms)
@@ -107,6 +113,10 @@ const (
 	// refined is how many half-lives a refined dictionary has; with half of them plausible,
 	// one between two of them gains at most a third of a unit more.
 	refined = 12
+	// delays is how many each of these has, or up to half as many: closer together the fewer
+	// steps they span, down to a part of a step in eachMax.
+	delays  = 48
+	eachMax = 8
 	// halfLifeUnit is the part of a step in which half-lives are told.
 	halfLifeUnit = 1.0 / 64
 )
@@ -136,16 +146,16 @@ func (d *dictionary) refine(gains []float64) (*dictionary, bool) {
 	}
 	first, last = max(0, first-width-1), min(d.lags, last+width+1)
 	r := &dictionary{lags: d.lags}
-	step := max(1, (last-first)/(2*refined))
+	step, each := max(1, (last-first)/delays), min(eachMax, max(1, delays/(last-first+1)))
 	if low == 0 {
-		r.add(0, first, last, step)
+		r.add(0, first, last, step, each)
 		low = min(0.25, high)
 	}
 	before := 0.0
 	for i := range refined {
 		h := math.Round(low*math.Pow(high/low, float64(i)/(refined-1))/halfLifeUnit) * halfLifeUnit
 		if h > before {
-			r.add(h, first, last, step)
+			r.add(h, first, last, step, each)
 			before = h
 		}
 	}

@@ -60,34 +60,40 @@ func summed(seed uint64, days int, k Kernel, beta float64) *Pair {
 // makes of the sums is between the kernels of two delays and two half-lives, and the noise
 // that counts bring with it is in no placebo. By whole delays alone 49 of the first
 // intervals held it, and the estimate was 1.086 of it on average; by the half-lives of the
-// grid, and the noise of placebos, 40 of the second.
+// grid, and the noise of placebos, 40 of the second; by half steps of delay 17 of the third
+// and 23 of the fourth, off by 3 and 1 % on average.
 func TestEffectsOfAFinerTime(t *testing.T) {
-	const beta, pairs = 0.06, 60
 	for name, tc := range map[string]struct {
-		days   int
-		kernel func(seed uint64) Kernel
-		held   int // at least
+		days, pairs int
+		beta        float64
+		kernel      func(seed uint64) Kernel
+		held        int     // at least
+		off         float64 // at most, of beta, on average
 	}{
-		"of one kernel, 25 days": {25, func(uint64) Kernel { return Kernel{4, 12, 288} }, 54},
-		"of any kernel, 35 days": {35, func(seed uint64) Kernel {
+		"of one kernel, 25 days": {25, 60, 0.06, func(uint64) Kernel { return Kernel{4, 12, 288} }, 56, 0.03},
+		"of any kernel, 35 days": {35, 60, 0.06, func(seed uint64) Kernel {
 			r := source(seed + 500)
 			return Kernel{r.IntN(120), 4 * math.Exp(r.Float64()*math.Log(24)), 288}
-		}, 53},
+		}, 56, 0.03},
+		"strong, at once":                    {35, 30, 0.6, func(uint64) Kernel { return Kernel{0, 6, 288} }, 27, 0.015},
+		"strong, after three quarters of it": {35, 30, 0.6, func(uint64) Kernel { return Kernel{3, 8, 288} }, 27, 0.007},
 	} {
 		t.Run(name, func(t *testing.T) {
-			held, sum := 0, 0.0
+			held, sum, off := 0, 0.0, 0.0
 			var e Estimator
-			for seed := range uint64(pairs) {
-				rel := e.Screen(summed(seed, tc.days, tc.kernel(seed), beta))
+			for seed := range uint64(tc.pairs) {
+				rel := e.Screen(summed(seed, tc.days, tc.kernel(seed), tc.beta))
 				e.Bound(&rel)
-				if rel.Low <= beta && beta <= rel.High {
+				if rel.Low <= tc.beta && tc.beta <= rel.High {
 					held++
 				}
-				sum += rel.Beta / beta
+				sum += rel.Beta / tc.beta
+				off += math.Abs(rel.Beta/tc.beta - 1)
 			}
-			t.Logf("held %d of %d, the estimate is %.3f of what is planted", held, pairs, sum/pairs)
-			if mean := sum / pairs; held < tc.held || math.Abs(mean-1) > 0.065 {
-				t.Errorf("held %d of %d, the estimate is %.3f of what is planted", held, pairs, mean)
+			n := float64(tc.pairs)
+			t.Logf("held %d of %d, the estimate is %.3f of what is planted, off by %.4f on average", held, tc.pairs, sum/n, off/n)
+			if held < tc.held || math.Abs(sum/n-1) > 0.01 || off/n > tc.off {
+				t.Errorf("held %d of %d, the estimate is %.3f of what is planted, off by %.4f on average", held, tc.pairs, sum/n, off/n)
 			}
 		})
 	}
@@ -292,7 +298,7 @@ func TestRelateByTheClockThatPeopleLiveBy(t *testing.T) {
 // twice as wide.
 func TestTheBaselineIsThatOfWhatTheEffectLeaves(t *testing.T) {
 	const cases, beta = 16, 0.8
-	var ratio, width []float64
+	var ratio, width, weight []float64
 	held := 0
 	for seed := range uint64(cases) {
 		r, n := source(seed), 42*24
@@ -315,13 +321,14 @@ func TestTheBaselineIsThatOfWhatTheEffectLeaves(t *testing.T) {
 			p.Y[h] = float64(poisson(r, 300*season(bins[h])+beta*z[h]))
 		}
 		rel := Relate(p)
-		ratio, width = append(ratio, rel.Beta/beta), append(width, (rel.High-rel.Low)/2/beta)
+		half := (rel.High - rel.Low) / 2 / beta
+		ratio, width, weight = append(ratio, rel.Beta/beta), append(width, half), append(weight, 1/(half*half))
 		if rel.Low <= beta && beta <= rel.High {
 			held++
 		}
 	}
-	t.Logf("estimate / truth %.3f, half width %.3f, %d of %d held", ratio, width, held, cases)
-	if mean := stat.Mean(ratio, nil); math.Abs(mean-1) > 0.005 {
+	t.Logf("estimate / truth %.3f, by their weight %.4f, half width %.3f, %d of %d held", ratio, stat.Mean(ratio, weight), width, held, cases)
+	if mean := stat.Mean(ratio, weight); math.Abs(mean-1) > 0.005 {
 		t.Errorf("estimates are %.4f of what was planted on average", mean)
 	}
 	if mid := median(width); mid > 0.045 {
