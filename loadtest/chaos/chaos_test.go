@@ -121,7 +121,7 @@ func TestEveryKindCanBeDrawn(t *testing.T) {
 		"the embedded broker is not killed: it would lose what a transaction has promised": {
 			Config{Broker: stage.Embedded, Nodes: 1}, []Kind{KillProcessor, KillSink, KillClickHouse, Zombie, KafkaStalls, ClickHouseFull, BrokerFull}, []Kind{KillBroker, LoseLeader, NodeFull},
 		},
-		"a single node has no other to lead": {Config{Broker: stage.Apache, Nodes: 1}, []Kind{KillBroker, ClickHouseFull}, []Kind{LoseLeader, NodeFull, BrokerFull}},
+		"a single node has no other to lead": {Config{Broker: stage.Apache, Nodes: 1}, []Kind{KillProcessor, ClickHouseFull}, []Kind{KillBroker, LoseLeader, NodeFull, BrokerFull}},
 		"of three nodes one may be lost":     {Config{Broker: stage.Apache, Nodes: 3}, []Kind{KillBroker, LoseLeader, NodeFull}, []Kind{BrokerFull}},
 		"only what is asked for":             {Config{Broker: stage.Apache, Nodes: 3, Only: []Kind{Zombie}}, []Kind{Zombie}, []Kind{KillProcessor, KillBroker}},
 	} {
