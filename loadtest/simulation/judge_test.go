@@ -260,27 +260,14 @@ func normal(p *topology.Partition) map[string][]byte {
 	return state
 }
 
-// nameOf returns under which key a result replaces another, and its revision.
-func nameOf(result any) (key string, revision int64) {
-	switch v := result.(type) {
-	case *event.Correlation:
-		return fmt.Sprint("window ", v.BrandID, " ", v.Force, " ", v.WindowEndMs), v.Revision
-	case *event.Credit:
-		return fmt.Sprint("day ", v.BrandID, " ", v.DayMs, " ", v.Node, " ", v.Currency), v.Revision
-	case *event.Spike:
-		return fmt.Sprint("spike ", v.BrandID, " ", v.SpikeID), v.Revision
-	}
-	return "", 0
-}
-
 // judgeRevisions returns the newest of each result, which must be the last.
 func (w *world) judgeRevisions(results []any) map[string]any {
 	newest := make(map[string]any)
 	for _, r := range results {
-		key, revision := nameOf(r)
+		key, revision := verify.KeyOf(r)
 		old := newest[key]
 		if old != nil {
-			if _, was := nameOf(old); revision <= was {
+			if _, was := verify.KeyOf(old); revision <= was {
 				w.fail(oracleRevisions, "%s: revision %d comes after %d", key, revision, was)
 			}
 		}
@@ -321,7 +308,7 @@ func (w *world) judgeWatermarks(c *contract, results []any) {
 		case *event.Spike:
 			brand, watermarks = v.BrandID, v.Watermarks
 		}
-		key, revision := nameOf(r)
+		key, revision := verify.KeyOf(r)
 		if text := verify.Ahead(watermarks, accepted[brand]); text != "" {
 			w.fail(oracleWatermarks, "%s, revision %d: %s", key, revision, text)
 		}
@@ -351,7 +338,7 @@ func (w *world) judgeSpikes(c *contract, newest map[string]any) error {
 	for brand, end := range ends {
 		from[brand] = batch[w.partitionOf(brand)].RecomputeSpikes(brand, end, func(v any) {
 			s := *v.(*event.Spike)
-			key, _ := nameOf(&s)
+			key, _ := verify.KeyOf(&s)
 			if want[key] = &s; s.Status == event.SpikeStatusRetracted {
 				delete(want, key)
 			}
@@ -422,7 +409,7 @@ func (w *world) judgeSums(results []any) {
 			sum += s.CreditMicros
 		}
 		if sum != c.RevenueMicros {
-			key, _ := nameOf(r)
+			key, _ := verify.KeyOf(r)
 			w.fail(oracleSum, "%s, revision %d: %d of %d", key, c.Revision, sum, c.RevenueMicros)
 		}
 	}
@@ -438,7 +425,7 @@ func (w *world) judgeBatch(c *contract, newest map[string]any) error {
 	for _, key := range slices.Sorted(maps.Keys(newest)) {
 		var want any
 		take := func(v any) {
-			if k, _ := nameOf(v); k != key {
+			if k, _ := verify.KeyOf(v); k != key {
 				return
 			}
 			switch v := v.(type) {
@@ -548,7 +535,7 @@ func (w *world) judgeByHand(c *contract, newest map[string]any, final map[string
 			if micros == 0 || day < final[fields[0]] {
 				continue
 			}
-			if newest[fmt.Sprint("day ", fields[0], " ", day, " ", node, " ", fields[2])] == nil {
+			if newest[fmt.Sprint("credit ", fields[0], " ", day, " ", node, " ", fields[2])] == nil {
 				w.fail(oracleMissing, "%s made %d %s on %s on the day of %d, and nothing is said of it", fields[0], micros, fields[2], node, day)
 			}
 		}
@@ -600,7 +587,7 @@ func (w *world) judgeWarehouse(newest map[string]any, letters map[place][]event.
 	}
 	results := make(map[string]int64)
 	for key, r := range newest {
-		_, results[key] = nameOf(r)
+		_, results[key] = verify.KeyOf(r)
 	}
 	for _, table := range []string{"correlation", "credit", "spike"} {
 		for key, r := range h.rows[table] {
@@ -608,9 +595,9 @@ func (w *world) judgeWarehouse(newest map[string]any, letters map[place][]event.
 			name := ""
 			switch table {
 			case "correlation":
-				name = fmt.Sprint("window ", v["brand_id"], " ", v["force"], " ", v["window_end"])
+				name = fmt.Sprint("correlation ", v["brand_id"], " ", v["force"], " ", v["window_end"])
 			case "credit":
-				name = fmt.Sprint("day ", v["brand_id"], " ", v["day"], " ", v["node"], " ", v["currency"])
+				name = fmt.Sprint("credit ", v["brand_id"], " ", v["day"], " ", v["node"], " ", v["currency"])
 			case "spike":
 				name = fmt.Sprint("spike ", v["brand_id"], " ", v["spike_id"])
 			}
