@@ -48,21 +48,25 @@ func (s *silence) hear(ctx context.Context, logger *slog.Logger, now time.Time, 
 
 // lasts returns for how long it has lasted, 0 if there is none to tell of.
 func (s *silence) lasts(now time.Time) time.Duration {
+	lasted, _ := s.told(now)
+	return lasted
+}
+
+// told returns for how long it has lasted, and what Kafka says since.
+func (s *silence) told(now time.Time) (lasted time.Duration, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.why == nil {
-		return 0
+		return 0, nil
 	}
-	return now.Sub(s.heard)
+	return now.Sub(s.heard), s.why
 }
 
 // check returns why readiness is to fail; nil when Kafka answers.
 func (s *silence) check(now time.Time) error {
-	lasted := s.lasts(now)
-	if lasted == 0 {
+	lasted, why := s.told(now)
+	if why == nil {
 		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return fmt.Errorf("the Kafka brokers have not answered for every partition for %s: see whether they run and can be reached; what was begun waits: %w", lasted.Round(time.Second), s.why)
+	return fmt.Errorf("the Kafka brokers have not answered for every partition for %s: see whether they run and can be reached; what was begun waits: %w", lasted.Round(time.Second), why)
 }
