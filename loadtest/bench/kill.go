@@ -103,7 +103,8 @@ func (e *engines) afterKill(ctx context.Context, libraryDir string) (r Restart, 
 	}()
 	err = results.show(ctx, meanwhile.afterMs)
 	r.Result = time.Since(killed).Seconds()
-	return r, errors.Join(err, <-rows)
+	err = errors.Join(err, <-rows) // before r is read
+	return r, err
 }
 
 // keptUp has the sink begin where Kafka ends now, as one that has kept up.

@@ -113,8 +113,8 @@ const (
 	// refined is how many half-lives a refined dictionary has; with half of them plausible,
 	// one between two of them gains at most a third of a unit more.
 	refined = 12
-	// delays is how many each of these has, or up to half as many: closer together the fewer
-	// steps they span, down to a part of a step in eachMax.
+	// delays is how many each of these has, from half to twice as many: closer together the
+	// fewer steps they span, down to a part of a step in eachMax.
 	delays  = 48
 	eachMax = 8
 	// halfLifeUnit is the part of a step in which half-lives are told.

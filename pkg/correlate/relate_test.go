@@ -328,6 +328,7 @@ func TestTheBaselineIsThatOfWhatTheEffectLeaves(t *testing.T) {
 		}
 	}
 	t.Logf("estimate / truth %.3f, by their weight %.4f, half width %.3f, %d of %d held", ratio, stat.Mean(ratio, weight), width, held, cases)
+	// Of the widest the error is chance.
 	if mean := stat.Mean(ratio, weight); math.Abs(mean-1) > 0.005 {
 		t.Errorf("estimates are %.4f of what was planted on average", mean)
 	}

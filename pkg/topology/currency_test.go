@@ -16,7 +16,7 @@ import (
 // in change under days that have them: they must be as a batch has them.
 func TestTheCurrencyOfABrandWithoutAnEntry(t *testing.T) {
 	tr := truth{days: 21, delay: 8, life: 24, effect: 0.3, perSearch: 400_000, posts: 3, views: 4000}
-	world := tr.play(2)
+	world := tr.play(2) // one with an effect that can be told
 	end := int64(monday) + int64(tr.days)*window.DayMs
 	euros := func(version, gross int64) *event.AmazonOrder {
 		o := order("euros", version, end, gross, 0, event.OrderStatusPlaced)

@@ -228,10 +228,11 @@ func (p *Partition) RecomputeDay(brandID string, dayMs int64, emit func(result a
 }
 
 // RecomputeSpikes looks for the spikes of a brand up to the end of a window of force 1
-// as if it had never looked before, and hands each to emit, in the order of their
-// starts but for what a later look corrects. It returns the moment from which on a
-// spike that starts is in sight of the last look: if that was published up to the same
-// end, and of the same state, these are what it has published and not retracted.
+// as if it had never looked before, and hands each to emit, as often as a look changes it
+// and retracted where a later look takes it back: the last of an id counts. It returns
+// the moment from which on a spike that starts is in sight of the last look: if that was
+// published up to the same end, and of the same state, these are what it has published
+// and not retracted.
 func (p *Partition) RecomputeSpikes(brandID string, endMs int64, emit func(result any)) (fromMs int64) {
 	p.settle()
 	b := p.brands[brandID]

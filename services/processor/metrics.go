@@ -148,5 +148,8 @@ func (s *session) holds(ctx context.Context, workers []*worker) {
 	m.dirty.Record(ctx, dirty)
 	m.lag.Record(ctx, lag)
 	s.aged(staleMs)
+	if len(workers) == 0 { // as in every rebalance
+		return
+	}
 	s.overdue.tell(ctx, s.logger, time.Now(), time.Duration(staleMs)*time.Millisecond, s.backlog)
 }

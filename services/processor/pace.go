@@ -61,13 +61,18 @@ func (p *pace) learn() {
 // no result shows has been old for a while, although there is no backlog, whose results
 // are old by nature.
 type overdue struct {
-	since  time.Time // when results have become old; 0 while they are not
+	waits  time.Duration // that results wait by configuration
+	since  time.Time     // when results have become old; 0 while they are not
 	outage outage.Outage
 }
 
 const (
 	overdueAge = time.Minute // of the oldest input that no result shows
 	overdueFor = time.Minute // what an outage has left is made within less
+
+	// overdueIntervals is how many refresh intervals a result may wait: one of the past
+	// waits four while input keeps coming.
+	overdueIntervals = 5
 )
 
 // tell takes the age after a commit into account.
@@ -75,12 +80,12 @@ func (o *overdue) tell(ctx context.Context, logger *slog.Logger, now time.Time, 
 	switch {
 	case backlog:
 		o.since = time.Time{}
-	case age < overdueAge/2:
+	case age < o.waits+overdueAge/2:
 		o.since = time.Time{}
 		if lasted, was := o.outage.Over(); was {
 			logger.InfoContext(ctx, "results are made in time again", slog.Duration("flywheel.duration", lasted))
 		}
-	case age < overdueAge:
+	case age < o.waits+overdueAge:
 	case o.since.IsZero():
 		o.since = now
 	case now.Sub(o.since) >= overdueFor:

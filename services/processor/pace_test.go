@@ -10,7 +10,7 @@ import (
 func TestResultsThatAreMadeTooSlowlyAreToldOf(t *testing.T) {
 	var said strings.Builder
 	logger := slog.New(slog.NewTextHandler(&said, nil))
-	var o overdue
+	o := overdue{waits: 5 * time.Second}
 	now := time.Unix(1_000_000_000, 0)
 	for _, step := range []struct {
 		after   time.Duration
@@ -23,6 +23,7 @@ func TestResultsThatAreMadeTooSlowlyAreToldOf(t *testing.T) {
 		{10 * time.Minute, 10 * time.Minute, true, ""},
 		{time.Second, 10 * time.Minute, false, ""}, // it has left some
 		{59 * time.Second, 2 * time.Minute, false, ""},
+		{0, 64 * time.Second, false, ""}, // some of it by configuration
 		{time.Second, 2 * time.Minute, false, `level=WARN msg="results fall due faster than they are made; add a processor, or raise processor.refresh_cpu_share" flywheel.staleness=2m0s`},
 		{time.Second, 2 * time.Minute, false, ""},  // once
 		{time.Second, 40 * time.Second, false, ""}, // not over yet

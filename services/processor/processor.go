@@ -105,6 +105,7 @@ func New(cfg Config, kafkaConfig kafka.Config, registry codec.Registry,
 		options:  options,
 		ready:    make(chan struct{}),
 		workers:  make(map[int32]*worker),
+		overdue:  overdue{waits: overdueIntervals * cfg.Topology.RefreshInterval},
 	}
 	for _, t := range topics.Topics {
 		if t.Copartitioned && len(t.Records) > 0 {

@@ -20,11 +20,11 @@ type silence struct {
 	outage outage.Outage
 }
 
-// begin notes that nobody has asked before.
+// begin notes that nobody has asked in this session before.
 func (s *silence) begin(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heard = now
+	s.heard, s.why = now, nil
 }
 
 // hear notes an answer, or why there is none, and tells of a silence that has lasted for
@@ -36,8 +36,8 @@ func (s *silence) hear(ctx context.Context, logger *slog.Logger, now time.Time, 
 	switch {
 	case err == nil:
 		s.heard, s.why = now, nil
-		if _, was := s.outage.Over(); was {
-			logger.InfoContext(ctx, "kafka answers again", slog.Duration("flywheel.duration", lasted))
+		if told, was := s.outage.Over(); was {
+			logger.InfoContext(ctx, "kafka answers again", slog.Duration("flywheel.duration", told))
 		}
 	case lasted > long:
 		s.why = err
