@@ -1037,11 +1037,23 @@ func TestAStallShorterThanATransactionIsTold(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
 	<-p.Ready()
-	back := make(chan struct{})
-	w.cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+	// A question that waits would hold up the heartbeats, and end the session.
+	var back atomic.Bool
+	w.cluster.ControlKey(int16(kmsg.ListOffsets), func(r kmsg.Request) (kmsg.Response, error, bool) {
 		w.cluster.KeepControl()
-		w.cluster.SleepControl(func() { <-back })
-		return nil, nil, false
+		asked := r.(*kmsg.ListOffsetsRequest).Topics
+		if ends := asked[0].Partitions[0].Timestamp == -1; !ends || back.Load() {
+			return nil, nil, false
+		}
+		answer := r.ResponseKind().(*kmsg.ListOffsetsResponse)
+		for _, t := range asked {
+			topic := kmsg.ListOffsetsResponseTopic{Topic: t.Topic}
+			for _, partition := range t.Partitions {
+				topic.Partitions = append(topic.Partitions, kmsg.ListOffsetsResponseTopicPartition{Partition: partition.Partition, ErrorCode: kerr.UnknownServerError.Code})
+			}
+			answer.Topics = append(answer.Topics, topic)
+		}
+		return answer, nil, true
 	})
 	const begins, ends = `level=WARN msg="kafka does not answer for every partition; what was begun waits"`, `level=INFO msg="kafka answers again"`
 	w.eventually("it is told", func() bool { return strings.Contains(log.String(), begins) })
@@ -1051,7 +1063,7 @@ func TestAStallShorterThanATransactionIsTold(t *testing.T) {
 	if err := p.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "the Kafka brokers have not answered for every partition for ") {
 		t.Errorf("/readyz says %v", err)
 	}
-	close(back)
+	back.Store(true)
 	w.eventually("the end is told", func() bool { return strings.Contains(log.String(), ends) })
 	if err := p.Check(t.Context()); err != nil {
 		t.Errorf("Kafka answers, and /readyz says %v", err)
