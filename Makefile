@@ -100,7 +100,7 @@ race: $(GOTESTSUM) library ## Test what changed since the last push, with the ra
 	if ! command -v "$$($(GO) env CC)" >/dev/null; then \
 		race=; echo "no C compiler ($$($(GO) env CC)): testing what changed without the race detector; install gcc to have it"; \
 	fi; \
-	CGO_ENABLED=$${race:+1} $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- $$race $$packages
+	CGO_ENABLED=$${race:+1} $(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- $$race -timeout 25m $$packages
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the code
