@@ -67,6 +67,7 @@ type Report struct {
 	Points       map[string]int   `json:"points"`        // kills by the point they hit
 	RecoveryMs   []int64          `json:"recovery_ms"`   // from a kill until what was in Kafka then is processed
 	Events       int64            `json:"events"`
+	Tally        verify.Tally     `json:"tally"` // of the first look, before the input is processed again
 	Seconds      float64          `json:"seconds"`
 	Failures     []verify.Failure `json:"failures"`
 }
@@ -265,6 +266,9 @@ func (p *play) verify(ctx context.Context, pipeline verify.Pipeline, ledger *sim
 		return err
 	}
 	p.report.Failures = append(p.report.Failures, result.Failures...)
+	if pipeline.Replays == 0 {
+		p.report.Tally = result.Tally
+	}
 	for _, f := range result.Failures {
 		p.say("FAILED %s: %s", f.Oracle, f.Text)
 	}
@@ -273,8 +277,8 @@ func (p *play) verify(ctx context.Context, pipeline verify.Pipeline, ledger *sim
 	}
 	p.say("%d kills, %s: %d events, %d dead letters, lost %d, doubled %d, residual %d; %d windows, %d days and %d spikes as in the batch, %d totals as by hand, %d of %d planted spikes missed: %d failures",
 		p.report.Kills, p.report.counts(), ledger.Sent, result.DeadLettered, result.Lost, result.DoubleCounted, result.ConservationResidualMicros,
-		result.Windows, result.Days, result.Spiked, result.Totals, result.Spikes.Missed, result.Spikes.Planted-result.Spikes.Early, len(p.report.Failures))
-	p.say("beyond restatement %d windows, out of sight %d spikes differ from the batch; more is known by now of %d spikes", result.Final, result.FinalSpikes, result.Beside)
+		result.Windows, result.Days, result.Spiked, result.Totals, result.Missed, result.Planted, len(p.report.Failures))
+	p.say("beyond restatement %d windows, out of sight %d of %d spikes differ from the batch; more is known by now of %d spikes", result.Final, result.FinalSpikes, result.OutOfSight, result.Beside)
 	return nil
 }
 

@@ -25,6 +25,7 @@ import (
 
 	"flywheel/loadtest/chaos"
 	"flywheel/loadtest/stage"
+	"flywheel/loadtest/verify"
 	"flywheel/pkg/fault"
 )
 
@@ -56,6 +57,7 @@ type Proof struct {
 	OracleFailures int               `json:"oracle_failures"`
 	Mutants        Mutants           `json:"mutants"`
 	RecoveryMs     Quantiles         `json:"recovery_ms"`
+	Tally          verify.Tally      `json:"tally"`   // of what may differ, added up over the plays
 	Events         int64             `json:"events"`  // sent in the plays
 	Seconds        float64           `json:"seconds"` // of all parts
 	Failures       []string          `json:"failures"`
@@ -412,11 +414,15 @@ func (g *gatherer) sum() Proof {
 		}
 		p.KillsOn[string(r.Broker)] += r.Kills
 		recovery = append(recovery, r.RecoveryMs...)
+		p.Tally.Add(r.Tally)
 		p.Events += r.Events
 		p.Seconds += r.Seconds
 		for _, f := range r.Failures {
 			p.Failures = append(p.Failures, fmt.Sprintf("%s: %s (again by '%s')", f.Oracle, f.Text, again(r)))
 		}
+	}
+	for _, f := range p.Tally.TooMuch() {
+		p.Failures = append(p.Failures, fmt.Sprintf("all plays: %s: %s", f.Oracle, f.Text))
 	}
 	for _, s := range g.Simulations {
 		for kind, n := range s.Faults {

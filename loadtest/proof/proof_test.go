@@ -21,12 +21,13 @@ import (
 
 // gathered is evidence that is complete for 3 plays, 5 kills and 10 seeds.
 func gathered(commit string) evidence {
+	tally := verify.Tally{Looks: 1, Planted: 7, Windows: 1000, Spiked: 8, OutOfSight: 4}
 	e := evidence{
 		Config: "5 kills and 10 seeds from 1, away for 0s, at " + commit,
 		Plays: []chaos.Report{
-			{Seed: 1, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1}, Seen: map[chaos.Kind]int{chaos.Zombie: 1}, RecoveryMs: []int64{300, 100}},
-			{Seed: 2, Broker: stage.Embedded, KafkaVersion: "embedded", Registry: "embedded", PassedOver: map[chaos.Kind]string{chaos.BrokerFull: "mount is not installed"}, Replay: true, Kills: 2, Events: 100, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1, chaos.KillSink: 1}, Seen: map[chaos.Kind]int{chaos.KillSink: 1}, RecoveryMs: []int64{200}},
-			{Seed: 3, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 1, Events: 100, Seconds: 1, Faults: make(map[chaos.Kind]int), Seen: make(map[chaos.Kind]int)},
+			{Seed: 1, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 2, Events: 100, Tally: tally, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1}, Seen: map[chaos.Kind]int{chaos.Zombie: 1}, RecoveryMs: []int64{300, 100}},
+			{Seed: 2, Broker: stage.Embedded, KafkaVersion: "embedded", Registry: "embedded", PassedOver: map[chaos.Kind]string{chaos.BrokerFull: "mount is not installed"}, Replay: true, Kills: 2, Events: 100, Tally: tally, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1, chaos.KillSink: 1}, Seen: map[chaos.Kind]int{chaos.KillSink: 1}, RecoveryMs: []int64{200}},
+			{Seed: 3, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 1, Events: 100, Tally: tally, Seconds: 1, Faults: make(map[chaos.Kind]int), Seen: make(map[chaos.Kind]int)},
 		},
 		Simulations: []simulationReport{{Seeds: 10, Faults: map[string]int{"crash": 7}, Seconds: 2}},
 		Mutants:     &mutantReport{Planted: 12, Caught: 12, Seconds: 3},
@@ -61,6 +62,13 @@ func TestEvidenceAddsUp(t *testing.T) {
 			`the schema registry is "Apicurio 2" in one play and "Apicurio 3.0.9" in another`, 0,
 			Mutants{12, 12},
 		},
+		"every play has missed the one spike that it may": {
+			func(e *evidence) {
+				for i := range e.Plays {
+					e.Plays[i].Tally.Missed = 1
+				}
+			}, "all plays: one spike for an episode: 3 of 21 planted spikes have no alert, more than 2", 1, Mutants{12, 12},
+		},
 		"a mutant lives": {func(e *evidence) { e.Mutants.Caught = 11 }, "1 of 12 mutants survived", 0, Mutants{12, 11}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,6 +83,10 @@ func TestEvidenceAddsUp(t *testing.T) {
 			}
 			faults["zombie"], faults["kill sink"] = 2, 1
 			c.change(&e)
+			var tally verify.Tally
+			for _, r := range e.Plays {
+				tally.Add(r.Tally)
+			}
 			if err := write(filepath.Join(dir, "evidence-5-10.json"), e); err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +108,7 @@ func TestEvidenceAddsUp(t *testing.T) {
 			want := Proof{
 				Commit: commit, KillsOn: map[string]int{"apache": 3, "embedded": 2},
 				KafkaVersion: e.Plays[0].KafkaVersion, Registry: e.Plays[0].Registry, PassedOver: map[string]string{"the disk of Kafka fills": "mount is not installed"}, Plays: 3, Kills: 5, Seeds: 10, OracleFailures: c.failed, Mutants: c.mutants,
-				Faults: faults, Seen: 2 + len(e.Plays[2].Seen), RecoveryMs: Quantiles{200, 300, 300}, Events: 300, Seconds: 8, Failures: got.Failures,
+				Faults: faults, Seen: 2 + len(e.Plays[2].Seen), RecoveryMs: Quantiles{200, 300, 300}, Tally: tally, Events: 300, Seconds: 8, Failures: got.Failures,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)

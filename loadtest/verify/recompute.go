@@ -233,8 +233,9 @@ func (c *checker) spikes(ctx context.Context, b *batch) error {
 		})
 	}
 	maps.DeleteFunc(want, func(_ string, s *event.Spike) bool { return s.Status == event.SpikeStatusRetracted })
+	sighted := func(s *event.Spike) bool { return s.StartedAtMs >= from[s.BrandID] }
 	report := func(s *event.Spike, format string, args ...any) {
-		if s.StartedAtMs < from[s.BrandID] {
+		if !sighted(s) {
 			c.FinalSpikes++
 			return
 		}
@@ -249,6 +250,9 @@ func (c *checker) spikes(ctx context.Context, b *batch) error {
 		}
 		batch := want[key]
 		delete(want, key)
+		if !sighted(got) {
+			c.OutOfSight++
+		}
 		switch c.Spiked++; {
 		case got.Status == event.SpikeStatusRetracted && batch == nil:
 		case batch == nil:
@@ -265,6 +269,9 @@ func (c *checker) spikes(ctx context.Context, b *batch) error {
 		return err
 	}
 	for key, s := range want {
+		if !sighted(s) {
+			c.OutOfSight++
+		}
 		report(s, "%s, which begins at %d, was never published", key, s.StartedAtMs)
 	}
 	return nil
