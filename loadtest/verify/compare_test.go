@@ -149,6 +149,7 @@ func TestWatermarks(t *testing.T) {
 	}{
 		"as new as there is":       {is: marks("ads", 5, "shop", 9), was: marks("ads", 4)},
 		"older":                    {is: marks("ads", 3)},
+		"none":                     {wrong: true},
 		"newer than what was sent": {is: marks("ads", 6), wrong: true},
 		"of a source that is none": {is: marks("mail", 1), wrong: true},
 		"a source twice":           {is: marks("ads", 5, "ads", 5), wrong: true},
