@@ -85,6 +85,7 @@ func tamper(ctx context.Context, t *testing.T, p verify.Pipeline, ledger *simula
 		{
 			{"an event that never arrived", "ALTER TABLE amazon_order DELETE WHERE event_id = (SELECT max(event_id) FROM amazon_order)", verify.OracleLedger, []string{"amazon_order are missing"}},
 			{"an event of another size", "ALTER TABLE amazon_search_report UPDATE volume = volume + 1000 WHERE branded AND period_minutes = 15 AND occurred_at > (SELECT max(occurred_at) FROM amazon_search_report) - INTERVAL 1 DAY", verify.OracleBatch, []string{"ResponseTotal:"}},
+			{"a dead letter of no record", "INSERT INTO dead_letter SELECT * REPLACE (generateUUIDv4() AS event_id, `offset` + 1000000000 AS `offset`) FROM dead_letter LIMIT 1", verify.OracleBatch, []string{"is about a record that does not exist"}},
 		},
 	} {
 		for _, c := range changes {

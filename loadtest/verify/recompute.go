@@ -67,7 +67,7 @@ func (c *checker) batch(ctx context.Context) (*batch, error) {
 
 // accepted says of each event how many times more it came than it was refused: one that
 // was applied may come again and then be late. Every dead letter must be that of the
-// record it is about.
+// record it is about, and about one that there is.
 func (c *checker) accepted(ctx context.Context) (map[event.ID]int64, error) {
 	times := make(map[event.ID]int64)
 	letters := make(map[string]*event.DeadLetter)
@@ -85,15 +85,17 @@ func (c *checker) accepted(ctx context.Context) (map[event.ID]int64, error) {
 	}
 	topics = append(topics, event.TopicBrand)
 	slices.Sort(topics)
-	return times, c.log(ctx, slices.Compact(topics), func(k *kgo.Record, v any, refused *codec.Error) {
+	err := c.log(ctx, slices.Compact(topics), func(k *kgo.Record, v any, refused *codec.Error) {
 		e, isEvent := v.(event.Record)
 		if isEvent {
 			times[e.Head().EventID]++
 		}
-		got := letters[fmt.Sprint("dead letter ", k.Topic, " ", k.Partition, " ", k.Offset)]
+		at := fmt.Sprint("dead letter ", k.Topic, " ", k.Partition, " ", k.Offset)
+		got := letters[at]
 		if got == nil {
 			return
 		}
+		delete(letters, at)
 		var head *event.Header
 		record, reason, detail := "brand", got.Reason, got.Detail // what hangs on the state is the ledger's to judge
 		switch {
@@ -111,6 +113,13 @@ func (c *checker) accepted(ctx context.Context) (map[event.ID]int64, error) {
 		}
 		c.Letters++
 	})
+	if err != nil {
+		return nil, err
+	}
+	for at := range letters {
+		c.fail(OracleBatch, "%s is about a record that does not exist", at)
+	}
+	return times, nil
 }
 
 // accept notes how far a source has come.
