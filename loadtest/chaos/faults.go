@@ -200,8 +200,8 @@ func (p *play) kill(ctx context.Context, services ...*service) error {
 	return p.recovered(ctx, since, services...)
 }
 
-// recovered measures how long the services need to catch up, but one time in four, when
-// it is not the first of its kind.
+// recovered measures how long the services need to catch up, but one time in four, save for
+// kinds that are to come first.
 func (p *play) recovered(ctx context.Context, since time.Time, services ...*service) error {
 	if p.random.IntN(4) == 0 && !slices.Contains(p.First, p.kind) {
 		p.hurried = true
