@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -60,6 +61,7 @@ type lookout struct {
 // life is what was seen of one life of a service.
 type life struct {
 	before bool               // it had begun before the fault
+	blind  bool               // it did not tell its metrics then
 	first  map[string]float64 // metrics before the fault
 	most   map[string]float64 // since
 }
@@ -100,8 +102,9 @@ func (l *lookout) see(ctx context.Context, s *service, before bool) {
 		of = &life{before: before, first: make(map[string]float64), most: make(map[string]float64)}
 		l.lives[p] = of
 	}
-	if err != nil {
-		return // it is killed, stopped, or has only begun
+	if err != nil { // it is killed, stopped, or has only begun
+		of.blind = of.blind || before && !errors.Is(err, errBegun)
+		return
 	}
 	for _, sign := range l.signs {
 		if before {
@@ -138,6 +141,17 @@ func (l *lookout) missing(hit ...*service) (all []string) {
 		l.mu.Unlock()
 	}
 	return all
+}
+
+// blind says whether a metric from before the fault is not known that is to rise in the
+// life that a service is in: it would seem to have risen, whatever it does.
+func (l *lookout) blind(hit ...*service) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.ContainsFunc(hit, func(s *service) bool {
+		of := l.lives[s.now()]
+		return of != nil && of.blind && slices.ContainsFunc(l.signs, func(sign sign) bool { return sign.service == s.kind && !sign.next })
+	})
 }
 
 // end ends the watch.
@@ -180,6 +194,9 @@ func messages(p *process.Process, since time.Time) (all said, err error) {
 // listens is the line that tells where the metrics of a process are.
 var listens = regexp.MustCompile(`"msg":"admin server listens".*"server\.address":"([^"]+)"`)
 
+// errBegun is of a process so new that all its metrics are 0.
+var errBegun = errors.New("it has not said where its metrics are")
+
 // scrapeTimeout bounds a look at the metrics: a stopped process does not answer.
 const scrapeTimeout = time.Second
 
@@ -191,7 +208,7 @@ func metricsOf(ctx context.Context, p *process.Process) (map[string]float64, err
 	}
 	at := listens.FindSubmatch(log)
 	if at == nil {
-		return nil, fmt.Errorf("%s has not said where its metrics are", p.Name)
+		return nil, fmt.Errorf("read the metrics of %s: %w", p.Name, errBegun)
 	}
 	ctx, cancel := context.WithTimeout(ctx, scrapeTimeout)
 	defer cancel()
@@ -241,11 +258,15 @@ func (p *play) settle(ctx context.Context, signs []sign) bool {
 }
 
 // judge waits for the signs of a fault that is over. It judges nothing once nobody sends
-// any more, when ctx has ended: nothing waits then.
+// any more, when ctx has ended: nothing waits then. Nor without metrics from before it.
 func (p *play) judge(ctx context.Context, kind Kind, l *lookout) {
 	hit := p.hit
 	if len(hit) == 0 {
 		hit = p.services
+	}
+	if l.blind(hit...) {
+		p.say("what %s shows is not judged: not all told their metrics before it", kind)
+		return
 	}
 	for deadline := time.Now().Add(recoveryMax); ; time.Sleep(look) {
 		missing := l.missing(hit...)

@@ -148,6 +148,43 @@ func TestAFaultMustShowInALineAndAMetric(t *testing.T) {
 	}
 }
 
+// A metric that was not seen before a fault has risen from 0, as it seems, whatever it does.
+func TestWhatWasNotSeenBeforeAFaultIsNotJudged(t *testing.T) {
+	for name, c := range map[string]struct {
+		page  string
+		sign  sign
+		lives bool // again, after the fault
+		blind bool
+	}{
+		"the metrics were seen":       {"flywheel_ready 1\n", startsOver, false, false},
+		"they were not":               {"{", startsOver, false, true},
+		"the next life begins with 0": {"{", startsOver, true, false},
+		"only the next life counts":   {"{", processorLives, false, false},
+		"of another service":          {"{", rowsWait, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := act(t, "processor")
+			a.shows(c.page)
+			l := lookOut(t.Context(), []sign{c.sign}, a.service)
+			defer l.end()
+			a.shows("flywheel_ready 1\n")
+			if c.lives {
+				a.lives(t)
+			}
+			if got := l.blind(a.service); got != c.blind {
+				t.Errorf("blind is %t, want %t", got, c.blind)
+			}
+			if !c.blind {
+				return
+			}
+			p := &play{Config: Config{Out: io.Discard}, report: &Report{Seen: make(map[Kind]int)}, services: []*service{a.service}}
+			if p.judge(t.Context(), Zombie, l); len(p.report.Seen) > 0 || len(p.report.Failures) > 0 {
+				t.Errorf("seen %v, failures %v", p.report.Seen, p.report.Failures)
+			}
+		})
+	}
+}
+
 // What is seen of a fault stands in the table of its service, and what is not has a reason.
 func TestTheTablesOfFaultsTellWhatIsSeen(t *testing.T) {
 	for _, service := range []string{"processor", "sink"} {
