@@ -282,16 +282,13 @@ func (p *play) verify(ctx context.Context, pipeline verify.Pipeline, ledger *sim
 	return nil
 }
 
-// simulator plays the world: 16 days at a rate, then two days accelerated.
+// simulator plays the world.
 func (p *play) simulator() (*simulator.Simulator, error) {
-	cfg := simulator.DefaultConfig()
-	cfg.Brands, cfg.Rate, cfg.Events, cfg.Seed = 4, p.Rate, 800, p.Seed
-	cfg.Backfill, cfg.Speed = 16*24*time.Hour, 10_800
-	cfg.For = 16 * time.Second
+	cfg := simulator.TrialConfig()
+	cfg.Rate, cfg.Seed = p.Rate, p.Seed
 	// What waits for a leader must not fall behind what is sent meanwhile by more event
 	// time than a source may lag behind the others: a week, and a play sends days a second.
 	cfg.InFlight = 500
-	cfg.Late, cfg.Duplicates, cfg.Corrected, cfg.Poison = 0.02, 0.02, 0.02, 0.02
 	return simulator.New(cfg, p.Targets.Kafka, p.Registry, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
 }
 

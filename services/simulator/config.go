@@ -40,6 +40,16 @@ func DefaultConfig() Config {
 	}
 }
 
+// TrialConfig plays what the load test plays: four brands, sixteen days, then two days at
+// 10 800 times real time, with twice the faults.
+func TrialConfig() Config {
+	cfg := DefaultConfig()
+	cfg.Brands, cfg.Events = 4, 800
+	cfg.Backfill, cfg.Speed, cfg.For = 16*24*time.Hour, 10_800, 16*time.Second
+	cfg.Late, cfg.Duplicates, cfg.Corrected, cfg.Poison = 0.02, 0.02, 0.02, 0.02
+	return cfg
+}
+
 // Bounds of the configuration.
 const (
 	brandsMax   = 20_000

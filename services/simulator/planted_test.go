@@ -58,13 +58,11 @@ func TestPlantedSpikesAreFoundByABatch(t *testing.T) {
 	}
 }
 
-// chaosWorld is a world as loadtest/chaos plays it: 16 days, and two accelerated.
+// chaosWorld is a world as loadtest/chaos plays it.
 func chaosWorld(t *testing.T, seed int) *world {
 	t.Helper()
-	cfg := DefaultConfig()
-	cfg.Brands, cfg.Events, cfg.Seed, cfg.Run = 4, 800, uint64(seed), "planted"
-	cfg.Backfill, cfg.Speed, cfg.For = 16*24*time.Hour, 10_800, 16*time.Second
-	cfg.Late, cfg.Duplicates, cfg.Corrected, cfg.Poison = 0.02, 0.02, 0.02, 0.02
+	cfg := TrialConfig()
+	cfg.Seed, cfg.Run = uint64(seed), "planted"
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
