@@ -63,32 +63,38 @@ func BenchmarkApply(b *testing.B) {
 	b.ReportMetric(float64(slots)/float64(i), "changelog-slots/op")
 }
 
-// BenchmarkRefresh refreshes a brand with four weeks of history whose newest
-// bucket has changed: what the processor does once a second for each brand.
+// BenchmarkRefresh refreshes a brand of some history whose newest bucket has changed: what the processor does once a second for each brand.
 func BenchmarkRefresh(b *testing.B) {
-	tr := truth{days: 28, delay: 8, life: 24, effect: 0.06, perSearch: 400_000, posts: 3, views: 4000}
-	p := newPartition(b)
-	for _, r := range tr.play(1).events {
-		p.Apply(r, taken)
-	}
-	newest := int64(monday) + int64(tr.days)*window.DayMs + 3*window.HourMs
-	p.Apply(searches(newest, 1, 15, 20), taken)
-	for p.Stats().Dirty > 0 {
-		p.Refresh(taken, all, func(any) {})
-	}
-	b.ReportAllocs()
-	version := int64(2)
-	evaluations := 0
-	for b.Loop() {
-		p.Apply(searches(newest, version, 15, version%100), taken)
-		p.Refresh(taken, all, func(v any) {
-			if _, ok := v.(*event.Correlation); ok {
-				evaluations++
+	for _, bc := range []struct {
+		name string
+		days int
+	}{{"72 hours", 3}, {"30 days", 30}} {
+		b.Run(bc.name, func(b *testing.B) {
+			tr := truth{days: bc.days, delay: 8, life: 24, effect: 0.06, perSearch: 400_000, posts: 3, views: 4000}
+			p := newPartition(b)
+			for _, r := range tr.play(1).events {
+				p.Apply(r, taken)
 			}
+			newest := int64(monday) + int64(tr.days)*window.DayMs + 3*window.HourMs
+			p.Apply(searches(newest, 1, 15, 20), taken)
+			for p.Stats().Dirty > 0 {
+				p.Refresh(taken, all, func(any) {})
+			}
+			b.ReportAllocs()
+			version := int64(2)
+			evaluations := 0
+			for b.Loop() {
+				p.Apply(searches(newest, version, 15, version%100), taken)
+				p.Refresh(taken, all, func(v any) {
+					if _, ok := v.(*event.Correlation); ok {
+						evaluations++
+					}
+				})
+				version++
+			}
+			b.ReportMetric(float64(evaluations)/float64(version-2), "windows/op")
 		})
-		version++
 	}
-	b.ReportMetric(float64(evaluations)/float64(version-2), "windows/op")
 }
 
 // BenchmarkBrandMemory reports the memory of an active brand: that of force 1
@@ -172,6 +178,7 @@ func BenchmarkStudy(b *testing.B) {
 				p.Apply(r, taken)
 			}
 			acme := p.brands["acme"]
+			p.derive(acme)
 			stimulus, response := acme.find(event.TikTokViews, [3]byte{}), acme.find(event.BrandedSearches, [3]byte{})
 			b.ReportAllocs()
 			for b.Loop() {

@@ -48,7 +48,7 @@ evidence, so name what is known to act, not everything there is.
   credit         what the stimulus of each step has earned, of the response and the revenue;
                  credits and baseline add up to the whole, revenue to the millionth
 
-A window of 72 hours needs about eleven days of history; below five weeks only strong effects
+A window of 72 hours needs twelve days of history; below five weeks only strong effects
 are found.`,
 		Example: `  flywheel estimate --stimulus views.csv --response searches.csv
   flywheel estimate --stimulus views.csv --response searches.csv --revenue sales.csv \
