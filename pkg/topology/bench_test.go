@@ -63,7 +63,8 @@ func BenchmarkApply(b *testing.B) {
 	b.ReportMetric(float64(slots)/float64(i), "changelog-slots/op")
 }
 
-// BenchmarkRefresh refreshes a brand of some history whose newest bucket has changed: what the processor does once a second for each brand.
+// BenchmarkRefresh refreshes a brand of some history whose newest bucket has changed:
+// what the processor does once a second for each brand.
 func BenchmarkRefresh(b *testing.B) {
 	for _, bc := range []struct {
 		name string
