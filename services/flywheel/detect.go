@@ -42,8 +42,9 @@ this series shows in 30 days by chance, learnt from what came before:
 (For hourly and daily series, read 1000 points for a month; in its first month a series is
 measured by what it has shown so far.) The score of a line depends on no line below it. Only
 news scores high: one event is one alarm, at its start, and further ones only where it grows
-much beyond itself. The first day, and 24 points at least, score 0, and so does a line without
-a value or that is not later than all above it. There is nothing to set.`,
+much beyond itself, or comes again after half a day and more. The first day, and 24 points at
+least, score 0, and so does a line without a value or that is not later than all above it. There
+is nothing to set.`,
 		Example: `  flywheel detect --in searches.csv --out scores.csv
   (head -n 1 any.csv; tail -n +2 any.csv | sort) > sorted.csv
   zcat searches.csv.gz | flywheel detect --in - --out - | awk -F, '$3 >= 0.5'`,
