@@ -64,7 +64,6 @@ type Report struct {
 	Faults       map[Kind]int     `json:"faults"`        // by kind
 	Seen         map[Kind]int     `json:"seen"`          // faults whose line and metric were seen
 	PassedOver   map[Kind]string  `json:"passed_over"`   // faults that this machine does not allow, and why
-	Points       map[string]int   `json:"points"`        // kills by the point they hit
 	RecoveryMs   []int64          `json:"recovery_ms"`   // from a kill until what was in Kafka then is processed
 	Events       int64            `json:"events"`
 	Tally        verify.Tally     `json:"tally"` // of the first look, before the input is processed again
@@ -272,8 +271,9 @@ func (p *play) verify(ctx context.Context, pipeline verify.Pipeline, ledger *sim
 	for _, f := range result.Failures {
 		p.say("FAILED %s: %s", f.Oracle, f.Text)
 	}
-	if result.Windows < 200 || result.Totals < 50 || result.Days < 20 || result.Spiked == 0 {
-		return fmt.Errorf("%d windows, %d totals, %d days and %d spikes were compared: that is no test", result.Windows, result.Totals, result.Days, result.Spiked)
+	if result.Windows < 200 || result.Totals < 50 || result.Days < 20 || result.Spiked == 0 || result.Letters == 0 || result.Rows < result.Windows+result.Letters {
+		return fmt.Errorf("%d rows, %d windows, %d totals, %d days, %d spikes and %d dead letters were compared: that is no test",
+			result.Rows, result.Windows, result.Totals, result.Days, result.Spiked, result.Letters)
 	}
 	p.say("%d kills, %s: %d events, %d dead letters, lost %d, doubled %d, residual %d; %d windows, %d days and %d spikes as in the batch, %d totals as by hand, %d of %d planted spikes missed: %d failures",
 		p.report.Kills, p.report.counts(), ledger.Sent, result.DeadLettered, result.Lost, result.DoubleCounted, result.ConservationResidualMicros,

@@ -185,7 +185,6 @@ func (c *checker) days(ctx context.Context, b *batch) error {
 		c.watermarks(b, got, got.BrandID, got.Watermarks)
 		want := b.day(got)
 		if got.DayMs < b.newest[got.BrandID]-c.reach() {
-			c.FinalDays++
 			money := func(r *event.Credit) *event.Credit {
 				return &event.Credit{BrandID: r.BrandID, DayMs: r.DayMs, Node: r.Node, Currency: r.Currency, RevenueMicros: r.RevenueMicros, DirectGMVMicros: r.DirectGMVMicros, CodeVersion: r.CodeVersion}
 			}

@@ -38,12 +38,11 @@ type Result struct {
 	oracle.Verdict
 	Tally
 
-	Rows      int       `json:"rows"`       // of results, compared with Kafka
-	Days      int       `json:"days"`       // credit rows compared with the batch
-	FinalDays int       `json:"final_days"` // credit rows beyond restatement, of which only the money is compared
-	Letters   int       `json:"letters"`    // dead letters compared with their records
-	Totals    int       `json:"totals"`     // compared with a sum by hand
-	Failures  []Failure `json:"failures"`
+	Rows     int       `json:"rows"`    // of results, compared with Kafka
+	Days     int       `json:"days"`    // credit rows compared with the batch in all they say
+	Letters  int       `json:"letters"` // dead letters compared with their records
+	Totals   int       `json:"totals"`  // compared with a sum by hand
+	Failures []Failure `json:"failures"`
 }
 
 // Pipeline is where the pipeline's data are.
