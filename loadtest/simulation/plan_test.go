@@ -178,7 +178,12 @@ func (p *plan) String() string {
 const (
 	sessionTimeout     = 6 * time.Second
 	transactionTimeout = 8 * time.Second
-	rebalanceTimeout   = 10 * time.Second
+	// The simulated broker miscounts who has joined when one that waits for its leader is
+	// replaced or removed. It waits for the rebalance to time out then, which every attempt
+	// to join puts off: two members that try every requestTimeout + rebalanceTimeout would do
+	// so for ever, unless more than rebalanceTimeout lies between some two of their attempts.
+	rebalanceTimeout = 2 * time.Second
+	requestTimeout   = 3 * time.Second
 )
 
 // sinkEvery is how many seeds there are to one with a sink.

@@ -132,7 +132,7 @@ func live(ctx context.Context, k *kit, p *plan, logs *bytes.Buffer) (*world, err
 	w.cluster.ControlKey(int16(kmsg.Heartbeat), w.heartbeat)
 	w.kafka = kafka.DefaultConfig()
 	w.kafka.Brokers, w.kafka.Topics.Partitions = w.cluster.ListenAddrs(), partitions
-	w.kafka.RequestTimeout, w.kafka.ConnectTimeout = 3*time.Second, 5*time.Second
+	w.kafka.RequestTimeout, w.kafka.ConnectTimeout = requestTimeout, 5*time.Second
 	if err := w.prepare(ctx); err != nil {
 		return nil, err
 	}
