@@ -37,6 +37,22 @@ func table(t *testing.T, args ...string) (row func(share, control string) []floa
 	}
 }
 
+// What moves both sides is taken for an effect where nobody tells of it, and not where it
+// is told.
+func TestWhatElseMovesBothSidesIsNoDiscovery(t *testing.T) {
+	const ever = 4
+	called := func(confounder string) float64 {
+		return table(t, "--brands", "54", "--days", "15", "--seed", "4", "--confounder", confounder)("0 %", "online")[ever]
+	}
+	hidden, given := called("hidden"), called("given")
+	if hidden < 0.25 {
+		t.Errorf("%.3f of brands without an effect are called where something hidden moves both sides: this proves nothing", hidden)
+	}
+	if given > 0.05 {
+		t.Errorf("%.3f of brands without an effect are called, although what moves both sides is given", given)
+	}
+}
+
 // What takes seconds; main.go says how to measure the rest.
 func TestFalseDiscoveriesStayBelowFivePercent(t *testing.T) {
 	const discoveries, all, stream, ever, power30 = 0, 2, 3, 4, 7

@@ -5,6 +5,7 @@
 //	go run ./loadtest/discovery                     1 000 brands, 90 days; some minutes
 //	go run ./loadtest/discovery --brands 100 --days 30 --seed 7
 //	go run ./loadtest/discovery --alike             brands that have more to learn from each other
+//	go run ./loadtest/discovery --confounder given  something else moves both sides, and the tests know of it
 //
 // It also plays brands through the processor's topology, and counts how many of the
 // intervals that are published hold the effect that was planted:
@@ -18,6 +19,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -46,12 +48,16 @@ func discover(ctx context.Context, args []string, out, progress io.Writer) error
 	days := f.Int("days", 90, "looks at each, one a day")
 	held := f.Bool("intervals", false, "play brands through the topology, and look at their intervals after so many days")
 	alike := f.Bool("alike", false, "all kernels alike: delays of 2 to 4 h, half-lives of 5 to 11 h")
+	confounded := f.String("confounder", "none", "none, or what else moves both sides: hidden, or given to the tests")
 	seed := f.Uint64("seed", 1, "of the simulation")
 	if err := f.Parse(args); err != nil {
 		return fmt.Errorf("read the flags: %w", err)
 	}
 	if *count < 1 || *days < 1 {
 		return fmt.Errorf("--brands %d, --days %d: neither can be less than 1", *count, *days)
+	}
+	if *confounded != "none" && *confounded != "hidden" && *confounded != "given" || *held && *confounded != "none" {
+		return fmt.Errorf("--confounder %s: want none, hidden or given, and none with --intervals", *confounded)
 	}
 	if *held {
 		return intervals(ctx, *seed, *count, *days, out, progress)
@@ -66,7 +72,14 @@ func discover(ctx context.Context, args []string, out, progress io.Writer) error
 		}
 		var s correlate.Scratch
 		*b = newBrand(*seed, i, c, *alike)
-		null[i], active[i] = c.look(b.stimulus, b.without, &s), c.look(b.stimulus, b.with, &s)
+		var given []int64
+		if *confounded != "none" {
+			b.confound(rand.New(rand.NewPCG(*seed, uint64(i)<<32)))
+		}
+		if *confounded == "given" {
+			given = b.other
+		}
+		null[i], active[i] = c.look(b.stimulus, b.without, given, &s), c.look(b.stimulus, b.with, given, &s)
 		if n := done.Add(1); n%50 == 0 {
 			fmt.Fprintf(progress, "%d of %d brands, %s\n", n, *count, time.Since(begin).Round(time.Second))
 		}

@@ -63,6 +63,47 @@ func name(number int) string { return "brand-" + strconv.Itoa(number) }
 type brand struct {
 	truth
 	stimulus, without, with []int64
+	other                   []int64 // what confounds both, nil for nothing
+}
+
+// confoundedShare is the share of each side that a confounder makes up.
+const confoundedShare = 0.4
+
+// confound adds to both sides what follows messages that the brand sends: each by a
+// kernel drawn for it.
+func (b *brand) confound(r *rand.Rand) {
+	n := len(b.stimulus)
+	sends := make([]float64, n)
+	for t := range sends {
+		if r.Float64() < 1.0/30 { // a campaign
+			size := math.Exp(math.Log(500) + r.NormFloat64())
+			for u := t; u < min(n, t+6); u++ {
+				sends[u] += size / 6
+			}
+		}
+	}
+	b.other = make([]int64, n)
+	for t := range sends {
+		b.other[t] = int64(sends[t])
+		sends[t] = float64(b.other[t])
+	}
+	adds := make([]float64, n)
+	add := func(sides ...[]int64) {
+		k := correlate.Kernel{Delay: []int{0, 1, 3, 12}[r.IntN(4)], HalfLife: []float64{1, 2, 8, 24}[r.IntN(4)], Lags: 72}
+		k.Convolve(adds, sends)
+		sum, total := 0.0, 0.0
+		for t, v := range adds {
+			sum, total = sum+v, total+float64(sides[0][t])
+		}
+		for t, v := range adds {
+			more := int64(poisson(r, v*confoundedShare/(1-confoundedShare)*total/sum))
+			for _, side := range sides {
+				side[t] += more
+			}
+		}
+	}
+	add(b.stimulus)
+	add(b.without, b.with)
 }
 
 // newBrand draws a brand: posts with log-normal reach that decay within hours, on a
@@ -153,19 +194,28 @@ type looks struct {
 }
 
 // look tests a response at every midnight from firstLook on, as the processor does.
-func (c *calendar) look(stimulus, response []int64, s *correlate.Scratch) (l looks) {
+//
+// What confounds both, nil for nothing, is given as the processor gives it.
+func (c *calendar) look(stimulus, response, other []int64, s *correlate.Scratch) (l looks) {
 	for day := firstLook; 24*day <= len(c.bins); day++ {
 		from, to := 24*max(0, day-historyDays), 24*day
 		in := correlate.Hourly{
 			X: stimulus[from:to], Y: response[from:to], Calendar: correlate.Calendar{Bins: c.bins[from:to]}, Kernel: correlate.Kernel{Lags: 72},
 			ExpectedX: make([]float64, to-from), ExpectedY: make([]float64, to-from),
 		}
-		for _, side := range []struct {
-			counts   []int64
-			expected []float64
-		}{{in.X, in.ExpectedX}, {in.Y, in.ExpectedY}} {
-			base := correlate.Fit(correlate.History{Counts: side.counts, Calendar: in.Calendar}, s)
-			base.Fill(side.expected, in.Calendar, 60, 0)
+		expect := func(expected []float64, counts []int64) {
+			base := correlate.Fit(correlate.History{Counts: counts, Calendar: in.Calendar}, s)
+			base.Fill(expected, in.Calendar, 60, 0)
+		}
+		expect(in.ExpectedX, in.X)
+		expect(in.ExpectedY, in.Y)
+		if other != nil {
+			above := make([]float64, to-from)
+			expect(above, other[from:to])
+			for t, v := range other[from:to] {
+				above[t] = float64(v) - above[t]
+			}
+			in.Confounders = [][]float64{above}
 		}
 		evidence := correlate.Weigh(&in, s)
 		found := evidence.Choose(nil)

@@ -260,6 +260,7 @@ func (b books) record(record event.Record) {
 		addIf(r.Repeat, "repeat_units", units)
 	case *event.AmazonAdStream:
 		addIf(r.Branded, "branded_ad_impressions", r.ImpressionsDelta)
+		addIf(!r.Branded, "category_ad_impressions", r.ImpressionsDelta)
 	case *event.AmazonReview:
 		add("reviews", 1)
 	case *event.ShopifyCustomerRegistered:

@@ -63,6 +63,11 @@ const winsorZ = 4.0
 // largest r/σ would prefer short half-lives: an effect that lasts shows at lags
 // beyond the window too, as far as posts follow each other, and widens σ.
 //
+// What confounders may have added is taken out of the whitened response, each of their
+// lags by a coefficient of its own (around). The stimulus keeps it: a
+// correlation is then nearer to 0 than without the confounders at lags where they made
+// the stimulus, and as it was at those of the placebo, which errs on the safe side.
+//
 // A prior (nil is none) gives each kernel its own share of the level, and the kernel is
 // then the one with the largest weight once the history is seen; see Prior.
 func Choose(in *Hourly, prior *Prior, s *Scratch) Choice {
@@ -104,7 +109,10 @@ func Weigh(in *Hourly, s *Scratch) (e Evidence) {
 		x[t] = float64(in.X[t]) - in.ExpectedX[t]
 	}
 	phi := whiten(y)
+	others := in.confounders(phi)
+	others.explain(y, true)
 	winsorise(y, grow(&s.floats[2], n))
+	others.explain(y, true)
 	height := normalise(y)
 	if height == 0 {
 		e.none.Reason = FlatResponse
@@ -123,6 +131,7 @@ func Weigh(in *Hourly, s *Scratch) (e Evidence) {
 			continue
 		}
 		copy(z[n:], z[:n])
+		left := 1 - others.explain(z[:n], false) // of the stimulus's square, beside the confounders
 		placebo, squares := s.floats[4][:0], 0.0
 		for l := lags + last + 1; l < n-lags; l += max(1, (n-2*lags-last)/placeboLags) {
 			r := shifted(y, z, l)
@@ -131,7 +140,7 @@ func Weigh(in *Hourly, s *Scratch) (e Evidence) {
 		}
 		s.floats[4] = placebo
 		sigma := math.Sqrt(squares / float64(len(placebo)))
-		e.size[h], e.sigma[h] = odds*k.norm()*length/height, sigma
+		e.size[h], e.sigma[h] = left*odds*k.norm()*length/height, sigma
 		e.freedom[h] = freedom(placebo, kurtosis, fourth(z[:n]), n)
 		for i, delay := range kernelDelays {
 			e.r[h*len(kernelDelays)+i] = shifted(y, z, delay*lags/kernelGrid)

@@ -233,10 +233,18 @@ func BenchmarkChoose(b *testing.B) {
 	in := fitted(posts(1, bins, 3, 4000), counts(source(1), bins, 80, 0, 0), bins, 72, &s)
 	var pool Pool
 	pool.Learn("brand", Kernel{3, 8, 72})
-	for name, prior := range map[string]*Prior{"alone": nil, "with a prior": pool.Prior(Folds - 1)} {
+	confounded := *in
+	for range 2 {
+		other := fitted(posts(uint64(2+len(confounded.Confounders)), bins, 1, 1000), in.Y, bins, 72, &s)
+		confounded.Confounders = append(confounded.Confounders, other.ExpectedX)
+	}
+	for name, of := range map[string]struct {
+		in    *Hourly
+		prior *Prior
+	}{"alone": {in, nil}, "with a prior": {in, pool.Prior(Folds - 1)}, "with two confounders": {&confounded, nil}} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				Choose(in, prior, &s)
+				Choose(of.in, of.prior, &s)
 			}
 		})
 	}

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"testing"
+
+	"gonum.org/v1/gonum/floats"
 )
 
 // A confounder acts on both sides, on the response a day later than on the stimulus:
@@ -122,5 +124,121 @@ func TestConfoundersAreTakenOutExactly(t *testing.T) {
 		if math.Sqrt(after/before) > 1e-2 {
 			t.Errorf("%+v: %v of its size is left", k, math.Sqrt(after/before))
 		}
+	}
+}
+
+// The daily test takes a confounder that it is given out as well: by a kernel that it does
+// not know, on either side.
+func TestChooseWithAConfounder(t *testing.T) {
+	const pairs, days = 60, 35
+	var s Scratch
+	bins := calendar(days * 24)
+	for name, tc := range map[string]struct {
+		share       float64   // of the response that the stimulus makes up by itself
+		alone, with [2]int    // found without the confounder and with it: at least, at most
+		kernels     [2]Kernel // of the confounder, on the stimulus and on the response
+	}{
+		"no effect":                     {0, [2]int{30, 60}, [2]int{0, 5}, [2]Kernel{{0, 2, 72}, {3, 8, 72}}},
+		"no effect, after twelve hours": {0, [2]int{30, 60}, [2]int{0, 5}, [2]Kernel{{1, 1, 72}, {13, 2, 72}}},
+		"a third":                       {0.33, [2]int{40, 60}, [2]int{45, 60}, [2]Kernel{{0, 2, 72}, {3, 8, 72}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			alone, with := 0, 0
+			for k := range pairs {
+				r := source(uint64(7000 + k))
+				x, y, c := posts(uint64(71_000+k), bins, 2, 4000), counts(r, bins, 80, 0.9, 0.3), posts(uint64(72_000+k), bins, 0.7, 3000)
+				act := func(on []int64, from []int64, k Kernel, share float64) {
+					z, in := make([]float64, len(from)), make([]float64, len(from))
+					for i, v := range from {
+						in[i] = float64(v)
+					}
+					k.Convolve(z, in)
+					total := 0.0
+					for _, v := range z {
+						total += v
+					}
+					whole := float64(sum(on))
+					for i, v := range z {
+						on[i] += poisson(r, v*share/(1-share)*whole/total)
+					}
+				}
+				act(x, c, tc.kernels[0], 0.5)
+				act(y, c, tc.kernels[1], 0.4)
+				if tc.share > 0 {
+					act(y, x, Kernel{2, 4, 72}, tc.share)
+				}
+				in := fitted(x, y, bins, 72, &s)
+				if Choose(in, nil, &s).P <= Alpha {
+					alone++
+				}
+				other := fitted(c, y, bins, 72, &s)
+				above := make([]float64, len(c))
+				for i, v := range c {
+					above[i] = float64(v) - other.ExpectedX[i]
+				}
+				in.Confounders = [][]float64{above}
+				if Choose(in, nil, &s).P <= Alpha {
+					with++
+				}
+			}
+			t.Logf("found %d of %d without the confounder, %d with it", alone, pairs, with)
+			if alone < tc.alone[0] || alone > tc.alone[1] || with < tc.with[0] || with > tc.with[1] {
+				t.Errorf("found %d of %d without the confounder, want %v, and %d with it, want %v", alone, pairs, tc.alone, with, tc.with)
+			}
+		})
+	}
+}
+
+// What is left of a history beside its confounders has nothing of their lags, and what is
+// explained of anything else is what Gram and Schmidt say.
+func TestLagsOfAConfounderAreTakenOut(t *testing.T) {
+	const n, phi = 24 * 40, 0.4
+	r := source(3)
+	noise := func(at float64) []float64 {
+		v, last := make([]float64, n), 0.0
+		for i := range v {
+			last = at*last + r.NormFloat64()
+			v[i] = last
+		}
+		return v
+	}
+	first, second, other := noise(0), noise(0.95), noise(0.5)
+	whitenBy(other, phi)
+	normalise(other)
+	in := Hourly{Y: make([]int64, n), Confounders: [][]float64{first, second, make([]float64, n)}, Kernel: Kernel{Lags: 72}}
+	c := in.confounders(phi)
+	if want := 2 * 73; len(c.lower) != want {
+		t.Fatalf("%d coefficients, want %d: what does not vary has none", len(c.lower), want)
+	}
+	var basis [][]float64
+	for _, of := range [][]float64{first, second} {
+		for lag := range 73 {
+			v := make([]float64, n)
+			for i := range v {
+				v[i] = of[(i-lag+n)%n]
+			}
+			whitenBy(v, phi)
+			normalise(v)
+			if orthogonal(nil, slices.Clone(v), basis) {
+				column := slices.Clone(v)
+				orthogonal(nil, column, basis)
+				basis = append(basis, column)
+			}
+			square := c.explain(v, true)
+			if left := floats.Dot(v, v); left > 1e-12 || math.Abs(square-1) > 1e-6 {
+				t.Errorf("of lag %d %v is left, and %v explained", lag, left, square)
+			}
+		}
+	}
+	want := slices.Clone(other)
+	explain(nil, want, basis)
+	square := c.explain(other, true)
+	for i := range want {
+		if math.Abs(want[i]-other[i]) > 1e-7 {
+			t.Fatalf("%v is left of step %d, want %v", other[i], i, want[i])
+		}
+	}
+	if left := floats.Dot(want, want); math.Abs(square+left-1) > 1e-7 {
+		t.Errorf("%v is explained, and %v left", square, left)
 	}
 }

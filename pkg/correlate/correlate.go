@@ -17,7 +17,7 @@
 package correlate
 
 // Version names the statistics; it changes whenever a number may.
-const Version = "correlate/9"
+const Version = "correlate/10"
 
 // Bounds of one evaluation; Cross keeps exact 64-bit integers within them.
 const (
@@ -66,7 +66,7 @@ const (
 	FewObservations        // autocorrelation leaves too few independent observations
 	LowPower               // nothing is found, and an effect of RelevantShare might not have been
 	Falling                // the response falls with the stimulus: effects are at least 0
-	Confounded             // a confounder is the stimulus
+	Confounded             // confounders are the stimulus, or explain all of the response
 	Unreliable             // the interval does not hold what is planted into placebos
 )
 

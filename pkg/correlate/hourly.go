@@ -8,6 +8,9 @@ type Hourly struct {
 	ExpectedX []float64
 	Y         []int64 // response of each hour
 	ExpectedY []float64
+	// Confounders are other stimuli that may act on both, less what is expected of them;
+	// 0 where nothing is known.
+	Confounders [][]float64
 	// Calendar is that of the response; an empty one takes no means out.
 	Calendar
 	Kernel Kernel // in hours

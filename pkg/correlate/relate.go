@@ -130,7 +130,7 @@ func (e *Estimator) describe(rel *Relation) {
 	s, p, merged := e.settled.study, e.pair, rel.Merged
 	k, beta := &s.atoms[e.fit.at], e.fit.beta
 	rel.Kernel = Kernel{k.Delay * merged, k.HalfLife * float64(merged), p.Lags}
-	confounded := e.settled.confounding(e.fit)
+	confounded := e.settled.confounded(e.fit)
 	rel.Profile = lagged(p.less(confounded, merged), rel.Kernel.HalfLife, &e.mem)
 	if rel.Verdict == Effective {
 		rel.Profile.near(rel.Kernel.Delay, max(merged, int(rel.Kernel.HalfLife)/8))

@@ -42,7 +42,8 @@ type study struct {
 	forward     []complex128 // the spectrum of x
 	backward    []complex128 // and of x run backwards: as bursty, and nothing can follow it
 	centring    *centring    // of what is judged
-	coarse      *dictionary  // that is searched first
+	confounding confounding
+	coarse      *dictionary // that is searched first
 	*dictionary
 	freq    *spectrum
 	mem     *memory
@@ -100,6 +101,9 @@ func (s *study) load(p *Pair) Reason {
 	}
 	s.deviate()
 	s.prepare(p)
+	if s.explained() {
+		return Confounded
+	}
 	return NoReason
 }
 
@@ -122,8 +126,27 @@ func (s *study) prepare(p *Pair) {
 		s.freq = newSpectrum(s.n)
 	}
 	s.centring = newCentring(s.groups, s.judged, s.mem)
-	s.centring.basis = s.confounders(p)
+	if s.confounders(p); len(s.confounding.parts) > 0 {
+		s.deconfound()
+	}
 	s.transform()
+}
+
+// deconfound takes what confounders explain out of the stimulus. Of what an effect adds
+// they take that anyway; but where they made the largest bursts, these would still be
+// those of its placebos, which are then of another kind than what is left to judge by.
+func (s *study) deconfound() {
+	before := s.mem.at
+	left, adds := s.mem.floats(s.n), s.mem.floats(s.n)
+	for t, j := range s.judged {
+		left[t] = j * s.x[t]
+	}
+	s.explain(adds, left)
+	for t, k := range s.known {
+		s.x[t] -= k * adds[t]
+		s.expectedX[t] += k * adds[t]
+	}
+	s.mem.release(before)
 }
 
 // transform decays and transforms the stimulus.
@@ -315,6 +338,7 @@ func (w *world) assume(f fit) {
 		rest[t] *= p
 	}
 	factors(w.expected, rest, w.present, w.groups, w.mem)
+	w.unconfounded(rest)
 	for t := range rest {
 		rest[t] = w.judged[t] * (rest[t] - w.expected[t])
 	}
@@ -330,6 +354,29 @@ func (w *world) assume(f fit) {
 		floats.Add(rest, effect)
 	}
 	w.whiten()
+}
+
+// unconfounded fits the baseline anew to what confounders leave of the response too, as
+// fitted beside the baseline before. It is for the same reason: what they add to a week
+// goes with its bursts, and those of the stimulus that they made.
+func (w *world) unconfounded(rest []float64) {
+	const rounds = 2
+	if len(w.confounding.parts) == 0 {
+		return
+	}
+	before := w.mem.at
+	left, added := w.mem.floats(w.n), w.mem.floats(w.n)
+	for range rounds {
+		for t, j := range w.judged {
+			left[t] = j * (rest[t] - w.expected[t])
+		}
+		w.explain(added, left)
+		for t, p := range w.present {
+			left[t] = p * (rest[t] - added[t])
+		}
+		factors(w.expected, left, w.present, w.groups, w.mem)
+	}
+	w.mem.release(before)
 }
 
 // without sets dst to what an effect leaves of the response; of a study of what is above, that

@@ -349,6 +349,12 @@ func TestTheTenForcesConnectTheirNodes(t *testing.T) {
 				t.Errorf("force %d to %s has the response %s of %s", f.Number, f.To, s, s.Info().Node)
 			}
 		}
+		for _, s := range f.Confounders {
+			// What is told by the response, or is a part of the stimulus, would be taken for it.
+			if s.Info().Node == f.From || slices.Contains(f.Responses, s) || f.WindowHours != ShortWindowHours {
+				t.Errorf("force %d from %s has the confounder %s of %s", f.Number, f.From, s, s.Info().Node)
+			}
+		}
 		if f.Revenue != NoSignal && (!f.Revenue.Info().Money || f.Revenue.Info().Node != f.To) {
 			t.Errorf("force %d to %s earns %s", f.Number, f.To, f.Revenue)
 		}

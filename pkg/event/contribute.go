@@ -285,9 +285,12 @@ func (r *AmazonAdStream) Validate() error {
 	return c.err
 }
 
-// Contribute implements Record: impressions on branded keywords.
+// Contribute implements Record: impressions on branded keywords, or on others.
 func (r *AmazonAdStream) Contribute(c []Contribution) []Contribution {
-	return add(c, BrandedAdImpressions, &r.Header, r.ImpressionsDelta*one(r.Branded))
+	if r.Branded {
+		return add(c, BrandedAdImpressions, &r.Header, r.ImpressionsDelta)
+	}
+	return add(c, CategoryAdImpressions, &r.Header, r.ImpressionsDelta)
 }
 
 // Type implements Record.

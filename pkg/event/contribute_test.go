@@ -75,7 +75,7 @@ func TestWhatEachRecordMoves(t *testing.T) {
 		"a cancelled order on Amazon takes all back": contribution(func(r *AmazonOrder) { r.Status = OrderStatusCancelled },
 			money(BrandedRevenue, 0, "USD")),
 		"a correction of ad traffic is negative":        contribution[*AmazonAdStream](nil, count(BrandedAdImpressions, -7)),
-		"ad traffic on other keywords moves nothing":    contribution(func(r *AmazonAdStream) { r.Branded = false }),
+		"ad traffic on other keywords is of its own":    contribution(func(r *AmazonAdStream) { r.Branded = false }, count(CategoryAdImpressions, -7)),
 		"a review counts one, whatever its stars":       contribution(func(r *AmazonReview) { r.Stars = 1 }, count(Reviews, 1)),
 		"a registration from a parcel, with consent":    contribution[*ShopifyCustomerRegistered](nil, count(AmazonRegistrations, 1), count(ConsentedRegistrations, 1)),
 		"a registration from an insert without consent": contribution(func(r *ShopifyCustomerRegistered) { r.Origin, r.Consented = RegistrationOriginInsert, false }, count(AmazonRegistrations, 1)),
@@ -120,6 +120,7 @@ func TestEverySignalHasARecordThatMovesIt(t *testing.T) {
 		&TikTokCreatorJoined{CustomerID: "u1"},
 		&AmazonSearchReport{Branded: true, PeriodMinutes: 1440, Volume: 1},
 		&AmazonSearchReport{Branded: true, PeriodMinutes: 10_080, Volume: 1},
+		&AmazonAdStream{ImpressionsDelta: 1},
 	)
 	for _, purpose := range []MessagePurpose{MessagePurposeReplenishment, MessagePurposeReactivation, MessagePurposeCreatorInvite} {
 		for _, action := range []MessageAction{MessageActionSent, MessageActionClicked} {

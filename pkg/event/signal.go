@@ -35,6 +35,7 @@ const (
 	ReactivationSends
 	CreatorInvites
 	Citations
+	CategoryAdImpressions
 	signalEnd
 )
 
@@ -106,6 +107,7 @@ var signals = [SignalsMax]SignalInfo{
 	ReactivationSends:      {"reactivation_sends", "{message}", NodeMessaging, QuarterHour, false},
 	CreatorInvites:         {"creator_invites", "{message}", NodeMessaging, QuarterHour, false},
 	Citations:              {"citations", "{citation}", NodeAISearch, QuarterHour, false},
+	CategoryAdImpressions:  {"category_ad_impressions", "{impression}", NodeAmazon, Hour, false},
 }
 
 // Force is a directed, measurable influence between two nodes.
@@ -117,6 +119,11 @@ type Force struct {
 	// that holds anything in the window is correlated; a later one stands in
 	// for it, and the result says which was used.
 	Stimuli, Responses []Signal
+	// Confounders name what else may move the responses, and the stimuli with them: the
+	// stimuli of other nodes, and the brand's ads on keywords that do not name it. What
+	// they may have added is no evidence for the force. Long windows leave no history to
+	// tell it by.
+	Confounders []Signal
 	// Revenue is the money the force earns credit of, NoSignal when it moves no
 	// money by itself.
 	Revenue Signal
@@ -142,14 +149,14 @@ func Forces() []Force { return forces[:] }
 
 //nolint:gochecknoglobals // a table nobody writes to
 var forces = [...]Force{
-	{1, NodeTikTok, NodeAmazon, ShortWindowHours, []Signal{TikTokViews, TikTokAdImpressions}, []Signal{BrandedSearches, BrandedAdImpressions, GlanceViews}, BrandedRevenue},
-	{2, NodeTikTok, NodeAISearch, LongWindowHours, []Signal{TikTokViews, TikTokPosts}, []Signal{Citations}, NoSignal},
-	{3, NodeAmazon, NodeShopify, LongWindowHours, []Signal{UnitsShipped}, []Signal{AmazonRegistrations}, NoSignal},
-	{4, NodeAmazon, NodeAISearch, LongWindowHours, []Signal{Reviews}, []Signal{Citations}, NoSignal},
-	{5, NodeShopify, NodeTikTok, LongWindowHours, []Signal{CreatorInvites}, []Signal{KnownCreatorsJoined}, NoSignal},
-	{6, NodeShopify, NodeMessaging, LongWindowHours, []Signal{ConsentedRegistrations}, []Signal{ActiveSubscribers}, NoSignal},
-	{7, NodeAISearch, NodeAmazon, ShortWindowHours, []Signal{Citations}, []Signal{BrandedSearches, BrandedAdImpressions, GlanceViews}, BrandedRevenue},
-	{8, NodeAISearch, NodeShopify, ShortWindowHours, []Signal{Citations}, []Signal{AISessions, AIOrders}, ShopifyRevenue},
-	{9, NodeMessaging, NodeAmazon, ShortWindowHours, []Signal{ReplenishmentSends, ReplenishmentClicks}, []Signal{RepeatUnits, Reviews}, BrandedRevenue},
-	{10, NodeMessaging, NodeTikTok, LongWindowHours, []Signal{ReactivationSends}, []Signal{CreatorsJoined, ReactivatedPosts}, NoSignal},
+	{1, NodeTikTok, NodeAmazon, ShortWindowHours, []Signal{TikTokViews, TikTokAdImpressions}, []Signal{BrandedSearches, BrandedAdImpressions, GlanceViews}, []Signal{Citations, ReplenishmentSends, CategoryAdImpressions}, BrandedRevenue},
+	{2, NodeTikTok, NodeAISearch, LongWindowHours, []Signal{TikTokViews, TikTokPosts}, []Signal{Citations}, nil, NoSignal},
+	{3, NodeAmazon, NodeShopify, LongWindowHours, []Signal{UnitsShipped}, []Signal{AmazonRegistrations}, nil, NoSignal},
+	{4, NodeAmazon, NodeAISearch, LongWindowHours, []Signal{Reviews}, []Signal{Citations}, nil, NoSignal},
+	{5, NodeShopify, NodeTikTok, LongWindowHours, []Signal{CreatorInvites}, []Signal{KnownCreatorsJoined}, nil, NoSignal},
+	{6, NodeShopify, NodeMessaging, LongWindowHours, []Signal{ConsentedRegistrations}, []Signal{ActiveSubscribers}, nil, NoSignal},
+	{7, NodeAISearch, NodeAmazon, ShortWindowHours, []Signal{Citations}, []Signal{BrandedSearches, BrandedAdImpressions, GlanceViews}, []Signal{TikTokViews, ReplenishmentSends, CategoryAdImpressions}, BrandedRevenue},
+	{8, NodeAISearch, NodeShopify, ShortWindowHours, []Signal{Citations}, []Signal{AISessions, AIOrders}, []Signal{TikTokViews, ReplenishmentSends}, ShopifyRevenue},
+	{9, NodeMessaging, NodeAmazon, ShortWindowHours, []Signal{ReplenishmentSends, ReplenishmentClicks}, []Signal{RepeatUnits, Reviews}, []Signal{TikTokViews, Citations, CategoryAdImpressions}, BrandedRevenue},
+	{10, NodeMessaging, NodeTikTok, LongWindowHours, []Signal{ReactivationSends}, []Signal{CreatorsJoined, ReactivatedPosts}, nil, NoSignal},
 }

@@ -169,21 +169,30 @@ func BenchmarkSpikes(b *testing.B) {
 }
 
 // BenchmarkStudy makes a study of five weeks: what a brand and force with evidence cost
-// once a day.
+// once a day; and with two series that confound it.
 func BenchmarkStudy(b *testing.B) {
-	for name, effect := range map[string]float64{"effect": 0.06, "none": 0} {
+	for name, w := range map[string]struct {
+		effect     float64
+		confounded bool
+	}{"effect": {0.06, false}, "none": {0, false}, "confounded": {0.06, true}} {
 		b.Run(name, func(b *testing.B) {
-			tr := truth{days: 42, delay: 8, life: 24, effect: effect, perSearch: 400_000, posts: 3, views: 4000}
+			tr := truth{days: 42, delay: 8, life: 24, effect: w.effect, perSearch: 400_000, posts: 3, views: 4000}
 			p := newPartition(b)
-			for _, r := range tr.play(1).events {
+			for i, r := range tr.play(1).events {
 				p.Apply(r, taken)
+				if at := r.Head().OccurredAtMs; w.confounded && i%5 == 0 {
+					ads := adTraffic(fmt.Sprint(i), at, int64(i%997))
+					ads.Branded = false
+					p.Apply(ads, taken)
+					p.Apply(citation(fmt.Sprint(i), at, int32(i%97)), taken)
+				}
 			}
 			acme := p.brands["acme"]
 			p.derive(acme)
 			stimulus, response := acme.find(event.TikTokViews, [3]byte{}), acme.find(event.BrandedSearches, [3]byte{})
 			b.ReportAllocs()
 			for b.Loop() {
-				p.estimate(acme, stimulus, response, monday/window.HourMs+int64(tr.days)*24)
+				p.estimate(acme, 0, stimulus, response, monday/window.HourMs+int64(tr.days)*24)
 			}
 		})
 	}

@@ -380,7 +380,8 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 		fit.valid = false
 	}
 	ser.ahead = slices.DeleteFunc(ser.ahead, func(a dayAhead) bool { return hour < a.by*24 })
-	b.studies.moved(ser, hour)
+	confounds := p.plan.confounds[ser.signal]
+	b.studies.moved(ser, hour, confounds)
 	b.rests = slices.DeleteFunc(b.rests, func(r rest) bool { return hour < r.day*24 })
 	touches := p.plan.touches[ser.signal]
 	b.dirty |= touches
@@ -391,18 +392,25 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 		if f == nil {
 			continue
 		}
-		if c := f.cache; c != nil {
-			c.evidence.valid = c.evidence.valid && hour >= c.evidence.day*24
-			c.basis.valid = c.basis.valid && hour >= c.basis.day*24
-			c.ways.valid = c.ways.valid && hour >= c.ways.day*24
-			c.look.valid = c.look.valid && hour >= c.look.day*24
-		}
-		f.looks.moved(hour)
+		f.past(hour)
 		fromMs := atMs
 		if p.plan.nowcasts&(1<<i) != 0 {
 			fromMs = spreadMs
 		}
 		f.moved(window.Floor(fromMs, p.plan.stepsMs[i]) + 1)
+	}
+	for mask := confounds; mask != 0; mask &= mask - 1 {
+		i := bits.TrailingZeros16(mask)
+		f := b.forces[i]
+		if f == nil {
+			continue
+		}
+		f.past(hour)
+		midnight := (window.Floor(hour, 24) + 1) * window.DayMs / p.plan.stepsMs[i]
+		if last, published := b.last(i); published && midnight <= last {
+			f.moved(midnight)
+			b.dirty |= 1 << i
+		}
 	}
 	d := &b.days
 	if d.published.Empty() {
@@ -418,10 +426,21 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 	if ser.signal.Info().Money && day <= d.published.Last() && atMs >= b.oldestDayMs() { // maybe the first of its day
 		d.published.Add(day, day+1)
 	}
-	if touches&p.plan.credits != 0 && hour < d.basis*24 { // what all days rest on
+	if (touches|confounds)&p.plan.credits != 0 && hour < d.basis*24 { // what all days rest on
 		day = window.Before
 	}
 	d.due.AddCommon(&d.published, day, window.After)
+}
+
+// past drops what was derived of the days up to a midnight behind an hour that changes.
+func (f *force) past(hour int64) {
+	if c := f.cache; c != nil {
+		c.evidence.valid = c.evidence.valid && hour >= c.evidence.day*24
+		c.basis.valid = c.basis.valid && hour >= c.basis.day*24
+		c.ways.valid = c.ways.valid && hour >= c.ways.day*24
+		c.look.valid = c.look.valid && hour >= c.look.day*24
+	}
+	f.looks.moved(hour)
 }
 
 // moved notes that windows that end at a step or later have changed.

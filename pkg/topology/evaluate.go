@@ -445,8 +445,10 @@ func (p *Partition) choose(b *brand, i int, cache *choice, stimulus, response *s
 	if c, ok := p.work.choices[key]; ok {
 		return c
 	}
+	above := p.above(b, i, stimulus, response, day) // before the calendar, which shares its memory
 	in := p.history(b, stimulus, response, day*24, day)
 	in.Kernel.Lags = event.ShortWindowHours
+	in.Confounders = above
 	c := correlate.Choose(&in, p.learned.prior(i, b), &p.work.scratch)
 	if live {
 		*cache = choice{day, true, stimulus, response, c}
@@ -457,6 +459,30 @@ func (p *Partition) choose(b *brand, i int, cache *choice, stimulus, response *s
 	}
 	p.work.choices[key] = c
 	return c
+}
+
+// above returns by how much what confounds a force was above what was expected, in the
+// history up to a UTC day; 0 before anything was told of it.
+func (p *Partition) above(b *brand, i int, stimulus, response *series, day int64) [][]float64 {
+	w, to := &p.work, day*24
+	from, n := p.reach(b, stimulus, response, to)
+	all := p.confounders(b, i, from, to)
+	for k, ser := range all {
+		if k == len(w.above) {
+			w.above = append(w.above, nil)
+		}
+		above := grow(&w.above[k], n)
+		p.expect(b, ser, day, above, to*window.HourMs, window.HourMs)
+		first, _ := ser.hours.First(from, to)
+		for t := range above {
+			if hour := from + int64(t); hour < first {
+				above[t] = 0
+			} else {
+				above[t] = float64(ser.hours.Get(hour)) - above[t]
+			}
+		}
+	}
+	return w.above[:len(all)]
 }
 
 // history fills in both sides of the hours up to one, exclusive, from the first

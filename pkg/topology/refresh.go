@@ -361,18 +361,21 @@ type workspace struct {
 	bins     []uint8
 	days     []uint8
 	declared []uint8
-	fits     map[pastFit]correlate.Baseline // of days before the newest, until the state changes
-	choices  map[pastChoice]correlate.Choice
-	looks    map[pastLook]look
-	ways     map[pastWays]correlate.Mediation
-	marks    []event.SourceWatermark
-	studied  int // studies made that are not reckoned yet
-	credit   creditWork
-	series   spike.Series
-	episodes []spike.Episode
-	steps    []spike.Transition
-	gained   gained
-	contribs []contrib // of the snapshot that is replaced
+	// What confounds a force, and by how much it was above what was expected.
+	confounders []*series
+	above       [][]float64
+	fits        map[pastFit]correlate.Baseline // of days before the newest, until the state changes
+	choices     map[pastChoice]correlate.Choice
+	looks       map[pastLook]look
+	ways        map[pastWays]correlate.Mediation
+	marks       []event.SourceWatermark
+	studied     int // studies made that are not reckoned yet
+	credit      creditWork
+	series      spike.Series
+	episodes    []spike.Episode
+	steps       []spike.Transition
+	gained      gained
+	contribs    []contrib // of the snapshot that is replaced
 }
 
 // forget drops what was derived of the state before it changes.

@@ -63,7 +63,7 @@ func TestNothingPublishedGoesStale(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 5))
-			tr := truth{days: 14 + r.IntN(30), delay: r.IntN(12), life: 8 + r.IntN(24), effect: 0.06, perSearch: 400_000, posts: 2, views: 4000, viral: 12, viralHour: 5}
+			tr := truth{days: 18 + r.IntN(26), delay: r.IntN(12), life: 8 + r.IntN(24), effect: 0.06, perSearch: 400_000, posts: 2, views: 4000, viral: 12, viralHour: 5}
 			world := tr.play(seed)
 			for i := range world.events {
 				k := min(len(world.events)-1, i+r.IntN(1+r.IntN(2000)))
@@ -101,6 +101,16 @@ func TestNothingPublishedGoesStale(t *testing.T) {
 					rv := review(fmt.Sprint("rv", i), at-r.Int64N(30)*window.DayMs)
 					rv.Source = fmt.Sprint("rv", i)
 					p.Apply(rv, taken)
+				case 8, 9: // what confounds force 1, told of days later
+					for k := range 20 {
+						c := citation(fmt.Sprint("c", i, "-", k), at-r.Int64N(9)*window.DayMs, 1+r.Int32N(40))
+						c.Source = fmt.Sprint("trials", i)
+						p.Apply(c, taken)
+					}
+				case 10:
+					e := adTraffic(fmt.Sprint("ads", i), at-r.Int64N(9)*window.DayMs, 1000)
+					e.Source, e.Branded = fmt.Sprint("ads", i), false
+					p.Apply(e, taken)
 				}
 			}
 			fresh(t, p, got, changes)

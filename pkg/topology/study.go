@@ -76,16 +76,16 @@ func (s studies) drop(is func(*study) bool) {
 	}
 }
 
-// moved drops the studies that have seen an hour of a series, or whose history begins
-// elsewhere by it.
-func (s studies) moved(ser *series, hour int64) {
+// moved drops the studies that have seen an hour of a series, which may confound some
+// forces, or whose history begins elsewhere by it.
+func (s studies) moved(ser *series, hour int64, confounds uint16) {
 	if len(s) == 0 || hour >= s[len(s)-1].end {
 		return
 	}
 	key, node := keyOf(ser.signal, ser.currency), ser.signal.Info().Node
 	s.drop(func(x *study) bool {
 		begins := hour <= x.from && (x.stimulus.signal().Info().Node == node || x.response.signal().Info().Node == node)
-		return hour < x.end && (key == x.stimulus || key == x.response || begins)
+		return hour < x.end && (key == x.stimulus || key == x.response || begins || confounds&(1<<x.force) != 0)
 	})
 }
 
@@ -111,13 +111,13 @@ func (p *Partition) study(b *brand, i int, stimulus, response *series, start int
 		return b.studies[at].effect
 	}
 	p.work.studied++
-	from, e := p.estimate(b, stimulus, response, key.end)
+	from, e := p.estimate(b, i, stimulus, response, key.end)
 	b.studies.put(study{studyKey: key, from: from, valid: true, changed: true, effect: e})
 	return e
 }
 
 // estimate makes a study, and returns where its history begins.
-func (p *Partition) estimate(b *brand, stimulus, response *series, end int64) (from int64, e effect) {
+func (p *Partition) estimate(b *brand, i int, stimulus, response *series, end int64) (from int64, e effect) {
 	from, n := p.reach(b, stimulus, response, end)
 	w := &p.work
 	x, y := grow(&w.x, n), grow(&w.y, n)
@@ -137,6 +137,17 @@ func (p *Partition) estimate(b *brand, stimulus, response *series, end int64) (f
 			pair.Declared[t] = int(kind)
 		}
 	}
+	for _, ser := range p.confounders(b, i, from, end) {
+		c := make([]float64, n)
+		ser.hours.Read(x, from)
+		first, _ := ser.hours.First(from, end)
+		for t := range c {
+			if c[t] = float64(x[t]); from+int64(t) < first {
+				c[t] = math.NaN() // nothing was told of it yet
+			}
+		}
+		pair.Confounders = append(pair.Confounders, c)
+	}
 	var estimator correlate.Estimator // its memory is worth a hundredth of its time
 	rel := estimator.Screen(&pair)
 	if rel.Reason != correlate.NoReason {
@@ -148,6 +159,18 @@ func (p *Partition) estimate(b *brand, stimulus, response *series, end int64) (f
 		return from, effect{}
 	}
 	return from, effect{rel.Kernel, rel.Beta, rel.Low, rel.High, rel.Realised}
+}
+
+// confounders returns the series that confound a force and hold anything in some hours.
+func (p *Partition) confounders(b *brand, i int, from, to int64) []*series {
+	all := p.work.confounders[:0]
+	for _, s := range p.plan.forces[i].Confounders {
+		if ser := b.find(s, [3]byte{}); ser != nil && ser.hours.Any(from, to) {
+			all = append(all, ser)
+		}
+	}
+	p.work.confounders = all
+	return all
 }
 
 // reach returns the hours up to one that tell of both sides: from the first data of

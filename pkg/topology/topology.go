@@ -113,11 +113,14 @@ type plan struct {
 	forces  []event.Force
 	stepsMs [forcesMax]int64 // of the forces
 	// touches are the forces, as bits from 0, whose results a signal moves.
-	touches  [event.SignalsMax]uint16
-	credits  uint16                  // the forces that earn credit
-	nowcasts uint16                  // those whose windows say how many branded searches they hold
-	nodes    [event.SignalsMax]uint8 // numbers of the signals' nodes
-	spikes   spike.Config
+	touches [event.SignalsMax]uint16
+	// confounds are those whose history a signal confounds: nothing before the next
+	// midnight moves with it.
+	confounds [event.SignalsMax]uint16
+	credits   uint16                  // the forces that earn credit
+	nowcasts  uint16                  // those whose windows say how many branded searches they hold
+	nodes     [event.SignalsMax]uint8 // numbers of the signals' nodes
+	spikes    spike.Config
 }
 
 // New returns an empty partition.
@@ -136,6 +139,9 @@ func New(cfg Config) (*Partition, error) {
 		p.plan.stepsMs[i] = stepMs(&f)
 		for _, s := range slices.Concat(f.Stimuli, f.Responses, []event.Signal{f.Revenue}) {
 			p.plan.touches[s] |= 1 << i
+		}
+		for _, s := range f.Confounders {
+			p.plan.confounds[s] |= 1 << i
 		}
 		if f.Revenue != event.NoSignal {
 			p.plan.credits |= 1 << i

@@ -165,7 +165,7 @@ func reasons(reason correlate.Reason, realised float64, window time.Duration) st
 	case correlate.Falling:
 		return "the response falls with the stimulus rather than rises, and effects are sought that are at least 0: to measure how far it falls, give the response with its sign turned and a constant added"
 	case correlate.Confounded:
-		return "a confounder is the stimulus itself, or made of it, so that nothing is left to judge by: leave it out"
+		return "a confounder is the stimulus itself, or made of it, or explains all of the response, so that nothing is left to judge by: leave it out"
 	case correlate.Unreliable:
 		return fmt.Sprintf("of the same effect planted into placebos the interval would hold only %.0f %%: so none is told: look at the series (--plot), and declare what else moves them (--calendar, --confounder)", 100*realised)
 	default:
