@@ -51,12 +51,12 @@ func lagged(p *Pair, halfLife float64, m *memory) Lagged {
 		x[t] = acc
 	}
 	bounded, phi := m.floats(n), m.floats(responseOrder)
-	bound(bounded, y, presentY, outlier, m)
+	bound(bounded, y, presentY, outlier, 0, m)
 	yuleWalker(phi, bounded)
 	whiteX, whiteY := m.floats(n), bounded
 	filter(whiteX, x, phi)
 	filter(whiteY, y, phi)
-	bound(whiteY, whiteY, presentY, outlier, m)
+	bound(whiteY, whiteY, presentY, outlier, 0, m)
 	x, y = whiteX, whiteY
 	l.Correlation = crossCorrelation(x, y, p.Lags)
 	l.BestLag = highest(l.Correlation)

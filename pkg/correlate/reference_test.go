@@ -70,7 +70,7 @@ func TestReference(t *testing.T) {
 			u[i] = y[i] - beta*z[i]
 		}
 		v := make([]float64, len(y))
-		sigma = bound(v, u, judged, huberC, &memory{})
+		sigma = bound(v, u, judged, huberC, 0, &memory{})
 		for i := range v {
 			beta += z[i] * v[i] / own
 		}

@@ -32,10 +32,13 @@ type study struct {
 	expectedX  []float64
 	above      bool // what the stimulus's baseline adds is left to the response's
 	sumX, sumY float64
-	groups     []*grouping // of the response
-	usual      []*grouping // of the stimulus: nothing is declared
-	shifts     []int       // of the placebos
-	mirrored   []int       // of those with the stimulus run backwards
+	// usualSize is what a step of the response holds nearly always when it holds anything;
+	// 0 where most do.
+	usualSize float64
+	groups    []*grouping // of the response
+	usual     []*grouping // of the stimulus: nothing is declared
+	shifts    []int       // of the placebos
+	mirrored  []int       // of those with the stimulus run backwards
 	// independent is how many placebos there are in effect.
 	independent float64
 	betaMax     float64
@@ -99,12 +102,32 @@ func (s *study) load(p *Pair) Reason {
 	if s.sumX > 0 && s.sumY > 0 && slices.Min(s.raw) >= 0 && slices.Min(s.y) >= 0 {
 		s.betaMax = s.sumY / s.sumX // an effect makes up no more than there is
 	}
+	s.usualSize = usualSize(s.y, s.judged, s.mem)
 	s.deviate()
 	s.prepare(p)
 	if s.explained() {
 		return Confounded
 	}
 	return NoReason
+}
+
+// usualSize returns the size that nine of ten steps do not exceed, of those that are not 0,
+// where these are fewer than half of the steps present; else 0.
+func usualSize(y, present []float64, m *memory) float64 {
+	before := m.at
+	defer m.release(before)
+	v, n := m.floats(len(y))[:0], 0
+	for t, x := range y {
+		if present[t] > 0 {
+			if n++; x != 0 {
+				v = append(v, math.Abs(x))
+			}
+		}
+	}
+	if len(v) == 0 || 2*len(v) > n {
+		return 0
+	}
+	return selectKth(v, len(v)*9/10)
 }
 
 // deviate takes the baseline out of the stimulus.
@@ -343,7 +366,7 @@ func (w *world) assume(f fit) {
 		rest[t] = w.judged[t] * (rest[t] - w.expected[t])
 	}
 	w.centring.apply(rest)
-	bound(bounded, rest, w.judged, outlier, w.mem)
+	bound(bounded, rest, w.judged, outlier, w.usualSize, w.mem)
 	yuleWalker(w.phi, bounded)
 	if f.beta != 0 { // The effect comes back as a baseline leaves it.
 		w.atoms[f.at].Convolve(effect, w.x)
@@ -421,7 +444,11 @@ func (w *world) filter(out, v []float64) {
 // bound sets out to v cut at c robust standard deviations of its judged values, and
 // returns those; what is cut is divided by the share not cut: a pseudo-value, whose
 // mean moves with the effect as the value's own does (Huber 1964).
-func bound(out, v, judged []float64, c float64, m *memory) (sigma float64) {
+//
+// What is below least is not cut. A response of which most steps are 0 has a robust
+// deviation near 0, and all that ever comes is far beyond it: cut, it would tell of
+// effects that are too small by as much as it is.
+func bound(out, v, judged []float64, c, least float64, m *memory) (sigma float64) {
 	before := m.at
 	size := m.floats(len(v))[:0]
 	for t, x := range v {
@@ -430,7 +457,7 @@ func bound(out, v, judged []float64, c float64, m *memory) (sigma float64) {
 		}
 	}
 	sigma = madToSigma * median(size)
-	limit, whole := c*sigma, 0.0
+	limit, whole := max(c*sigma, least), 0.0
 	if sigma == 0 {
 		limit = math.Inf(1)
 	}
@@ -541,7 +568,7 @@ func (w *world) improve(f fit, cs ...float64) fit {
 		for t := range u {
 			u[t] = w.y[t] - f.beta*z[t]
 		}
-		sigma := bound(u, u, w.judged, limit, w.mem)
+		sigma := bound(u, u, w.judged, limit, w.usualSize, w.mem)
 		for t := range u {
 			u[t] += f.beta * z[t]
 		}
@@ -625,7 +652,7 @@ func (w *world) rest(f fit) (v []float64, variance float64) {
 	for t := range v {
 		v[t] = w.y[t] - f.beta*v[t]
 	}
-	bound(v, v, w.judged, huberC, w.mem)
+	bound(v, v, w.judged, huberC, w.usualSize, w.mem)
 	for _, x := range v {
 		variance += x * x
 	}

@@ -138,6 +138,9 @@ type Credit struct {
 	Watermarks []SourceWatermark `avro:"watermarks"`
 	// The version of the statistics that computed it.
 	CodeVersion string `avro:"code_version"`
+	// Share of placebos with the multiplier's effect planted whose interval holds it; 0 when there
+	// is none.
+	MultiplierRealisedCoverage float64 `avro:"multiplier_realised_coverage"`
 }
 
 // Spike is an episode in which the branded-search side of a brand runs far above its baseline.

@@ -2,6 +2,7 @@ package topology
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"flywheel/pkg/correlate"
@@ -257,26 +258,57 @@ func quarterSum(ser *series, fromMs, toMs int64) int64 {
 }
 
 // multiply fills in the multiplier over the window that ends at untilMs: the
-// revenue credited to force 1 over the direct revenue. Its interval is in
-// proportion that of the effect: the shares themselves saturate, and would make
-// it look more certain than the effect is.
+// revenue C credited to force 1, of R in all, over the direct revenue.
+//
+// It says what the posts of 72 hours have brought, and of that two things are not known.
+// How much a view brings on average: that is in proportion as uncertain as the effect is
+// (the shares saturate, and would make it look more certain). And which of the orders
+// they were: given the orders, one is a post's with the probability p by which its hour
+// is split, so what posts brought has the variance Σ v²·p·(1 − p) over the orders' values
+// v, which is at most φ·C·(1 − C/R) where φ = Σ v²/Σ v (Jensen). φ comes from quarters of an
+// hour m that follow each other, Σ (m(t) − m(t−1))²/2 over Σ m, which is that where orders
+// come by chance (von Neumann 1941). Both are independent, so that their squares add up.
 func (p *Partition) multiply(b *brand, ser, gmv *series, untilMs int64, claims []claim, out *event.Credit) {
 	fromMs := untilMs - event.ShortWindowHours*window.HourMs
 	direct := quarterSum(gmv, fromMs, untilMs)
-	if direct <= 0 || !slices.ContainsFunc(claims, func(c claim) bool { return c.force == spikeForce }) {
+	at := slices.IndexFunc(claims, func(c claim) bool { return c.force == spikeForce })
+	if direct <= 0 || at < 0 {
 		return
 	}
+	c := &claims[at]
 	a := p.attribute(b, ser, fromMs, untilMs, claims, false)
+	credited := 0.0
 	for i, credit := range a.Credits {
 		if p.work.credit.labels[i].force == spikeForce {
-			out.Multiplier += float64(credit) / float64(direct)
+			credited += float64(credit)
 		}
 	}
-	for _, c := range claims {
-		if c.force == spikeForce {
-			out.MultiplierLow, out.MultiplierHigh = out.Multiplier*c.low/c.beta, out.Multiplier*c.high/c.beta
-		}
+	whole := float64(quarterSum(ser, fromMs, untilMs))
+	chance := 0.0
+	if 0 < credited && credited < whole {
+		chance = normal95 * math.Sqrt(orderSize(ser, fromMs, untilMs)*credited*(1-credited/whole))
 	}
+	low, high := credited*(1-c.low/c.beta), credited*(c.high/c.beta-1)
+	out.Multiplier = credited / float64(direct)
+	out.MultiplierLow = max(0, credited-math.Hypot(low, chance)) / float64(direct)
+	out.MultiplierHigh = (credited + math.Hypot(high, chance)) / float64(direct)
+	out.MultiplierRealisedCoverage = c.realised
+}
+
+// normal95 is the quantile of 97.5 % of a normal distribution.
+const normal95 = 1.959964
+
+// orderSize returns Σ v²/Σ v of the orders v of a time, 0 without revenue; see multiply.
+func orderSize(ser *series, fromMs, toMs int64) float64 {
+	squares, sum, last := 0.0, 0.0, 0.0
+	for quarter := window.Floor(fromMs, window.QuarterMs); quarter < window.Ceil(toMs, window.QuarterMs); quarter++ {
+		m := float64(ser.quarters.Get(quarter))
+		squares, sum, last = squares+(m-last)*(m-last)/2, sum+m, m
+	}
+	if sum <= 0 {
+		return 0
+	}
+	return squares / sum
 }
 
 // attribute splits the revenue between two moments by hours, the last of which
@@ -347,7 +379,7 @@ func (p *Partition) rest(b *brand, ser *series, claims []claim, day int64) *corr
 		}
 		c.kernel.Convolve(adds, acting)
 		for t := range left {
-			left[t] = max(0, left[t]-int64(c.beta*adds[lags+t]))
+			left[t] -= int64(c.beta * adds[lags+t])
 		}
 	}
 	calendar := p.calendar(b, node, n, to*window.HourMs, window.HourMs)
