@@ -142,10 +142,7 @@ func (s *session) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		began := time.Now()
 		if err := s.cycle(ctx); err != nil {
-			if errors.Is(err, kerr.ProducerFenced) && time.Since(began) > s.cfg.TransactionTimeout {
-				err = outlived(ctx, s.txn.Client(), &s.cfg, err)
-			}
-			return err
+			return explain(ctx, s.txn.Client(), &s.cfg, time.Since(began), err)
 		}
 		s.turnedAt.Store(time.Now().UnixMilli())
 		if time.Since(s.bornAt) > steady && s.restored() {
@@ -160,22 +157,40 @@ func (s *session) run(ctx context.Context) error {
 	return nil
 }
 
-// outlived says what has fenced the producer of a transaction that may have been open
-// for longer than transaction_timeout, as when the process was stopped meanwhile. Its
-// coordinator then ends it with a newer epoch, which looks as if another processor had
-// the name. That one would have this one's place in the group as well: only where it
-// has is the producer still said to be fenced.
-func outlived(ctx context.Context, client *kgo.Client, cfg *Config, fenced error) error {
-	ctx, cancel := context.WithTimeout(ctx, cfg.SessionTimeout)
+// explain says what has ended a cycle that lasted so long: a processor that was stopped
+// meanwhile and replaced may run into anything first, and would take its name back from
+// its successor if it started over. The group knows whether another has its place. On the
+// other hand a transaction that is open for longer than transaction_timeout is ended by
+// its coordinator with a newer epoch, which only looks as if another had the name.
+func explain(ctx context.Context, client *kgo.Client, cfg *Config, lasted time.Duration, err error) error {
+	outlived := errors.Is(err, kerr.ProducerFenced) && lasted > cfg.TransactionTimeout
+	switch {
+	case ctx.Err() != nil, errors.Is(err, kerr.FencedInstanceID), errors.Is(err, kerr.ProducerFenced) && !outlived:
+		return err // there is nothing to ask
+	case replaced(ctx, client, cfg):
+		return fmt.Errorf("%w, after this: %w", kerr.FencedInstanceID, err)
+	case outlived:
+		why, _, _ := strings.Cut(err.Error(), "\n") // one line for each partition
+		return fmt.Errorf("the transaction was open for longer than processor.transaction_timeout (%s), and Kafka has ended it: %s", cfg.TransactionTimeout, why)
+	}
+	return err
+}
+
+// askMax bounds how long the group is asked: where Kafka is away that is no news.
+const askMax = time.Second
+
+// replaced asks the group whether another has this processor's place.
+func replaced(ctx context.Context, client *kgo.Client, cfg *Config) bool {
+	ctx, cancel := context.WithTimeout(ctx, min(askMax, cfg.SessionTimeout))
 	defer cancel()
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Group, req.InstanceID = cfg.Group, &cfg.InstanceID
 	req.MemberID, req.Generation = client.GroupMetadata()
-	if resp, err := req.RequestWith(ctx, client); err == nil && resp.ErrorCode == kerr.FencedInstanceID.Code {
-		return fenced
+	if req.MemberID == "" {
+		return false // it never had one
 	}
-	why, _, _ := strings.Cut(fenced.Error(), "\n") // one line for each partition
-	return fmt.Errorf("the transaction was open for longer than processor.transaction_timeout (%s), and Kafka has ended it: %s", cfg.TransactionTimeout, why)
+	resp, err := req.RequestWith(ctx, client)
+	return err == nil && resp.ErrorCode == kerr.FencedInstanceID.Code
 }
 
 // steady is how long a session must last to count as progress without input to

@@ -13,8 +13,9 @@ import (
 )
 
 // A transaction that its coordinator has ended for its age looks as if another
-// processor had the name. The group tells them apart.
-func TestAnOldTransactionIsNoOtherProcessor(t *testing.T) {
+// processor had the name; and one that was replaced may run into anything else first.
+// The group tells them apart.
+func TestTheGroupKnowsWhoHasTheName(t *testing.T) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(1, "input"))
 	if err != nil {
 		t.Fatal(err)
@@ -42,11 +43,19 @@ func TestAnOldTransactionIsNoOtherProcessor(t *testing.T) {
 		}
 	}
 	fenced := fmt.Errorf("commit a transaction: %w", kerr.ProducerFenced)
+	late := fmt.Errorf("commit a transaction: %w", context.DeadlineExceeded)
+	long := cfg.TransactionTimeout + time.Second
 	one := join()
-	if err := outlived(t.Context(), one, &cfg, fenced); errors.Is(err, kerr.ProducerFenced) || err == nil {
+	if err := explain(t.Context(), one, &cfg, long, fenced); errors.Is(err, kerr.ProducerFenced) || errors.Is(err, kerr.FencedInstanceID) || err == nil {
 		t.Errorf("nobody else is there: %v", err)
 	} else {
 		t.Log(err)
+	}
+	if err := explain(t.Context(), one, &cfg, time.Second, fenced); !errors.Is(err, kerr.ProducerFenced) {
+		t.Errorf("its transaction was not old: %v", err)
+	}
+	if err := explain(t.Context(), one, &cfg, long, late); !errors.Is(err, late) || errors.Is(err, kerr.FencedInstanceID) {
+		t.Errorf("Kafka was late, and nobody else is there: %v", err)
 	}
 	member, generation := one.GroupMetadata()
 	one.PauseFetchTopics("input")
@@ -54,8 +63,10 @@ func TestAnOldTransactionIsNoOtherProcessor(t *testing.T) {
 	if id, _ := two.GroupMetadata(); id == member {
 		t.Fatalf("both are %s in generation %d", id, generation)
 	}
-	if err := outlived(t.Context(), one, &cfg, fenced); !errors.Is(err, kerr.ProducerFenced) {
-		t.Errorf("another has its place: %v", err)
+	for _, first := range []error{fenced, late} {
+		if err := explain(t.Context(), one, &cfg, long, first); !errors.Is(err, kerr.FencedInstanceID) || !errors.Is(err, first) {
+			t.Errorf("another has its place, and it was told %v: %v", first, err)
+		}
 	}
 }
 
