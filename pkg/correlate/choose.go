@@ -102,23 +102,39 @@ func Weigh(in *Hourly, s *Scratch) (e Evidence) {
 	if e.none.Reason != NoReason {
 		return e
 	}
+	which := in.Confounding(s)
 	y := grow(&s.floats[0], n)
 	x := grow(&s.floats[1], n)
-	for t := range y {
-		y[t] = float64(in.Y[t]) - in.ExpectedY[t]
-		x[t] = float64(in.X[t]) - in.ExpectedX[t]
+	above(y, in.Y, in.ExpectedY)
+	above(x, in.X, in.ExpectedX)
+	odds := max(0, float64(sum(in.Y))/float64(max(1, sum(in.X)))) // an effect as large as the response
+	e.weigh(in, which, odds, s)
+	return e
+}
+
+// above sets dst to by how much counts are above what is expected.
+func above(dst []float64, counts []int64, expected []float64) {
+	for t := range dst {
+		dst[t] = float64(counts[t]) - expected[t]
 	}
+}
+
+// weigh weighs what is above the expected of both sides, which s.floats hold: the
+// response and the stimulus. Some of the confounders are taken out.
+func (e *Evidence) weigh(in *Hourly, which []int, odds float64, s *Scratch) {
+	n, lags := len(in.Y), e.lags
+	last := lags * kernelDelays[len(kernelDelays)-1] / kernelGrid
+	y, x := grow(&s.floats[0], n), grow(&s.floats[1], n)
 	phi := whiten(y)
-	others := in.confounders(phi)
+	others := in.confounders(which, phi)
 	others.explain(y, true)
 	winsorise(y, grow(&s.floats[2], n))
 	others.explain(y, true)
 	height := normalise(y)
 	if height == 0 {
 		e.none.Reason = FlatResponse
-		return e
+		return
 	}
-	odds := max(0, float64(sum(in.Y))/float64(max(1, sum(in.X)))) // an effect as large as the response
 	kurtosis := fourth(y)
 	z := grow(&s.floats[3], 2*n)
 	varies := false
@@ -150,7 +166,6 @@ func Weigh(in *Hourly, s *Scratch) (e Evidence) {
 	if !varies {
 		e.none.Reason = FlatStimulus
 	}
-	return e
 }
 
 // Choose judges the evidence by a prior, nil for none; see the function.

@@ -206,7 +206,7 @@ func TestLagsOfAConfounderAreTakenOut(t *testing.T) {
 	whitenBy(other, phi)
 	normalise(other)
 	in := Hourly{Y: make([]int64, n), Confounders: [][]float64{first, second, make([]float64, n)}, Kernel: Kernel{Lags: 72}}
-	c := in.confounders(phi)
+	c := in.confounders([]int{0, 1, 2}, phi)
 	if want := 2 * 73; len(c.lower) != want {
 		t.Fatalf("%d coefficients, want %d: what does not vary has none", len(c.lower), want)
 	}

@@ -445,7 +445,7 @@ func (p *Partition) choose(b *brand, i int, cache *choice, stimulus, response *s
 	if c, ok := p.work.choices[key]; ok {
 		return c
 	}
-	above := p.above(b, i, stimulus, response, day) // before the calendar, which shares its memory
+	above := p.above(b, i, stimulus, response, day*24, day) // before the calendar, which shares its memory
 	in := p.history(b, stimulus, response, day*24, day)
 	in.Kernel.Lags = event.ShortWindowHours
 	in.Confounders = above
@@ -461,10 +461,10 @@ func (p *Partition) choose(b *brand, i int, cache *choice, stimulus, response *s
 	return c
 }
 
-// above returns by how much what confounds a force was above what was expected, in the
-// history up to a UTC day; 0 before anything was told of it.
-func (p *Partition) above(b *brand, i int, stimulus, response *series, day int64) [][]float64 {
-	w, to := &p.work, day*24
+// above returns by how much what may confound a force was above what the baselines up to
+// a day expect, in the history up to an hour; 0 before anything was told of it.
+func (p *Partition) above(b *brand, i int, stimulus, response *series, to, day int64) [][]float64 {
+	w := &p.work
 	from, n := p.reach(b, stimulus, response, to)
 	all := p.confounders(b, i, from, to)
 	for k, ser := range all {

@@ -118,6 +118,7 @@ func (p *Partition) study(b *brand, i int, stimulus, response *series, start int
 
 // estimate makes a study, and returns where its history begins.
 func (p *Partition) estimate(b *brand, i int, stimulus, response *series, end int64) (from int64, e effect) {
+	others := p.confounding(b, i, stimulus, response, end) // before the calendar, which shares its memory
 	from, n := p.reach(b, stimulus, response, end)
 	w := &p.work
 	x, y := grow(&w.x, n), grow(&w.y, n)
@@ -137,7 +138,7 @@ func (p *Partition) estimate(b *brand, i int, stimulus, response *series, end in
 			pair.Declared[t] = int(kind)
 		}
 	}
-	for _, ser := range p.confounders(b, i, from, end) {
+	for _, ser := range others {
 		c := make([]float64, n)
 		ser.hours.Read(x, from)
 		first, _ := ser.hours.First(from, end)
@@ -171,6 +172,22 @@ func (p *Partition) confounders(b *brand, i int, from, to int64) []*series {
 	}
 	p.work.confounders = all
 	return all
+}
+
+// confounding returns those of the confounders of a force that the hours up to one show
+// to act on either side.
+func (p *Partition) confounding(b *brand, i int, stimulus, response *series, end int64) (some []*series) {
+	day := window.Floor(end, 24)
+	above := p.above(b, i, stimulus, response, end, day) // as in choose
+	if len(above) == 0 {
+		return nil
+	}
+	in := p.history(b, stimulus, response, end, day)
+	in.Kernel.Lags, in.Confounders = event.ShortWindowHours, above
+	for _, at := range in.Confounding(&p.work.scratch) {
+		some = append(some, p.work.confounders[at])
+	}
+	return some
 }
 
 // reach returns the hours up to one that tell of both sides: from the first data of
