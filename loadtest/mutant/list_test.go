@@ -71,7 +71,7 @@ func mutants() []mutant {
 		},
 		{
 			"dropped correction", "A negative difference of impressions counts as none.",
-			[]edit{{contribute, "r.ImpressionsDelta*one(r.Branded)", "max(0, r.ImpressionsDelta)*one(r.Branded)"}},
+			[]edit{{contribute, "add(c, BrandedAdImpressions, &r.Header, r.ImpressionsDelta)", "add(c, BrandedAdImpressions, &r.Header, max(0, r.ImpressionsDelta))"}},
 		},
 		{
 			"zombie not fenced", "Every start has a transactional id of its own, and a transaction of results commits no offset.",

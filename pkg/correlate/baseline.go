@@ -78,7 +78,12 @@ type Baseline struct {
 // residual. Where most hours are empty that median says nothing: there the limit
 // is at least what a small hour holds, the lower quartile of the hours with anything.
 // The iterations are few and fixed: the result is a function of the integers.
-func Fit(h History, s *Scratch) Baseline {
+func Fit(h History, s *Scratch) Baseline { return FitRest(h, h.Counts, s) }
+
+// FitRest is Fit of what is left of a series when something known is taken out of each
+// hour: how small an hour may be that holds anything is told by the whole series.
+func FitRest(h History, whole []int64, s *Scratch) Baseline {
+	whole = whole[max(0, len(whole)-HistoryHoursMax):]
 	if n := len(h.Counts); n > HistoryHoursMax {
 		h = History{h.Counts[n-HistoryHoursMax:], h.from(n - HistoryHoursMax)}
 	}
@@ -101,7 +106,7 @@ func Fit(h History, s *Scratch) Baseline {
 	weight := grow(&s.floats[0], n)
 	residual := grow(&s.floats[1], n)
 	sorted := grow(&s.floats[2], n)
-	small := smallHour(h.Counts, weight)
+	small := smallHour(whole, weight)
 	for i := range weight {
 		weight[i] = 1
 	}

@@ -64,9 +64,10 @@ const winsorZ = 4.0
 // beyond the window too, as far as posts follow each other, and widens σ.
 //
 // What confounders may have added is taken out of the whitened response, each of their
-// lags by a coefficient of its own (around). The stimulus keeps it: a
-// correlation is then nearer to 0 than without the confounders at lags where they made
-// the stimulus, and as it was at those of the placebo, which errs on the safe side.
+// lags by a coefficient of its own (around). Only the
+// response is freed of it: so at the lags of an effect the part of the stimulus that
+// confounders made adds nothing to r, while at those of the placebo it still adds to σ,
+// which errs on the safe side.
 //
 // A prior (nil is none) gives each kernel its own share of the level, and the kernel is
 // then the one with the largest weight once the history is seen; see Prior.
@@ -88,11 +89,10 @@ type Evidence struct {
 
 // Weigh returns what Choose judges.
 func Weigh(in *Hourly, s *Scratch) (e Evidence) {
-	n, lags := len(in.X), in.Kernel.Lags
-	last := lags * kernelDelays[len(kernelDelays)-1] / kernelGrid
-	e.n, e.lags, e.none.P = float64(n), lags, 1
+	n := len(in.X)
+	e.n, e.lags, e.none.P = float64(n), in.Kernel.Lags, 1
 	switch {
-	case len(in.Y) != n || len(in.ExpectedX) != n || len(in.ExpectedY) != n || n-2*lags-last < placeboHoursMin:
+	case len(in.Y) != n || len(in.ExpectedX) != n || len(in.ExpectedY) != n || in.short():
 		e.none.Reason = ShortHistory
 	case flat(in.X):
 		e.none.Reason = FlatStimulus
@@ -112,6 +112,14 @@ func Weigh(in *Hourly, s *Scratch) (e Evidence) {
 	return e
 }
 
+// lastDelay returns the longest delay that is searched within so many lags.
+func lastDelay(lags int) int { return lags * kernelDelays[len(kernelDelays)-1] / kernelGrid }
+
+// short says whether too few lags are left for a placebo.
+func (in *Hourly) short() bool {
+	return len(in.Y)-2*in.Kernel.Lags-lastDelay(in.Kernel.Lags) < placeboHoursMin
+}
+
 // above sets dst to by how much counts are above what is expected.
 func above(dst []float64, counts []int64, expected []float64) {
 	for t := range dst {
@@ -123,7 +131,7 @@ func above(dst []float64, counts []int64, expected []float64) {
 // response and the stimulus. Some of the confounders are taken out.
 func (e *Evidence) weigh(in *Hourly, which []int, odds float64, s *Scratch) {
 	n, lags := len(in.Y), e.lags
-	last := lags * kernelDelays[len(kernelDelays)-1] / kernelGrid
+	last := lastDelay(lags)
 	y, x := grow(&s.floats[0], n), grow(&s.floats[1], n)
 	phi := whiten(y)
 	others := in.confounders(which, phi)

@@ -102,7 +102,7 @@ func (p *Pair) confounded() bool {
 				x, y = append(x, p.X[t]), append(y, v)
 			}
 		}
-		return len(x) > 1 && math.Abs(stat.Correlation(x, y, nil)) >= sameAs // not where either is constant
+		return len(x) > p.Lags && math.Abs(stat.Correlation(x, y, nil)) >= sameAs // not where either is constant
 	})
 }
 
@@ -129,9 +129,13 @@ const relatedAlpha = 0.05
 // intervals of four weeks twice to three times as wide. What is seen in one side only, as
 // a confounder that moves the stimulus a lot and the response a little, is taken out too: to
 // look at the response alone would miss it, and the effect would have what it does
-// (post-double-selection, Belloni, Chernozhukov & Hansen 2014).
+// (post-double-selection, Belloni, Chernozhukov & Hansen 2014). Of a history that is too
+// short for the test it is none.
 func (in *Hourly) Confounding(s *Scratch) (which []int) {
 	n := len(in.Y)
+	if in.short() {
+		return nil
+	}
 	for i, c := range in.Confounders {
 		for _, side := range [...]struct {
 			counts   []int64

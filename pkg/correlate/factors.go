@@ -76,8 +76,9 @@ func (p *Pair) at(step int) int64 { return p.StartS + int64(step)*p.StepSeconds 
 // factors fits y ≈ Π factors, robust to bursts: the model of Fit (quasi-Poisson,
 // Huber weights, a prior of weight φ around 1, solved in turn), for any groupings
 // instead of weeks and seasonal bins, any step, and gaps (present 0). It sets
-// expected to what is expected of each step.
-func factors(expected, y, present []float64, all []*grouping, m *memory) {
+// expected to what is expected of each step. A residual up to small is no burst: where most
+// steps are 0, that of one event; of what is left of a series it is the series'.
+func factors(expected, y, present []float64, small float64, all []*grouping, m *memory) {
 	n := len(y)
 	before := m.at
 	defer m.release(before)
@@ -91,7 +92,6 @@ func factors(expected, y, present []float64, all []*grouping, m *memory) {
 			g.factor[i] = 1
 		}
 	}
-	small := smallStep(y, present, m)
 	scale := 0.0
 	for range iterations {
 		for _, g := range all {
@@ -148,8 +148,13 @@ func (g *grouping) fit(y, weight, expected []float64, scale float64, m *memory) 
 // factorMin keeps a factor from vanishing, after which nothing could raise it.
 const factorMin = 1e-6
 
-// smallStep is smallHour for a series with gaps.
-func smallStep(y, present []float64, m *memory) float64 {
+// smallPart is the part of the steps that hold anything which hold little.
+const smallPart = 0.25
+
+// sparseSize returns what a part of the sizes do not exceed that are not 0, where these are
+// fewer than half of the steps present; else 0. Of a quarter it is smallHour for a series
+// with gaps.
+func sparseSize(y, present []float64, part float64, m *memory) float64 {
 	before := m.at
 	defer m.release(before)
 	v, n := m.floats(len(y))[:0], 0
@@ -164,7 +169,7 @@ func smallStep(y, present []float64, m *memory) float64 {
 	if len(v) == 0 || 2*len(v) > n {
 		return 0
 	}
-	return selectKth(v, len(v)/4)
+	return selectKth(v, int(part*float64(len(v))))
 }
 
 // centring takes the means of groups out of a series, where it is present, and what

@@ -33,7 +33,7 @@ func lagged(p *Pair, halfLife float64, m *memory) Lagged {
 	}
 	groups, expected := p.groupings(), m.floats(n)
 	excess := func(v, present []float64) {
-		factors(expected, v, present, groups, m)
+		factors(expected, v, present, sparseSize(v, present, smallPart, m), groups, m)
 		for t := range v {
 			v[t] = present[t] * (v[t] - expected[t])
 		}

@@ -204,7 +204,9 @@ func (s *study) acting(act func(x float64) float64) *study {
 	b.forward, b.backward, b.dictionary = nil, nil, s.coarse
 	b.raw = s.mem.floats(s.n)
 	scaled(b.raw, s.raw, act)
-	b.deviate()
+	if b.deviate(); len(b.confounding.parts) > 0 {
+		b.deconfound()
+	}
 	b.transform()
 	return &b
 }

@@ -32,13 +32,13 @@ type study struct {
 	expectedX  []float64
 	above      bool // what the stimulus's baseline adds is left to the response's
 	sumX, sumY float64
-	// usualSize is what a step of the response holds nearly always when it holds anything;
-	// 0 where most do.
-	usualSize float64
-	groups    []*grouping // of the response
-	usual     []*grouping // of the stimulus: nothing is declared
-	shifts    []int       // of the placebos
-	mirrored  []int       // of those with the stimulus run backwards
+	// smallSize is what a quarter do not exceed of the steps of the response that hold
+	// anything, usualSize what nine of ten do not; 0 where these are half of all.
+	smallSize, usualSize float64
+	groups               []*grouping // of the response
+	usual                []*grouping // of the stimulus: nothing is declared
+	shifts               []int       // of the placebos
+	mirrored             []int       // of those with the stimulus run backwards
 	// independent is how many placebos there are in effect.
 	independent float64
 	betaMax     float64
@@ -102,38 +102,19 @@ func (s *study) load(p *Pair) Reason {
 	if s.sumX > 0 && s.sumY > 0 && slices.Min(s.raw) >= 0 && slices.Min(s.y) >= 0 {
 		s.betaMax = s.sumY / s.sumX // an effect makes up no more than there is
 	}
-	s.usualSize = usualSize(s.y, s.judged, s.mem)
+	s.usualSize, s.smallSize = sparseSize(s.y, s.judged, 0.9, s.mem), sparseSize(s.y, s.present, smallPart, s.mem)
 	s.deviate()
 	s.prepare(p)
-	if s.explained() {
+	if len(s.confounding.parts) > 0 && s.explained() {
 		return Confounded
 	}
 	return NoReason
 }
 
-// usualSize returns the size that nine of ten steps do not exceed, of those that are not 0,
-// where these are fewer than half of the steps present; else 0.
-func usualSize(y, present []float64, m *memory) float64 {
-	before := m.at
-	defer m.release(before)
-	v, n := m.floats(len(y))[:0], 0
-	for t, x := range y {
-		if present[t] > 0 {
-			if n++; x != 0 {
-				v = append(v, math.Abs(x))
-			}
-		}
-	}
-	if len(v) == 0 || 2*len(v) > n {
-		return 0
-	}
-	return selectKth(v, len(v)*9/10)
-}
-
 // deviate takes the baseline out of the stimulus.
 func (s *study) deviate() {
 	s.expectedX, s.x = s.mem.floats(s.n), s.mem.floats(s.n)
-	factors(s.expectedX, s.raw, s.known, s.usual, s.mem)
+	factors(s.expectedX, s.raw, s.known, sparseSize(s.raw, s.known, smallPart, s.mem), s.usual, s.mem)
 	for t, x := range s.raw {
 		s.x[t] = s.known[t] * (x - s.expectedX[t])
 	}
@@ -360,7 +341,7 @@ func (w *world) assume(f fit) {
 	for t, p := range w.present {
 		rest[t] *= p
 	}
-	factors(w.expected, rest, w.present, w.groups, w.mem)
+	factors(w.expected, rest, w.present, w.smallSize, w.groups, w.mem)
 	w.unconfounded(rest)
 	for t := range rest {
 		rest[t] = w.judged[t] * (rest[t] - w.expected[t])
@@ -397,7 +378,7 @@ func (w *world) unconfounded(rest []float64) {
 		for t, p := range w.present {
 			left[t] = p * (rest[t] - added[t])
 		}
-		factors(w.expected, left, w.present, w.groups, w.mem)
+		factors(w.expected, left, w.present, w.smallSize, w.groups, w.mem)
 	}
 	w.mem.release(before)
 }

@@ -381,7 +381,7 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 	}
 	ser.ahead = slices.DeleteFunc(ser.ahead, func(a dayAhead) bool { return hour < a.by*24 })
 	confounds := p.plan.confounds[ser.signal]
-	b.studies.moved(ser, hour, confounds)
+	b.studies.moved(ser, hour, confounds, p.plan.besides[p.plan.nodes[ser.signal]])
 	b.rests = slices.DeleteFunc(b.rests, func(r rest) bool { return hour < r.day*24 })
 	touches := p.plan.touches[ser.signal]
 	b.dirty |= touches

@@ -41,7 +41,7 @@ const (
 // call, a nil value being a tombstone. Key and value are valid until f returns.
 func (p *Partition) Changes(f func(key, value []byte)) {
 	p.settle()
-	l := changelog{f: f, statistics: p.statistics, prior: p.learned.name}
+	l := changelog{f: f, statistics: p.statistics, version: p.version}
 	for _, b := range p.touched {
 		forgot := b.forgetting
 		l.changes(b)
@@ -57,7 +57,7 @@ func (p *Partition) Changes(f func(key, value []byte)) {
 // replace the changelog, which keeps more of the posts' observations.
 func (p *Partition) State(f func(key, value []byte)) {
 	p.settle()
-	l := changelog{f: f, statistics: p.statistics, prior: p.learned.name}
+	l := changelog{f: f, statistics: p.statistics, version: p.version}
 	for _, id := range slices.Sorted(maps.Keys(p.brands)) {
 		b := p.brands[id]
 		p.derive(b)
@@ -74,7 +74,7 @@ type changelog struct {
 	order      []sourceNumber
 	none       force  // one that nothing is known of
 	statistics string // that studies are of
-	prior      string // that looks are of, empty for none
+	version    string // of the program and the prior that looks are of
 }
 
 func (l *changelog) begin(b *brand, kind byte) {
@@ -522,10 +522,8 @@ func (l *changelog) meta(b *brand) {
 		w.float(e.Evidence.PeakZ)
 		w.bool(e.Evidence.Attributed)
 	}
-	if l.prior != "" {
-		w.uint(priorMark)
-		w.text(l.prior)
-	}
+	w.uint(versionMark)
+	w.text(l.version)
 	for i := range b.forces {
 		if f := b.forces[i]; f != nil && f.looks != nil && f.looks.stale > 0 {
 			o := f.looks
@@ -541,10 +539,11 @@ func (l *changelog) meta(b *brand) {
 	l.put()
 }
 
-// priorMark stands before the name of the prior where the number of a force is expected.
-const priorMark = forcesMax + 1
+// versionMark stands before the name of the program and the prior that the tests are of,
+// where the number of a force is expected.
+const versionMark = forcesMax + 1
 
-func (b *brand) restoreMeta(r *reader, prior string) {
+func (b *brand) restoreMeta(r *reader, version string) {
 	b.clockMs, b.oldestQuarter, b.oldestHour, b.revision = r.moment(), r.oldest(window.QuarterMs), r.oldest(window.HourMs), r.int()
 	for range r.count(2) {
 		src := b.addSource(r.text())
@@ -587,7 +586,7 @@ func (b *brand) restoreMeta(r *reader, prior string) {
 	was := ""
 	for len(r.left) > 0 { // a program before them wrote none
 		i := r.uint()
-		if i == priorMark {
+		if i == versionMark {
 			was = r.text()
 			continue
 		}
@@ -601,7 +600,7 @@ func (b *brand) restoreMeta(r *reader, prior string) {
 			tested: r.set(window.DayMs), found: r.set(window.DayMs),
 		}
 	}
-	if was == prior {
+	if was == version {
 		return
 	}
 	for _, f := range b.forces { // other outcomes follow, of the days that are not final
@@ -637,7 +636,7 @@ func (p *Partition) Restore(key, value []byte) error {
 	}
 	switch kind {
 	case kindMeta:
-		b.restoreMeta(&v, p.learned.name)
+		b.restoreMeta(&v, p.version)
 	case kindEntry:
 		b.restoreEntry(&v)
 	case kindHour:

@@ -283,6 +283,9 @@ func (p *Partition) multiply(b *brand, ser, gmv *series, untilMs int64, claims [
 			credited += float64(credit)
 		}
 	}
+	if credited == 0 {
+		return
+	}
 	whole := float64(quarterSum(ser, fromMs, untilMs))
 	chance := 0.0
 	if 0 < credited && credited < whole {
@@ -370,6 +373,7 @@ func (p *Partition) rest(b *brand, ser *series, claims []claim, day int64) *corr
 	n := int(to - from)
 	left := make([]int64, n)
 	ser.hours.Read(left, from)
+	whole := slices.Clone(left)
 	for _, c := range claims {
 		lags := c.kernel.Lags
 		hours, acting, adds := grow(&w.hours, n+lags), grow(&w.acting, n+lags), grow(&w.adds, n+lags)
@@ -384,7 +388,7 @@ func (p *Partition) rest(b *brand, ser *series, claims []claim, day int64) *corr
 	}
 	calendar := p.calendar(b, node, n, to*window.HourMs, window.HourMs)
 	b.rests = slices.DeleteFunc(b.rests, func(r rest) bool { return r.ser == ser || r.day != day })
-	b.rests = append(b.rests, rest{ser, day, slices.Clone(claims), correlate.Fit(correlate.History{Counts: left, Calendar: calendar}, &p.work.scratch)})
+	b.rests = append(b.rests, rest{ser, day, slices.Clone(claims), correlate.FitRest(correlate.History{Counts: left, Calendar: calendar}, whole, &p.work.scratch)})
 	return &b.rests[len(b.rests)-1].base
 }
 

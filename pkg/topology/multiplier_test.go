@@ -66,7 +66,7 @@ func TestMultipliersHoldWhatPostsBrought(t *testing.T) {
 	const brands, days, looks = 24, 42, 4
 	for name, tc := range map[string]struct {
 		aDay, least float64
-	}{"few orders": {10, 0.92}, "many orders": {300, 0.92}} {
+	}{"hardly any orders": {2, 0.92}, "few orders": {10, 0.92}, "many orders": {300, 0.92}} {
 		t.Run(name, func(t *testing.T) {
 			n, held, above, below, width, sumM, sumT := 0, 0, 0, 0, 0.0, 0.0, 0.0
 			for seed := range uint64(brands) {

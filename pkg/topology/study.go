@@ -77,14 +77,15 @@ func (s studies) drop(is func(*study) bool) {
 }
 
 // moved drops the studies that have seen an hour of a series, which may confound some
-// forces, or whose history begins elsewhere by it.
-func (s studies) moved(ser *series, hour int64, confounds uint16) {
+// forces, or whose history begins elsewhere by it, or that of a confounder of its node
+// (besides).
+func (s studies) moved(ser *series, hour int64, confounds, besides uint16) {
 	if len(s) == 0 || hour >= s[len(s)-1].end {
 		return
 	}
 	key, node := keyOf(ser.signal, ser.currency), ser.signal.Info().Node
 	s.drop(func(x *study) bool {
-		begins := hour <= x.from && (x.stimulus.signal().Info().Node == node || x.response.signal().Info().Node == node)
+		begins := hour <= x.from && (besides&(1<<x.force) != 0 || x.stimulus.signal().Info().Node == node || x.response.signal().Info().Node == node)
 		return hour < x.end && (key == x.stimulus || key == x.response || begins || confounds&(1<<x.force) != 0)
 	})
 }

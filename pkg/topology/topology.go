@@ -67,8 +67,8 @@ func (c Config) Validate() error {
 		fail("history_hours: %d is not between %d and %d", c.HistoryHours, correlate.SeasonalHoursMin, correlate.HistoryHoursMax)
 	}
 	// A window that is restated rests on a history, and on another that ends three
-	// to four days before it.
-	if most := hoursKept - event.ShortWindowHours - 24 - c.RestateHours; c.HistoryHours > most {
+	// to four days before it, with baselines up to the midnight before that.
+	if most := hoursKept - event.ShortWindowHours - 2*24 - c.RestateHours; c.HistoryHours > most {
 		fail("history_hours: %d is more than the %d that are kept behind what restate_hours %d restates", c.HistoryHours, most, c.RestateHours)
 	}
 	if c.CreditPosts < 0 || c.CreditPosts > creditPostsMax {
@@ -117,10 +117,13 @@ type plan struct {
 	// confounds are those whose history a signal confounds: nothing before the next
 	// midnight moves with it.
 	confounds [event.SignalsMax]uint16
-	credits   uint16                  // the forces that earn credit
-	nowcasts  uint16                  // those whose windows say how many branded searches they hold
-	nodes     [event.SignalsMax]uint8 // numbers of the signals' nodes
-	spikes    spike.Config
+	// besides are those that a signal of a node confounds, by the number of the node: its
+	// history begins with that of the node.
+	besides  [nodesMax]uint16
+	credits  uint16                  // the forces that earn credit
+	nowcasts uint16                  // those whose windows say how many branded searches they hold
+	nodes    [event.SignalsMax]uint8 // numbers of the signals' nodes
+	spikes   spike.Config
 }
 
 // New returns an empty partition.
@@ -166,6 +169,9 @@ func New(cfg Config) (*Partition, error) {
 	}
 	if len(nodes) > nodesMax {
 		return nil, fmt.Errorf("the signals have %d nodes, want at most %d", len(nodes), nodesMax)
+	}
+	for s, forces := range p.plan.confounds {
+		p.plan.besides[p.plan.nodes[s]] |= forces
 	}
 	return p, nil
 }

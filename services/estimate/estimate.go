@@ -71,9 +71,9 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 	}
 	r := &e.Result
 	step := time.Duration(e.grid.step) * time.Millisecond
-	var missingX, missingY int
-	e.x, missingX = stimulus.onto(e.grid)
-	e.y, missingY = response.onto(e.grid)
+	var gapsX, gapsY gaps
+	e.x, gapsX = stimulus.onto(e.grid)
+	e.y, gapsY = response.onto(e.grid)
 	declared, used := declare(e.spans, e.grid)
 	lags := int(cfg.Window.Milliseconds() / e.grid.step)
 	if lags < 2 {
@@ -94,10 +94,10 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 	pair := correlate.Pair{
 		X: e.x, Y: e.y, Declared: declared, StepSeconds: e.grid.step / 1000, StartS: e.grid.start / 1000, Lags: lags,
 	}
-	sides := []side{{stimulus, missingX}, {response, missingY}}
+	sides := []side{{stimulus, gapsX}, {response, gapsY}}
 	for _, c := range confounders {
-		v, missing := c.onto(e.grid)
-		pair.Confounders, sides = append(pair.Confounders, v), append(sides, side{c, missing})
+		v, gaps := c.onto(e.grid)
+		pair.Confounders, sides = append(pair.Confounders, v), append(sides, side{c, gaps})
 	}
 	e.relation = correlate.Relate(&pair)
 	if ctx.Err() != nil {
@@ -115,6 +115,9 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 		}
 		if side.missing > 0 {
 			r.note("%s has no value in %d of these steps; there what its baseline expects is taken for it", side.name, side.missing)
+		}
+		if side.partial > 0 {
+			r.note("%s has only some of its values in %d of these steps; they are scaled up to the whole step", side.name, side.partial)
 		}
 	}
 	if in.Calendar != nil {
@@ -145,7 +148,7 @@ func negative(v []float64) (count int, sum float64) {
 // side is a series that was read, and how many steps it has no value for.
 type side struct {
 	*points
-	missing int
+	gaps
 }
 
 // stepsMax is how many steps of the coarsest series may make one that all have.

@@ -606,3 +606,28 @@ func TestEveryReasonIsTold(t *testing.T) {
 		seen[text] = reason
 	}
 }
+
+// A step of which some values are missing is told of: it is scaled up, and none where
+// most are.
+func TestStepsThatAreKnownInPart(t *testing.T) {
+	w := play(3, 35, time.Hour, 6*time.Hour, 4*time.Hour, 0.3)
+	fine := play(4, 35, 15*time.Minute, 0, 0, 0)
+	for _, hour := range []int{200, 300, 301} {
+		fine.y[4*hour+1] = math.NaN()
+	}
+	for _, hour := range []int{400, 500} {
+		fine.y[4*hour], fine.y[4*hour+2], fine.y[4*hour+3] = math.NaN(), math.NaN(), math.NaN()
+	}
+	e := w.run(t, func(in *Input) { in.Response = source("y.csv", fine.file(fine.y)) })
+	for _, want := range []string{
+		"y.csv has only some of its values in 3 of these steps; they are scaled up to the whole step",
+		"y.csv has no value in 2 of these steps; there what its baseline expects is taken for it",
+	} {
+		if !slices.Contains(e.Result.Notes, want) {
+			t.Errorf("%q is not among the notes %q", want, e.Result.Notes)
+		}
+	}
+	if want := 4.0 / 3 * (fine.y[800] + fine.y[802] + fine.y[803]); math.Abs(e.y[200]-want) > 1e-9 || !math.IsNaN(e.y[400]) {
+		t.Errorf("hour 200 has %v, want %v; hour 400 has %v, want none", e.y[200], want, e.y[400])
+	}
+}

@@ -93,9 +93,9 @@ type grid struct {
 
 func (g grid) at(i int) time.Time { return time.UnixMilli(g.start + int64(i)*g.step).UTC() }
 
-// onto sums a series into the steps of a grid, NaN where it has no value; missing
-// counts those inside the time the series covers.
-func (p *points) onto(g grid) (v []float64, missing int) {
+// onto sums a series into the steps of a grid, NaN where it has less than half of the values;
+// gaps counts these, and the steps it has in part, which are scaled up.
+func (p *points) onto(g grid) (v []float64, gaps gaps) {
 	v = make([]float64, g.n)
 	parts := make([]int64, g.n)
 	for i, at := range p.atMs {
@@ -110,15 +110,21 @@ func (p *points) onto(g grid) (v []float64, missing int) {
 		switch {
 		case 2*parts[k] >= whole && parts[k] > 0:
 			v[k] *= float64(whole) / float64(parts[k])
+			if parts[k] < whole {
+				gaps.partial++
+			}
 		default:
 			v[k] = math.NaN()
 			if at >= p.first() && at < p.end() {
-				missing++
+				gaps.missing++
 			}
 		}
 	}
-	return v, missing
+	return v, gaps
 }
+
+// gaps are the steps of a grid within the time of a series that it lacks, or has in part.
+type gaps struct{ missing, partial int }
 
 func floor(at, width int64) int64 {
 	n := at / width

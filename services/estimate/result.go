@@ -198,7 +198,11 @@ func (r *Result) WriteText(to io.Writer) error {
 		line("best lag", "%s", seconds(*r.BestLagS))
 	}
 	if r.Effect.PerUnit != nil {
-		line("kernel", "after %s, halving every %s", seconds(*r.Kernel.DelayS), seconds(*r.Kernel.HalfLifeS))
+		decays := "halving every " + seconds(*r.Kernel.HalfLifeS)
+		if *r.Kernel.HalfLifeS == 0 {
+			decays = "all at once"
+		}
+		line("kernel", "after %s, %s", seconds(*r.Kernel.DelayS), decays)
 		line("effect", "%s of response per unit of stimulus, %.0f %% interval %s to %s (held by %.0f %% of placebos)",
 			number(*r.Effect.PerUnit), 100*r.Effect.Level, number(*r.Effect.Low), number(*r.Effect.High), 100*(*r.Effect.Realised))
 	}

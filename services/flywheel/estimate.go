@@ -33,7 +33,8 @@ Each series is a CSV with the header timestamp,value, in any order, with one spa
 minute to a day; whole steps may be missing. One of the files may be -, standard input. A timestamp is 2015-02-26 21:42:53 (UTC), RFC 3339,
 or seconds or milliseconds since 1970. Series of different spacings are summed to the finest
 steps both have. Revenue has the same form, in units of its currency. A calendar has the header
-begin,end,name and a row for each promotion or event that explains the response otherwise.
+begin,end,name and a row for each promotion or event that explains the response otherwise; an
+end is exclusive, but one that is a date alone includes that day.
 A confounder is another stimulus that may act on both, such as advertising: whatever it may have
 added to the response within the window, at any lag, is taken out of both sides. Each costs
 evidence, so name what is known to act, not everything there is.
