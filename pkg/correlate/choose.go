@@ -64,10 +64,9 @@ const winsorZ = 4.0
 // beyond the window too, as far as posts follow each other, and widens σ.
 //
 // What confounders may have added is taken out of the whitened response, each of their
-// lags by a coefficient of its own (around). Only the
-// response is freed of it: so at the lags of an effect the part of the stimulus that
-// confounders made adds nothing to r, while at those of the placebo it still adds to σ,
-// which errs on the safe side.
+// lags by a coefficient of its own (around). Only the response is freed of it: so at the
+// lags of an effect the part of the stimulus that confounders made adds nothing to r,
+// while at those of the placebo it still adds to σ, which errs on the safe side.
 //
 // A prior (nil is none) gives each kernel its own share of the level, and the kernel is
 // then the one with the largest weight once the history is seen; see Prior.

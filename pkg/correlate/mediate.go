@@ -2,8 +2,9 @@ package correlate
 
 import "math"
 
-// normal95 is the 97.5th percentile of the standard normal.
-const normal95 = 1.959964
+// Normal95 is the 97.5th percentile of the standard normal: half of an interval of 95 %, in
+// standard deviations.
+const Normal95 = 1.959964
 
 // mediationHoursMin is the history beyond the kernel that a mediation needs.
 const mediationHoursMin = 5 * 24
@@ -120,8 +121,8 @@ func Mediate(in *MediationInput) (Mediation, bool) {
 	}
 	left := plane.zz - plane.zm*plane.zm/plane.mm
 	varD := longRun(first)
-	half := normal95 * math.Sqrt(varD) / left
-	sobel := normal95 * math.Sqrt(a*a*varB+plane.b*plane.b*varA)
+	half := Normal95 * math.Sqrt(varD) / left
+	sobel := Normal95 * math.Sqrt(a*a*varB+plane.b*plane.b*varA)
 	mediated := a * plane.b
 	return Mediation{
 		Total: mediated + plane.direct, Mediated: mediated, Direct: plane.direct,

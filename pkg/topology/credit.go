@@ -289,7 +289,7 @@ func (p *Partition) multiply(b *brand, ser, gmv *series, untilMs int64, claims [
 	whole := float64(quarterSum(ser, fromMs, untilMs))
 	chance := 0.0
 	if 0 < credited && credited < whole {
-		chance = normal95 * math.Sqrt(orderSize(ser, fromMs, untilMs)*credited*(1-credited/whole))
+		chance = correlate.Normal95 * math.Sqrt(orderSize(ser, fromMs, untilMs)*credited*(1-credited/whole))
 	}
 	low, high := credited*(1-c.low/c.beta), credited*(c.high/c.beta-1)
 	out.Multiplier = credited / float64(direct)
@@ -297,9 +297,6 @@ func (p *Partition) multiply(b *brand, ser, gmv *series, untilMs int64, claims [
 	out.MultiplierHigh = (credited + math.Hypot(high, chance)) / float64(direct)
 	out.MultiplierRealisedCoverage = c.realised
 }
-
-// normal95 is the quantile of 97.5 % of a normal distribution.
-const normal95 = 1.959964
 
 // orderSize returns Σ v²/Σ v of the orders v of a time, 0 without revenue; see multiply.
 func orderSize(ser *series, fromMs, toMs int64) float64 {

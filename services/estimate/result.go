@@ -88,7 +88,7 @@ func (r *Result) fill(e *Estimate, step, window time.Duration) {
 	for i, c := range rel.Profile.Correlation {
 		r.LagProfile[i] = Lag{int64(i) * seconds, c}
 	}
-	r.BandHalfWidth = normal95 * rel.Profile.StandardError
+	r.BandHalfWidth = correlate.Normal95 * rel.Profile.StandardError
 	if rel.Profile.BestLag >= 0 {
 		r.BestLagS = at(int64(rel.Profile.BestLag) * seconds)
 	}
@@ -150,9 +150,6 @@ func (r *Result) returns(rel *correlate.Relation, step time.Duration) {
 			least)
 	}
 }
-
-// normal95 is the 97.5th percentile of the standard normal.
-const normal95 = 1.959964
 
 func at(v int64) *int64 { return &v }
 
