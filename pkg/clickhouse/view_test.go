@@ -172,15 +172,15 @@ func TestPostCreditAddsUpToTheRevenue(t *testing.T) {
 		"amazon | EUR | 7", "amazon | USD | 120", "shopify | USD | -3")
 }
 
-func TestCreatorCreditIsThatOfTheirPosts(t *testing.T) {
+func TestCreditOfCreatorsAndCampaignsIsThatOfTheirPosts(t *testing.T) {
 	conn := migrated(t)
 	insertCredit(t, conn, "2026-10-04 04:00:00", "amazon", "USD", 120, 40, 1, "[1, 1, 1, 1, 1], ['tiktok', 'tiktok', 'tiktok', 'tiktok', 'tiktok'], ['a', 'b', 'c', 'unknown', ''], [30, 15, 5, 20, 10]")
 	for _, post := range []struct {
-		content, creator string
-		version          int
-	}{{"a", "ann", 1}, {"b", "bob", 1}, {"b", "ann", 2}, {"c", "bob", 1}, {"d", "dan", 1}} {
-		exec(t, conn, fmt.Sprintf(`INSERT INTO tiktok_content_published (event_id, brand_id, occurred_at, content_id, creator_id, version)
-VALUES (generateUUIDv4(), 'acme', '2026-10-03 12:00:00', '%s', '%s', %d)`, post.content, post.creator, post.version))
+		content, creator, campaign string
+		version                    int
+	}{{"a", "ann", "autumn", 1}, {"b", "bob", "", 1}, {"b", "ann", "spring", 2}, {"c", "bob", "autumn", 1}, {"d", "dan", "winter", 1}} {
+		exec(t, conn, fmt.Sprintf(`INSERT INTO tiktok_content_published (event_id, brand_id, occurred_at, content_id, creator_id, campaign_id, version)
+VALUES (generateUUIDv4(), 'acme', '2026-10-03 12:00:00', '%s', '%s', '%s', %d)`, post.content, post.creator, post.campaign, post.version))
 	}
 	wantTable(t, conn, `SELECT toString(brand_id), toString(day), toString(node), toString(currency), toString(force_name), creator_id, toString(posts), toString(credit_micros) FROM creator_credit ORDER BY creator_id`,
 		"acme | 2026-10-04 04:00:00.000 | amazon | USD | tiktok → amazon |  | 1 | 20",
@@ -188,6 +188,12 @@ VALUES (generateUUIDv4(), 'acme', '2026-10-03 12:00:00', '%s', '%s', %d)`, post.
 		"acme | 2026-10-04 04:00:00.000 | amazon | USD | tiktok → amazon | bob | 1 | 5",
 	)
 	wantTable(t, conn, `SELECT toString(sum(credit_micros)) FROM creator_credit SETTINGS join_use_nulls = 1`, "70")
+	wantTable(t, conn, `SELECT toString(brand_id), toString(day), toString(node), toString(currency), toString(force_name), campaign_id, toString(posts), toString(credit_micros) FROM campaign_credit ORDER BY campaign_id`,
+		"acme | 2026-10-04 04:00:00.000 | amazon | USD | tiktok → amazon |  | 1 | 20",
+		"acme | 2026-10-04 04:00:00.000 | amazon | USD | tiktok → amazon | autumn | 2 | 35",
+		"acme | 2026-10-04 04:00:00.000 | amazon | USD | tiktok → amazon | spring | 1 | 15",
+	)
+	wantTable(t, conn, `SELECT toString(sum(credit_micros)) FROM campaign_credit SETTINGS join_use_nulls = 1`, "70")
 }
 
 func TestBrandSpikeIsEverySpikeInItsNewestRevision(t *testing.T) {
@@ -220,7 +226,7 @@ func TestViewsNameTheForcesAsTheyAre(t *testing.T) {
 	}
 	wantTable(t, conn, "SELECT toString(force), toString(force_name) FROM brand_correlation_latest ORDER BY force", want...)
 	rows, err := conn.Query(t.Context(), `SELECT extract(create_table_query, 'transform\\(force[^)]*\\)') FROM system.tables WHERE database = currentDatabase() AND engine = 'View'
-		AND name NOT IN ('creator_credit', 'force_discovery') -- which take them from another`)
+		AND name NOT IN ('creator_credit', 'campaign_credit', 'force_discovery') -- which take them from another`)
 	must(t, err)
 	defer rows.Close()
 	first := ""

@@ -34,6 +34,9 @@ type TikTokContentPublished struct {
 	ProductID string `avro:"product_id"`
 	// Whether the creator is a customer won back by a message (force 10).
 	Reactivated bool `avro:"reactivated"`
+	// The campaign the content was made for, such as TikTok Shop's id of an affiliate
+	// collaboration; empty when none.
+	CampaignID string `avro:"campaign_id"`
 }
 
 // TikTokContentStatistics is the record of one event. Cumulative counters of one piece of content

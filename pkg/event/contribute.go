@@ -58,6 +58,7 @@ func (r *TikTokContentPublished) Validate() error {
 	c.id("content_id", r.ContentID)
 	c.text("creator_id", r.CreatorID)
 	c.text("product_id", r.ProductID)
+	c.text("campaign_id", r.CampaignID)
 	return c.err
 }
 

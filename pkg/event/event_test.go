@@ -177,6 +177,7 @@ func TestBadFieldsAreRefused(t *testing.T) {
 		"a post without content":                  refuse("content_id", func(r *TikTokContentPublished) { r.ContentID = "" }),
 		"a post of a creator that is too long":    refuse("creator_id", func(r *TikTokContentPublished) { r.CreatorID = long }),
 		"a post of a product that is too long":    refuse("product_id", func(r *TikTokContentPublished) { r.ProductID = long }),
+		"a post of a campaign that is too long":   refuse("campaign_id", func(r *TikTokContentPublished) { r.CampaignID = long }),
 		"counters without content":                refuse("content_id", func(r *TikTokContentStatistics) { r.ContentID = "" }),
 		"counters before publication":             refuse("published_at", func(r *TikTokContentStatistics) { r.PublishedAtMs = r.OccurredAtMs + 1 }),
 		"counters of what was never published":    refuse("published_at", func(r *TikTokContentStatistics) { r.PublishedAtMs = 0 }),

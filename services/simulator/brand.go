@@ -187,7 +187,7 @@ func (b *brand) content(at int64) float64 {
 		if p.atMs >= at {
 			b.emit(&event.TikTokContentPublished{
 				Header:    b.version(event.TypeTikTokContentPublished, "tiktok_content_webhook", p.contentID, 1, p.atMs, b.after(p.atMs, 4)),
-				ContentID: p.contentID, CreatorID: p.creatorID, Kind: p.kind, ProductID: p.productID, Reactivated: p.reactivated,
+				ContentID: p.contentID, CreatorID: p.creatorID, Kind: p.kind, ProductID: p.productID, Reactivated: p.reactivated, CampaignID: p.campaignID,
 			}, false)
 		}
 		sum += p.viewsAt(at+quarterMs) - p.viewsAt(at)

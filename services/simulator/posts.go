@@ -13,6 +13,7 @@ import (
 type post struct {
 	contentID, creatorID string
 	productID            string
+	campaignID           string
 	kind                 event.ContentKind
 	atMs                 int64   // published
 	total                float64 // views it will gain
@@ -82,8 +83,9 @@ func newPlan(cfg Config, t *traits, start, live, end int64) plan {
 		creators[i] = hex(d.Uint64(), d.Uint64())
 	}
 	newPost := func(at int64) post {
+		creator := min(int(d.ExpFloat64()*3), len(creators)-1)
 		c := post{
-			creatorID: creators[min(int(d.ExpFloat64()*3), len(creators)-1)],
+			creatorID: creators[creator],
 			productID: "sku-" + strconv.Itoa(1+d.IntN(asins)),
 			kind:      event.ContentKindVideo,
 			atMs:      at, tau: d.logUniform(0.7, 4) * hourMs,
@@ -91,6 +93,9 @@ func newPlan(cfg Config, t *traits, start, live, end int64) plan {
 		}
 		if d.chance(0.1) {
 			c.kind = event.ContentKindLive
+		}
+		if creator%2 == 1 { // works under the affiliate collaboration for the product
+			c.campaignID = "collaboration-" + c.productID
 		}
 		return c
 	}
