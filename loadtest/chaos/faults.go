@@ -50,6 +50,7 @@ type affliction struct {
 	brokers []stage.Broker // that it can be done to; nil for all
 	nodes   int            // of the broker, at least
 	signs   []sign         // that an operator must see
+	one     bool           // that of the services which may show them one does: the others may be idle
 	unseen  string         // why there are none
 	inflict func(context.Context, *play) error
 }
@@ -104,7 +105,7 @@ var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
 		return nil
 	}},
 	ClickHouseFull: {weight: 1, signs: []sign{rowsWait}, inflict: fillClickHouse},
-	BrokerFull:     {weight: 1, brokers: []stage.Broker{stage.Embedded}, signs: []sign{startsOver}, inflict: fillBroker},
+	BrokerFull:     {weight: 1, brokers: []stage.Broker{stage.Embedded}, signs: []sign{startsOver}, one: true, inflict: fillBroker},
 	NodeFull:       {weight: 1, brokers: []stage.Broker{stage.Apache}, nodes: 3, unseen: "others may lead before anything waits for long; the node says why it ends", inflict: fillNode},
 	// For less than sessions and transactions last, and for more than is told of.
 	KafkaStalls: {weight: 1, signs: []sign{kafkaSilent}, inflict: func(_ context.Context, p *play) error {
@@ -163,13 +164,18 @@ func (p *play) rest(msMax int) {
 
 // pick draws one of the services of a kind.
 func (p *play) pick(kind string) *service {
-	var all []*service
+	all := p.all(kind)
+	return all[p.random.IntN(len(all))]
+}
+
+// all returns the services of a kind.
+func (p *play) all(kind string) (all []*service) {
 	for _, s := range p.services {
 		if s.kind == kind {
 			all = append(all, s)
 		}
 	}
-	return all[p.random.IntN(len(all))]
+	return all
 }
 
 // kill kills services, starts them again at once or, one time in four, a moment
@@ -426,11 +432,14 @@ func fillClickHouse(_ context.Context, p *play) error {
 
 // fillBroker fills the disk of the embedded Kafka, which takes no records until
 // there is space again: whoever sends waits, and for longer than a transaction lasts.
+// Input does not come either: a processor that has just committed all of its own has nothing
+// to start over.
 func fillBroker(_ context.Context, p *play) error {
 	disk, err := p.BrokerDisk()
 	if err != nil {
 		return err
 	}
+	p.hit = p.all("processor")
 	if err := disk.Fill(diskLeft); err != nil {
 		return errors.Join(err, disk.Relieve())
 	}

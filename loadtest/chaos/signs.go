@@ -270,8 +270,9 @@ func (p *play) judge(ctx context.Context, kind Kind, l *lookout) {
 	}
 	for deadline := time.Now().Add(recoveryMax); ; time.Sleep(look) {
 		missing := l.missing(hit...)
+		shown := func(s *service) bool { return len(l.missing(s)) == 0 }
 		switch {
-		case len(missing) == 0:
+		case len(missing) == 0, faults[kind].one && slices.ContainsFunc(hit, shown):
 			p.report.Seen[kind]++
 			return
 		case ctx.Err() != nil:
