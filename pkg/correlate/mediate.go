@@ -55,6 +55,9 @@ type Mediation struct {
 //
 //	m = a·z + e₁,  y = c'·z + b·m + e₂:  Mediated = a·b, Direct = c'
 //
+// so what the mediator makes comes in the hour of the mediator: of orders that follow searches
+// an hour later most counts as direct.
+//
 // and by least squares with one set of weights Total, the slope of y on z alone,
 // is their sum exactly. So the total effect is never controlled for the mediator,
 // which would take the effect out with it. All three sides are whitened by the

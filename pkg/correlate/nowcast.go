@@ -20,7 +20,8 @@ type Report struct {
 // are there at once. The zero value knows nothing.
 type Nowcast struct {
 	level  [ProxiesMax]float64 // ln of the units reported per unit of a proxy
-	weight [ProxiesMax]float64 // of each in the sum, 0 for one without a level
+	weight [ProxiesMax]float64 // of each in the sum, 0 for one without a level: 1 over its mean squared error
+	count  [ProxiesMax]int     // of the errors behind it, without the prior
 	// Error is the root mean square of ln(nowcast/report) one period ahead, over
 	// Periods nowcasts that a report has settled since, and the prior.
 	Error   float64
@@ -84,6 +85,7 @@ func FitNowcast(reports []Report) Nowcast {
 			}
 			seen[j]++
 			n.level[j] += max(1/seen[j], nowcastMemory) * (ratio - n.level[j])
+			n.count[j] = int(seen[j]) - 1
 			n.weight[j] = (nowcastPriorPeriods + seen[j] - 1) / (prior + squares[j])
 		}
 	}
@@ -130,19 +132,20 @@ func (n *Nowcast) Predict(proxies [ProxiesMax]int64) (Prediction, bool) {
 			largest = max(largest, p)
 		}
 	}
-	spread := math.Exp(n.quantile() * math.Sqrt(n.Error*n.Error+1/(v+0.5)+1/(float64(largest)+0.5)))
+	spread := math.Exp(student(n.Periods) * math.Sqrt(n.Error*n.Error+1/(v+0.5)+1/(float64(largest)+0.5)))
 	return Prediction{v, v / spread, v * spread}, true
 }
 
 // Widen returns an interval around value that was known up to low and high in the
 // unit of one proxy, in units reported: the relative errors of both sides add in
-// squares.
+// squares. That of the ratio is the proxy's own, which may be far worse than that of
+// the combination.
 func (n *Nowcast) Widen(proxy int, value, low, high float64) Prediction {
 	ratio := n.Ratio(proxy)
 	if ratio == 0 || value <= 0 {
 		return Prediction{value * ratio, low * ratio, high * ratio}
 	}
-	own := math.Expm1(n.quantile() * n.Error)
+	own := math.Expm1(student(n.count[proxy]) / math.Sqrt(n.weight[proxy]))
 	return Prediction{
 		value * ratio,
 		max(0, value-math.Hypot(value-low, value*own/(1+own))) * ratio,
@@ -150,10 +153,10 @@ func (n *Nowcast) Widen(proxy int, value, low, high float64) Prediction {
 	}
 }
 
-// quantile is the 97.5th percentile of Student's distribution with the degrees of
-// freedom of the error.
-func (n *Nowcast) quantile() float64 {
-	df := float64(nowcastPriorPeriods + n.Periods)
+// student is the 97.5th percentile of Student's distribution with the degrees of
+// freedom of an error that is known from so many periods and the prior.
+func student(periods int) float64 {
+	df := float64(nowcastPriorPeriods + periods)
 	x := mathext.InvRegIncBeta(df/2, 0.5, Alpha)
 	return math.Sqrt(df * (1 - x) / x)
 }

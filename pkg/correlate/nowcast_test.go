@@ -69,6 +69,33 @@ func TestNowcastIntervalsHoldWhatIsReported(t *testing.T) {
 	}
 }
 
+// What one proxy shows is as far off as that proxy, beside however good ones.
+func TestWidenedIntervalsHoldByTheProxyThatIsShown(t *testing.T) {
+	const brands = 1500
+	noise := [3]float64{0.03, 0.4, 0.1}
+	for _, reports := range []int{4, 8, 16} {
+		var held [3]int
+		for seed := range uint64(brands) {
+			all := weeks(seed, reports+1, [3]float64{}, noise)
+			next := &all[reports]
+			n := FitNowcast(all[:reports])
+			for j := range held {
+				v := float64(next.Proxies[j])
+				if w := n.Widen(j, v, v, v); w.Low <= float64(next.Total) && float64(next.Total) <= w.High {
+					held[j]++
+				}
+			}
+		}
+		for j, h := range held {
+			if rate := float64(h) / brands; rate < 0.88 {
+				t.Errorf("after %d reports %.3f of the intervals by proxy %d hold what is reported, want 0.88 at least", reports, rate, j)
+			} else {
+				t.Logf("after %d reports %.3f hold by proxy %d", reports, rate, j)
+			}
+		}
+	}
+}
+
 // Two reports, by hand: one proxy, the second predicted by the first.
 func TestNowcastByHand(t *testing.T) {
 	n := FitNowcast([]Report{{Total: 100, Proxies: [ProxiesMax]int64{50}}, {Total: 120, Proxies: [ProxiesMax]int64{55}}})

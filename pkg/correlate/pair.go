@@ -131,14 +131,16 @@ func total(v []float64) float64 {
 }
 
 // known sets values to v with 0 for what is missing, present to 1 where it is not,
-// and returns the sum.
+// and returns the sum, scaled up to all steps where some are missing.
 func known(values, present, v []float64) (sum float64) {
+	n := 0
 	for t, x := range v {
 		values[t], present[t] = 0, 0
 		if !math.IsNaN(x) {
 			values[t], present[t] = x, 1
 			sum += x
+			n++
 		}
 	}
-	return sum
+	return sum * float64(len(v)) / float64(max(1, n))
 }

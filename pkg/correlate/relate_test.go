@@ -198,6 +198,38 @@ func TestRelateDoesNotAllowForGapsAndUnits(t *testing.T) {
 	}
 }
 
+// A strong effect is no more of the response because half of the response is missing, or
+// begins later: once the bound of what it can make up was half of the truth.
+func TestStrongEffectsSurviveMissingResponses(t *testing.T) {
+	const cases = 8
+	for name, lacks := range map[string]func(step int, random float64) bool{
+		"runs of six hours, 45 % in all": func(_ int, random float64) bool { return random < 0.45 },
+		"all before the last 17 days":    func(step int, _ float64) bool { return step < 18*24 },
+	} {
+		held, shares := 0, 0.0
+		for seed := range uint64(cases) {
+			p, beta := posted(seed, 35, Kernel{3, 4, 72}, 0.7)
+			r, random := source(seed+77), 0.0
+			for i := range p.Y {
+				if i%6 == 0 {
+					random = r.Float64()
+				}
+				if lacks(i, random) {
+					p.Y[i] = math.NaN()
+				}
+			}
+			rel := Relate(p)
+			if rel.Low <= beta && beta <= rel.High {
+				held++
+			}
+			shares += rel.Share / cases
+		}
+		if held < cases-1 || math.Abs(shares-0.7) > 0.1 {
+			t.Errorf("%s: %d of %d intervals hold the truth, the effects make up %.2f of the response, want 0.7", name, held, cases, shares)
+		}
+	}
+}
+
 // An estimator's memory holds nothing of the pairs before, and its stages make up
 // the whole.
 func TestEstimatorKeepsNothing(t *testing.T) {

@@ -78,10 +78,8 @@ func (p *Partition) look(b *brand, i int, day int64, live bool) look {
 	t := p.test(b, i, day, live)
 	if level := l.before(day).Level(); t.level != level { // it was not held to one before
 		t.level, t.discovery = level, l.found.Has(day)
-		if f := &p.plan.forces[i]; f.WindowHours <= event.ShortWindowHours {
-			c := p.choose(b, i, &b.force(i).state().evidence, t.from, t.to, day, live)
-			t.power, t.detectable = c.Power(correlate.RelevantShare, level), c.Detectable(level)
-		}
+		c := p.choose(b, i, &b.force(i).state().evidence, t.from, t.to, day, live)
+		t.power, t.detectable = c.Power(correlate.RelevantShare, level), c.Detectable(level)
 		p.keep(b, i, day, live, t)
 	}
 	return t
@@ -118,11 +116,16 @@ func (p *Partition) closeLooks(b *brand, i int, day int64) {
 }
 
 // test returns the probability that is tested at the start of a UTC day: that of
-// the search over the history up to it, and where a window is so long that it
-// leaves no history for a placebo, that of the window that ends with it. Series are
-// those that such a window has; hours tell, since quarter-hours are forgotten
+// the search over the history up to it. A window that is so long that it leaves no
+// history for placebos has no test: by Bartlett's variance alone, 2 % of bursty pairs
+// that have nothing to do with each other are below 1 in 10 000 (TestLongWindowsAreNotTested).
+// Series are those that such a window has; hours tell, since quarter-hours are forgotten
 // sooner.
 func (p *Partition) test(b *brand, i int, day int64, live bool) look {
+	f := &p.plan.forces[i]
+	if f.WindowHours > event.ShortWindowHours {
+		return look{}
+	}
 	state := b.force(i).state()
 	if state.look.valid && state.look.day == day {
 		return state.look.look
@@ -130,21 +133,13 @@ func (p *Partition) test(b *brand, i int, day int64, live bool) look {
 	if t, ok := p.work.looks[pastLook{b.forces[i], day}]; ok {
 		return t
 	}
-	f := &p.plan.forces[i]
 	hour, reach := day*24, int64(f.WindowHours)
 	t := look{from: b.holding(f.Stimuli, hour-2*reach, hour), to: b.holding(f.Responses, hour-reach, hour)}
 	if t.from == nil || t.to == nil {
 		return look{}
 	}
-	var verdict correlate.Verdict
-	if f.WindowHours <= event.ShortWindowHours {
-		c := p.choose(b, i, &state.evidence, t.from, t.to, day, live)
-		verdict, t.p = c.Verdict, c.P
-	} else {
-		_, res := p.profile(b, f, day*window.DayMs/p.plan.stepsMs[i], t.from, t.to, nil)
-		verdict, t.p = res.Verdict, res.P
-	}
-	if verdict == correlate.Insufficient {
+	c := p.choose(b, i, &state.evidence, t.from, t.to, day, live)
+	if t.p = c.P; c.Verdict == correlate.Insufficient {
 		t = look{}
 	}
 	p.keep(b, i, day, live, t)

@@ -100,3 +100,49 @@ func TestTheDailyTestsAreOneSequence(t *testing.T) {
 		}
 	}
 }
+
+// By Bartlett's variance alone bursts that have nothing to do with each other are too often
+// far beyond any level. So a force whose window leaves no history for placebos is shown, and
+// never called: not even where, as here, one side is made of the other.
+func TestLongWindowsAreNotTested(t *testing.T) {
+	r, p := rand.New(rand.NewPCG(1, 2)), newPartition(t)
+	n := 0
+	count := func(make func(id string) event.Record) {
+		n++
+		if o := p.Apply(make(fmt.Sprint("e", n)), taken); o != Applied {
+			t.Fatalf("event %d: %v", n, o)
+		}
+	}
+	for hour := range int64(62 * 24) {
+		at := monday + hour*window.HourMs
+		burst := 0
+		if r.IntN(40) == 0 {
+			burst = 8 + r.IntN(20)
+		}
+		for i := range int64(burst + r.IntN(2)) {
+			count(func(id string) event.Record { return review(id, at+i) })
+		}
+		count(func(id string) event.Record { return citation(id, at+2*window.HourMs, int32(1+burst)) })
+	}
+	got := make(results)
+	for p.Refresh(taken, all, got.take); p.Stats().Dirty > 0; {
+		p.Refresh(taken, all, got.take)
+	}
+	shown := 0
+	for _, v := range got {
+		c, ok := v.(event.Correlation)
+		if !ok || c.Force != 4 {
+			continue
+		}
+		shown++
+		if c.PValue > 1e-4 {
+			t.Errorf("the window says %g by itself: the test sees nothing", c.PValue)
+		}
+		if c.Discovery || c.TestLevel != 0 || c.Verdict != event.VerdictInsufficient || c.Reason != correlate.ShortHistory.String() {
+			t.Errorf("it is tested: discovery %v at level %g, %s for %q", c.Discovery, c.TestLevel, c.Verdict, c.Reason)
+		}
+	}
+	if shown == 0 {
+		t.Error("no window of force 4 is shown")
+	}
+}

@@ -84,7 +84,7 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 	}
 	var earned *earnings
 	if revenue != nil {
-		if earned, err = revenue.earn(e.grid); err != nil {
+		if earned, err = revenue.earn(e.grid, e.y); err != nil {
 			return nil, err
 		}
 	}
@@ -116,9 +116,17 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 		if side.missing > 0 {
 			r.note("%s has no value in %d of these steps; there what its baseline expects is taken for it", side.name, side.missing)
 		}
+		if every := min(side.spacing, e.grid.step); (side.first()-e.grid.start)%every != 0 {
+			off := side.first() - e.grid.start - floor(side.first()-e.grid.start, every)*every
+			r.note("the points of %s begin %s after the steps do, and count as if with them: lags are off by that; align the series to tell lags more exactly",
+				side.name, series.Short(time.Duration(off)*time.Millisecond))
+		}
 		if side.partial > 0 {
 			r.note("%s has only some of its values in %d of these steps; they are scaled up to the whole step", side.name, side.partial)
 		}
+	}
+	if revenue != nil && revenue.spacing > e.grid.step {
+		r.note("%s has a point every %s, which is split among its steps as their response is", revenue.name, series.Short(time.Duration(revenue.spacing)*time.Millisecond))
 	}
 	if in.Calendar != nil {
 		r.note("%d of %d declared spans lie in this time; each of their days has a level of its own, and unless they are more than a quarter of it, the response of these days is no evidence", used, len(e.spans))
@@ -168,7 +176,7 @@ func common(stimulus, response *points, confounders []*points, window time.Durat
 	}
 	if slices.ContainsFunc(all, uneven) || step > SpacingMax.Milliseconds() {
 		return grid{}, fmt.Errorf("%s has a point every %s and %s every %s: sum one of them so that its steps are a multiple of the other's",
-			coarse.name, time.Duration(coarse.spacing)*time.Millisecond, all[fine].name, time.Duration(all[fine].spacing)*time.Millisecond)
+			coarse.name, series.Short(time.Duration(coarse.spacing)*time.Millisecond), all[fine].name, series.Short(time.Duration(all[fine].spacing)*time.Millisecond))
 	}
 	late := slices.MaxFunc(all, func(a, b *points) int { return cmp.Compare(a.first(), b.first()) })
 	early := slices.MinFunc(all, func(a, b *points) int { return cmp.Compare(a.end(), b.end()) })
@@ -240,10 +248,15 @@ type earnings struct {
 	returned int64 // of it, what is below 0
 }
 
-// earn puts revenue on a grid, with which it has to have some time in common.
-func (p *points) earn(g grid) (*earnings, error) {
+// earn puts revenue on a grid, with which it has to have some time in common. What is
+// known of several steps only in all is split among them as their response is: a day's
+// revenue was not made at midnight.
+func (p *points) earn(g grid, response []float64) (*earnings, error) {
 	e := &earnings{steps: make([]int64, g.n)}
 	inside := false
+	width := max(1, int(p.spacing/g.step))
+	parts, weights := make([]int64, width), make([]float64, width)
+	var scratch correlate.Scratch
 	for i, at := range p.atMs {
 		v := p.value[i]
 		if math.IsNaN(v) {
@@ -256,11 +269,16 @@ func (p *points) earn(g grid) (*earnings, error) {
 		micros := int64(rounded)
 		e.all += micros
 		e.returned += min(micros, 0)
-		if t := floor(at-g.start, g.step); t >= 0 && t < int64(g.n) {
-			e.steps[t] += micros
-			inside = true
-		} else {
-			e.outside += micros
+		from := int(floor(at-g.start, g.step))
+		weigh(weights, response, from)
+		correlate.Split(micros, weights, parts, &scratch)
+		for i, part := range parts {
+			if t := from + i; t >= 0 && t < g.n {
+				e.steps[t] += part
+				inside = true
+			} else {
+				e.outside += part
+			}
 		}
 	}
 	if !inside {
@@ -268,6 +286,27 @@ func (p *points) earn(g grid) (*earnings, error) {
 			p.name, stamp(g.at(0)), stamp(g.at(g.n)))
 	}
 	return e, nil
+}
+
+// weigh sets weights to the response of the steps from one on: their mean where it is not
+// known, and all alike where there is none.
+func weigh(weights, response []float64, from int) {
+	sum, n := 0.0, 0
+	for i := range weights {
+		weights[i] = math.NaN()
+		if t := from + i; t >= 0 && t < len(response) && !math.IsNaN(response[t]) {
+			weights[i] = max(0, response[t])
+			sum, n = sum+weights[i], n+1
+		}
+	}
+	for i := range weights {
+		switch {
+		case !(sum > 0):
+			weights[i] = 1
+		case math.IsNaN(weights[i]):
+			weights[i] = sum / float64(n)
+		}
+	}
 }
 
 // moneyMax leaves room for sums in 64 bits.

@@ -143,6 +143,48 @@ func TestShortHistories(t *testing.T) {
 	}
 }
 
+// What is told by the day was not made at midnight.
+func TestRevenueByTheDayEarnsWhatTheSameByTheHourDoes(t *testing.T) {
+	w := play(5, 35, time.Hour, 3*time.Hour, 4*time.Hour, 0.3)
+	hours, days := make([]float64, len(w.y)), make([]float64, len(w.y)/24)
+	for i, v := range w.y {
+		hours[i] = 25 * v
+		days[i/24] += 25 * v
+	}
+	credited := func(spacing time.Duration, revenue []float64) (micros int64, notes []string) {
+		e := w.run(t, func(in *Input) { s := source("r.csv", world{spacing: spacing}.file(revenue)); in.Revenue = &s })
+		for _, c := range e.Result.Credit {
+			micros += *c.RevenueMicros
+		}
+		if all := micros + *e.Result.BaselineRevenueMicros; all != *e.Result.RevenueMicros {
+			t.Errorf("credits and baseline make %d micros, of %d", all, *e.Result.RevenueMicros)
+		}
+		return micros, e.Result.Notes
+	}
+	want, _ := credited(time.Hour, hours)
+	got, notes := credited(24*time.Hour, days)
+	if off := math.Abs(float64(got)/float64(want) - 1); off > 1e-3 || want == 0 {
+		t.Errorf("%d micros are credited by the day, %d by the hour", got, want)
+	}
+	if note := "r.csv has a point every 24h, which is split among its steps as their response is"; !slices.Contains(notes, note) {
+		t.Errorf("no note %q in %q", note, notes)
+	}
+}
+
+func TestPointsBetweenTheStepsAreToldOf(t *testing.T) {
+	w := play(5, 35, time.Hour, 3*time.Hour, 4*time.Hour, 0.3)
+	e := w.run(t, func(in *Input) {
+		in.Response = source("y.csv", strings.ReplaceAll(w.file(w.y), ":00:00,", ":07:00,"))
+	})
+	const some = "after the steps do, and count as if with them"
+	if !slices.ContainsFunc(e.Result.Notes, func(note string) bool { return strings.Contains(note, some) }) {
+		t.Errorf("no note says %q: %q", some, e.Result.Notes)
+	}
+	if notes := w.run(t, nil).Result.Notes; slices.ContainsFunc(notes, func(note string) bool { return strings.Contains(note, some) }) {
+		t.Errorf("a note says %q of points on the steps: %q", some, notes)
+	}
+}
+
 func TestCreditsAddUp(t *testing.T) {
 	w := play(5, 35, time.Hour, 3*time.Hour, 4*time.Hour, 0.3)
 	for i := 100; i < 130; i++ {
@@ -214,7 +256,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"steps of weeks":              {"timestamp,value\n2015-03-02,1\n2015-03-09,1\n", x, "", 0, "x.csv: the lines are 168h apart, which is more than a day: give a finer series"},
 		"a time with two values":      {"timestamp,value\n2015-03-02 02:00,1\n2015-03-02 00:00,1\n2015-03-02 02:00,3\n", x, "", 0, "x.csv:4: timestamp 2015-03-02 02:00:00 is that of line 2: merge the two; if a clock was set back here, write all times in UTC"},
 		"lines of other lengths":      {"timestamp,value\n2015-03-02 05:30,1\n2015-03-02 00:00,1\n2015-03-02 02:00,3\n", x, "", 0, "x.csv:2: the line comes 3h30m after the one before, where line 4 comes after 2h: give all steps one length; whole steps may be missing"},
-		"spacings that do not fit":    {"timestamp,value\n2015-03-02 00:00,1\n2015-03-02 00:07,1\n", x, "", 0, "y.csv has a point every 1h0m0s and x.csv every 7m0s: sum one of them so that its steps are a multiple of the other's"},
+		"spacings that do not fit":    {"timestamp,value\n2015-03-02 00:00,1\n2015-03-02 00:07,1\n", x, "", 0, "y.csv has a point every 1h and x.csv every 7m: sum one of them so that its steps are a multiple of the other's"},
 		"no time in common":           {"timestamp,value\n2014-03-02 00:00,1\n2014-03-02 01:00,1\n", x, "", 0, "they have no time in common"},
 		"a window of nothing":         {x, x, "", time.Second, "--window: 1s is no time an effect may take"},
 		"a window of one step":        {x, x, "", time.Hour, "--window: 1h0m0s is less than two steps of 1h0m0s"},
@@ -289,7 +331,7 @@ func TestAConfounderIsPutOnTheGrid(t *testing.T) {
 		Stimulus: source("x.csv", w.file(w.x)), Response: source("y.csv", w.file(w.y)),
 		Confounders: []Source{source("ads.csv", "timestamp,value\n2015-03-02 00:00,1\n2015-03-02 00:07,1\n")},
 	}
-	want := "y.csv has a point every 1h0m0s and ads.csv every 7m0s: sum one of them"
+	want := "y.csv has a point every 1h and ads.csv every 7m: sum one of them"
 	if _, err := Run(t.Context(), in, DefaultConfig()); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %q", err, want)
 	}
