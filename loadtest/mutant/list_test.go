@@ -50,6 +50,18 @@ func mutants() []mutant {
 			[]edit{{processor, "		if w.touched {\n", "		if w.touched && w.state == nil {\n"}},
 		},
 		{
+			"newest window not published", "A window is published once in a life of the state, and none after it.",
+			[]edit{{refresh, "		f.lastDue = false\n		if !ok {\n			continue\n		}\n", "		f.lastDue = false\n		if !ok || !f.published.Empty() && end > f.published.Last() {\n			continue\n		}\n"}},
+		},
+		{
+			"all but the first force fall silent", "Only the first force is shown again.",
+			[]edit{{refresh, "		f.lastDue = false\n		if !ok {\n			continue\n		}\n", "		f.lastDue = false\n		if !ok || i > 0 && !f.published.Empty() && end > f.published.Last() {\n			continue\n		}\n"}},
+		},
+		{
+			"forces without results", "The third force and those after it are never shown.",
+			[]edit{{refresh, "		if !ok && b.forces[i] == nil {\n			continue\n		}\n", "		if !ok && b.forces[i] == nil || i > 1 {\n			continue\n		}\n"}},
+		},
+		{
 			"float sums", "Buckets are summed as 32-bit floats.",
 			[]edit{{series, "store(b, width, shift+k, load(b, width, shift+k)+values[k])", "store(b, width, shift+k, int64(float32(load(b, width, shift+k))+float32(values[k])))"}},
 		},

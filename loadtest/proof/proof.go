@@ -114,13 +114,18 @@ func Run(ctx context.Context, cfg Config) (Proof, error) {
 	if err := g.load(); err != nil {
 		return Proof{}, err
 	}
+	// One that is broken off must not leave the proof of another code behind.
+	file := filepath.Join(cfg.Dir, "proof.json")
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return Proof{}, fmt.Errorf("remove the proof from before: %w", err)
+	}
 	for _, part := range []func(context.Context) error{g.simulate, g.mutate, g.play} {
 		if err := part(ctx); err != nil {
 			return Proof{}, err
 		}
 	}
 	p := g.sum()
-	if err := write(filepath.Join(cfg.Dir, "proof.json"), p); err != nil {
+	if err := write(file, p); err != nil {
 		return p, err
 	}
 	if n := len(p.Failures); n > 0 {

@@ -91,6 +91,7 @@ func (w *world) judge(ctx context.Context) error {
 	if err := w.judgeSpikes(c, newest); err != nil {
 		return err
 	}
+	w.judgeFresh(c, newest)
 	final := w.final(c)
 	maps.DeleteFunc(newest, func(_ string, r any) bool {
 		switch v := r.(type) {
@@ -537,6 +538,47 @@ func (w *world) judgeByHand(c *contract, newest map[string]any, final map[string
 			}
 			if newest[fmt.Sprint("credit ", fields[0], " ", day, " ", node, " ", fields[2])] == nil {
 				w.fail(oracleMissing, "%s made %d %s on %s on the day of %d, and nothing is said of it", fields[0], micros, fields[2], node, day)
+			}
+		}
+	}
+}
+
+// judgeFresh checks that the newest window of a force ends no earlier than the newest
+// response that came, where there was a stimulus not long before: a brand that has fallen
+// silent differs from no batch.
+func (w *world) judgeFresh(c *contract, newest map[string]any) {
+	ends, clocks := make(map[string]int64), make(map[string]int64)
+	for _, r := range newest {
+		if v, ok := r.(*event.Correlation); ok {
+			key := fmt.Sprint(v.BrandID, " ", v.Force)
+			ends[key] = max(ends[key], v.WindowEndMs)
+		}
+	}
+	for _, j := range c.accepted {
+		if r, ok := j.value.(event.Record); ok {
+			clocks[r.Head().BrandID] = max(clocks[r.Head().BrandID], r.Head().OccurredAtMs)
+		}
+	}
+	books := c.count()
+	last := func(brand string, signals []event.Signal) (endMs int64) {
+		for _, s := range signals {
+			for quarter, v := range books[brand+" "+s.String()] {
+				if v != 0 {
+					endMs = max(endMs, (quarter+1)*quarterMs)
+				}
+			}
+		}
+		return endMs
+	}
+	for brand, clock := range clocks {
+		for _, f := range event.Forces() {
+			want := min(last(brand, f.Responses), clock)
+			if want == 0 || last(brand, f.Stimuli) < clock-dayMs {
+				continue
+			}
+			w.counts["newest windows"]++
+			if end := ends[fmt.Sprint(brand, " ", f.Number)]; end < want {
+				w.fail(oracleMissing, "%s: the newest window of force %d ends at %d, its response at %d", brand, f.Number, end, want)
 			}
 		}
 	}

@@ -30,7 +30,7 @@ type study struct {
 	// that is on average over the shifts.
 	own, whole []float64
 	expectedX  []float64
-	above      bool // what the stimulus's baseline adds is left to the response's
+	above      bool    // what the stimulus's baseline adds is left to the response's
 	sumX, sumY float64 // of all steps, where some are missing in proportion
 	// smallSize is what a quarter do not exceed of the steps of the response that hold
 	// anything, usualSize what nine of ten do not; 0 where these are half of all.

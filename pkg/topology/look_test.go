@@ -107,9 +107,9 @@ func TestTheDailyTestsAreOneSequence(t *testing.T) {
 func TestLongWindowsAreNotTested(t *testing.T) {
 	r, p := rand.New(rand.NewPCG(1, 2)), newPartition(t)
 	n := 0
-	count := func(make func(id string) event.Record) {
+	happens := func(record func(id string) event.Record) {
 		n++
-		if o := p.Apply(make(fmt.Sprint("e", n)), taken); o != Applied {
+		if o := p.Apply(record(fmt.Sprint("e", n)), taken); o != Applied {
 			t.Fatalf("event %d: %v", n, o)
 		}
 	}
@@ -120,9 +120,9 @@ func TestLongWindowsAreNotTested(t *testing.T) {
 			burst = 8 + r.IntN(20)
 		}
 		for i := range int64(burst + r.IntN(2)) {
-			count(func(id string) event.Record { return review(id, at+i) })
+			happens(func(id string) event.Record { return review(id, at+i) })
 		}
-		count(func(id string) event.Record { return citation(id, at+2*window.HourMs, int32(1+burst)) })
+		happens(func(id string) event.Record { return citation(id, at+2*window.HourMs, int32(1+burst)) })
 	}
 	got := make(results)
 	for p.Refresh(taken, all, got.take); p.Stats().Dirty > 0; {
