@@ -299,10 +299,9 @@ func killAt(ctx context.Context, p *play, point fault.Point) error {
 	return nil
 }
 
-// killNode kills a node of the broker, whatever it leads, and starts it again; the way
-// back begins when it serves.
+// killNode kills a node of the broker, whatever it leads, and starts it again.
 func killNode(ctx context.Context, p *play) error {
-	node := 1 + p.random.IntN(p.Nodes)
+	node, since := 1+p.random.IntN(p.Nodes), time.Now()
 	if err := p.Kafka.Kill(node); err != nil {
 		return err
 	}
@@ -311,7 +310,7 @@ func killNode(ctx context.Context, p *play) error {
 	if err := p.Kafka.Start(ctx, node); err != nil {
 		return err
 	}
-	return p.recovered(ctx, time.Now(), p.pick("processor"), p.pick("sink"))
+	return p.recovered(ctx, since, p.pick("processor"), p.pick("sink"))
 }
 
 // loseLeader kills the node that leads a partition of the input: the work must go
