@@ -55,9 +55,6 @@ type Mediation struct {
 //
 //	m = a·z + e₁,  y = c'·z + b·m + e₂:  Mediated = a·b, Direct = c'
 //
-// so what the mediator makes comes in the hour of the mediator: of orders that follow searches
-// an hour later most counts as direct.
-//
 // and by least squares with one set of weights Total, the slope of y on z alone,
 // is their sum exactly. So the total effect is never controlled for the mediator,
 // which would take the effect out with it. All three sides are whitened by the
@@ -69,7 +66,9 @@ type Mediation struct {
 // What it rests on, beyond what an effect does: nothing that was not declared
 // moves mediator and outcome at once. Where something does, b is too large, and
 // Direct too small, even negative; Total holds all the same. That is why both
-// parts are published beside it, and not instead.
+// parts are published beside it, and not instead. And the mediator acts in its own hour:
+// where orders follow searches an hour later, most of what goes by searches is told to be
+// direct, and hours later part of Total is lost as well.
 //
 // It is false when there are too few hours or nothing varies.
 func Mediate(in *MediationInput) (Mediation, bool) {
