@@ -52,7 +52,7 @@ func TestThePipelineSurvivesKills(t *testing.T) {
 func tamper(ctx context.Context, t *testing.T, p verify.Pipeline, ledger *simulator.Detail) {
 	const (
 		window = " WHERE force = 1 AND window_end = (SELECT max(window_end) FROM correlation WHERE force = 1)"
-		spike  = " WHERE started_at = (SELECT max(started_at) FROM spike WHERE status != 'retracted')"
+		spike  = " WHERE started_at = (SELECT max(started_at) FROM spike FINAL WHERE status != 'retracted')" // in its newest revision
 		letter = " WHERE kafka_offset = (SELECT max(kafka_offset) FROM dead_letter)"
 	)
 	var columns, fields []string
