@@ -278,7 +278,7 @@ func (p *play) verify(ctx context.Context, pipeline verify.Pipeline, ledger *sim
 	p.say("%d kills, %s: %d events, %d dead letters, lost %d, doubled %d, residual %d; %d windows, %d days and %d spikes as in the batch, %d totals as by hand, %d of %d planted spikes missed: %d failures",
 		p.report.Kills, p.report.counts(), ledger.Sent, result.DeadLettered, result.Lost, result.DoubleCounted, result.ConservationResidualMicros,
 		result.Windows, result.Days, result.Spiked, result.Totals, result.Missed, result.Planted, len(p.report.Failures))
-	p.say("beyond restatement %d windows, out of sight %d of %d spikes differ from the batch; more is known by now of %d spikes", result.Final, result.FinalSpikes, result.OutOfSight, result.Beside)
+	p.say("beyond restatement %d windows, out of sight %d of %d spikes differ from the batch; more is known by now of %d spikes, and %d are settled by now", result.Final, result.FinalSpikes, result.OutOfSight, result.Beside, result.Unsettled)
 	return nil
 }
 
