@@ -366,11 +366,20 @@ func (p *Partition) begin(b *brand, ser *series, hour int64, added bool) {
 	}
 	if *begin = hour; !added || hour == was {
 		p.derive(b)
-		*begin = b.first(ser.signal.Info().Node, b.oldestHour, window.After)
+		*begin = b.begun(ser.signal.Info().Node)
 	}
 	if was != window.Before && *begin != was {
 		b.forget()
 	}
+}
+
+// begun returns the first hour in which anything of a node was seen, window.Before when
+// nothing was: so it is again when all of it was taken back.
+func (b *brand) begun(node event.NodeName) int64 {
+	if hour := b.first(node, b.oldestHour, window.After); hour != window.After {
+		return hour
+	}
+	return window.Before
 }
 
 // moves notes which results change with a series from a moment on.

@@ -671,7 +671,7 @@ func (p *Partition) settle() {
 		for _, ser := range b.series {
 			ser.quarters.Drop(b.oldestQuarter)
 			ser.hours.Drop(b.oldestHour)
-			b.begins[p.plan.nodes[ser.signal]] = b.first(ser.signal.Info().Node, b.oldestHour, window.After)
+			b.begins[p.plan.nodes[ser.signal]] = b.begun(ser.signal.Info().Node)
 		}
 		if b.due() || b.dirty != 0 {
 			p.enqueue(b, unknownMs)

@@ -11,6 +11,24 @@ import (
 	"flywheel/pkg/window"
 )
 
+// TestViewsThatCancelBeginNoHistory replaces the first observation so that what is
+// gained and lost in its quarter-hour adds up to nothing: whether that was counted
+// before, the node has seen nothing.
+func TestViewsThatCancelBeginNoHistory(t *testing.T) {
+	now, later := newTestPartition(t), newTestPartition(t)
+	for version, o := range []struct{ minutes, views int64 }{{0, 0}, {21, 0}, {0, 1}} {
+		r := statistics("post", int64(version), monday+o.minutes*60_000, monday, o.views)
+		now.Apply(r, taken)
+		later.Apply(r, taken)
+		now.derive(now.brands["acme"])
+	}
+	a, b := now.brands["acme"], later.brands["acme"]
+	later.derive(b)
+	if tiktok := now.plan.nodes[event.TikTokViews]; a.begins[tiktok] != window.Before || b.begins[tiktok] != window.Before {
+		t.Errorf("the node begins in hour %d, counted later %d, want none", a.begins[tiktok], b.begins[tiktok])
+	}
+}
+
 // TestViewsAreTheSameWheneverTheyAreCounted applies observations in any order to
 // two partitions, of which one counts the views after each: the buckets, where the
 // node's history begins and what is due must not tell when they were counted.

@@ -134,7 +134,7 @@ func TestStateIsAFunctionOfTheSet(t *testing.T) {
 	})
 }
 
-func newTestPartition(t *rapid.T) *Partition {
+func newTestPartition(t rapid.TB) *Partition {
 	cfg := DefaultConfig()
 	cfg.RefreshInterval = 0
 	p, err := New(cfg)
