@@ -271,9 +271,9 @@ func (p *play) verify(ctx context.Context, pipeline verify.Pipeline, ledger *sim
 	for _, f := range result.Failures {
 		p.say("FAILED %s: %s", f.Oracle, f.Text)
 	}
-	if result.Windows < 200 || result.Totals < 50 || result.Days < 20 || result.Spiked == 0 || result.Letters == 0 || result.Rows < result.Windows+result.Letters {
-		return fmt.Errorf("%d rows, %d windows, %d totals, %d days, %d spikes and %d dead letters were compared: that is no test",
-			result.Rows, result.Windows, result.Totals, result.Days, result.Spiked, result.Letters)
+	if result.Windows < 200 || result.Totals < 50 || result.Days < 20 || result.Spiked == 0 || result.Letters == 0 || result.Rows < result.Windows+result.Letters || result.Raw < 1000 || result.Newest < 3 {
+		return fmt.Errorf("%d rows of events, %d of results, %d windows, %d newest ones, %d totals, %d days, %d spikes and %d dead letters were compared: that is no test",
+			result.Raw, result.Rows, result.Windows, result.Newest, result.Totals, result.Days, result.Spiked, result.Letters)
 	}
 	p.say("%d kills, %s: %d events, %d dead letters, lost %d, doubled %d, residual %d; %d windows, %d days and %d spikes as in the batch, %d totals as by hand, %d of %d planted spikes missed: %d failures",
 		p.report.Kills, p.report.counts(), ledger.Sent, result.DeadLettered, result.Lost, result.DoubleCounted, result.ConservationResidualMicros,

@@ -4,15 +4,21 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+
 	"flywheel/loadtest/smalldisk"
 	"flywheel/loadtest/stage"
 	"flywheel/loadtest/verify"
+	"flywheel/pkg/event"
 	"flywheel/pkg/fault"
+	"flywheel/pkg/kafka"
 	"flywheel/services/simulator"
 )
 
@@ -65,6 +71,7 @@ func tamper(ctx context.Context, t *testing.T, p verify.Pipeline, ledger *simula
 	for column, field := range map[string]string{"tier": "Tier", "reason": "Reason", "effect_signal": "EffectSignal", "code_version": "CodeVersion"} {
 		columns, fields = append(columns, column+" = concat("+column+", '?')"), append(fields, field+":")
 	}
+	again(ctx, t, p)
 	for _, changes := range [][]struct {
 		name, sql, oracle string
 		says              []string
@@ -85,6 +92,9 @@ func tamper(ctx context.Context, t *testing.T, p verify.Pipeline, ledger *simula
 		{
 			{"an event that never arrived", "ALTER TABLE amazon_order DELETE WHERE event_id = (SELECT max(event_id) FROM amazon_order)", verify.OracleLedger, []string{"amazon_order are missing"}},
 			{"an event of another size", "ALTER TABLE amazon_search_report UPDATE volume = volume + 1000 WHERE branded AND period_minutes = 15 AND occurred_at > (SELECT max(occurred_at) FROM amazon_search_report) - INTERVAL 1 DAY", verify.OracleBatch, []string{"ResponseTotal:"}},
+			{"an event of another size than its record", "SELECT 1", verify.OracleRaw, []string{"Volume:"}},
+			{"results that came no more", "ALTER TABLE correlation DELETE WHERE force = 7 AND window_end > (SELECT max(window_end) FROM correlation WHERE force = 7) - INTERVAL 1 DAY", verify.OraclePresent, []string{"the newest window of force 7 ends at"}},
+			{"a dead letter that was written twice", "SELECT 1", verify.OracleNewest, []string{"is in Kafka 2 times"}},
 			{"a dead letter of no record", "INSERT INTO dead_letter SELECT * REPLACE (generateUUIDv4() AS event_id, `offset` + 1000000000 AS `offset`) FROM dead_letter LIMIT 1", verify.OracleBatch, []string{"is about a record that does not exist"}},
 		},
 	} {
@@ -104,6 +114,24 @@ func tamper(ctx context.Context, t *testing.T, p verify.Pipeline, ledger *simula
 				}
 			}
 		}
+	}
+}
+
+// again publishes a dead letter once more.
+func again(ctx context.Context, t *testing.T, p verify.Pipeline) {
+	client, err := kafka.Connect(ctx, p.Kafka, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider(),
+		kgo.ConsumeTopics(event.TopicDeadLetter), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	fetches := client.PollFetches(ctx)
+	if err := fetches.Err(); err != nil {
+		t.Fatal(err)
+	}
+	r := fetches.Records()[0]
+	if err := client.ProduceSync(ctx, &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value}).FirstErr(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -26,6 +27,12 @@ type batch struct {
 	sources map[string]map[string]int64
 }
 
+// stored is a row of a raw table, with where its record lies in Kafka.
+type stored struct {
+	event.Record
+	from origin
+}
+
 // batch reads the raw tables back and applies what the processor has accepted to
 // a state of its own, by the events' time, so that nothing is late.
 func (c *checker) batch(ctx context.Context) (*batch, error) {
@@ -34,19 +41,34 @@ func (c *checker) batch(ctx context.Context) (*batch, error) {
 		return nil, err
 	}
 	b := &batch{Partition: p, newest: make(map[string]int64), sources: make(map[string]map[string]int64)}
-	accepted, err := c.accepted(ctx)
-	if err != nil {
-		return nil, err
-	}
+	var raw []stored
+	rows := make(map[origin]any) // of the raw tables and the brands
 	for _, kind := range event.Types() {
 		info := kind.Info()
-		if err := c.rows(ctx, info.Name, func() any { return info.New() }, func(record any, _ origin) error {
-			if e := record.(event.Record); accepted[e.Head().EventID] > 0 {
-				b.events = append(b.events, e)
-			}
+		if err := c.rows(ctx, info.Name, func() any { return info.New() }, func(record any, from origin) error {
+			raw = append(raw, stored{record.(event.Record), from})
+			rows[from] = record
 			return nil
 		}); err != nil {
 			return nil, err
+		}
+	}
+	var brands []*event.Brand
+	if err := c.rows(ctx, "brand", func() any { return new(event.Brand) }, func(record any, from origin) error {
+		brands = append(brands, record.(*event.Brand))
+		rows[from] = record
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	c.Raw = len(rows)
+	accepted, err := c.accepted(ctx, rows)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range raw {
+		if accepted[r.Head().EventID] > 0 {
+			b.events = append(b.events, r.Record)
 		}
 	}
 	slices.SortStableFunc(b.events, func(x, y event.Record) int { return cmp.Compare(x.Head().OccurredAtMs, y.Head().OccurredAtMs) })
@@ -59,16 +81,17 @@ func (c *checker) batch(ctx context.Context) (*batch, error) {
 			c.fail(OracleBatch, "the batch finds %s %s %v", e.Type(), e.Head().EventID, outcome)
 		}
 	}
-	return b, c.rows(ctx, "brand", func() any { return new(event.Brand) }, func(record any, _ origin) error {
-		p.ApplyBrand(record.(*event.Brand))
-		return nil
-	})
+	for _, brand := range brands {
+		p.ApplyBrand(brand)
+	}
+	return b, nil
 }
 
 // accepted says of each event how many times more it came than it was refused: one that
 // was applied may come again and then be late. Every dead letter must be that of the
-// record it is about, and about one that there is.
-func (c *checker) accepted(ctx context.Context) (map[event.ID]int64, error) {
+// record it is about, and about one that there is; every row must say what the record
+// does that it came from.
+func (c *checker) accepted(ctx context.Context, rows map[origin]any) (map[event.ID]int64, error) {
 	times := make(map[event.ID]int64)
 	letters := make(map[string]*event.DeadLetter)
 	if err := c.rows(ctx, "dead_letter", results()["dead_letter"], func(record any, _ origin) error {
@@ -90,22 +113,32 @@ func (c *checker) accepted(ctx context.Context) (map[event.ID]int64, error) {
 		if isEvent {
 			times[e.Head().EventID]++
 		}
-		at := fmt.Sprint("dead letter ", k.Topic, " ", k.Partition, " ", k.Offset)
+		if row, is := rows[originOf(k)]; is {
+			delete(rows, originOf(k))
+			if diff := differ(v, row, nil); diff != "" {
+				c.fail(OracleRaw, "%s (-Kafka +ClickHouse):\n%s", recordAt(k.Topic, k.Partition, k.Offset), diff)
+			}
+		}
+		at := letterAt(&event.DeadLetter{Topic: k.Topic, Partition: k.Partition, Offset: k.Offset})
+		reason, detail := event.Judge(v, k.Key)
+		if n := c.letters[at]; n != 1+c.replays && (refused != nil || reason != "") {
+			c.fail(OracleNewest, "%s is in Kafka %d times, and the record, which nobody can count, was processed %d times", at, n, 1+c.replays)
+		}
 		got := letters[at]
 		if got == nil {
 			return
 		}
 		delete(letters, at)
 		var head *event.Header
-		record, reason, detail := "brand", got.Reason, got.Detail // what hangs on the state is the ledger's to judge
+		record := "brand"
 		switch {
 		case refused != nil:
 			record, reason, detail = refused.Record, refused.Reason, refused.Detail
 		case isEvent:
 			head, record = e.Head(), e.Type().String()
 		}
-		if r, d := event.Judge(v, k.Key); r != "" {
-			reason, detail = r, d
+		if reason == "" { // it hangs on the state, and is the ledger's to judge
+			reason, detail = got.Reason, got.Detail
 		}
 		want := event.NewDeadLetter(event.Origin{Topic: k.Topic, Partition: k.Partition, Offset: k.Offset, AtMs: k.Timestamp.UnixMilli(), Key: k.Key, Value: k.Value}, head, record, reason, detail)
 		if diff := differ(&want, got, nil); diff != "" || got.Detail == "" {
@@ -118,6 +151,9 @@ func (c *checker) accepted(ctx context.Context) (map[event.ID]int64, error) {
 	}
 	for at := range letters {
 		c.fail(OracleBatch, "%s is about a record that does not exist", at)
+	}
+	for at, row := range rows {
+		c.fail(OracleRaw, "%s is in ClickHouse, and not in Kafka: %+v", recordAt(at.Topic, at.Partition, at.Offset), row)
 	}
 	return times, nil
 }
@@ -297,40 +333,113 @@ func (c *checker) spikes(ctx context.Context, b *batch) error {
 func (c *checker) reach() int64 { return int64(c.topology.RestateHours) * 3_600_000 }
 
 // present checks that every force for which the batch publishes a window, and every
-// day with money, was published. The batch's windows end later: it knows the newest
-// time of all sources at once.
+// day with money, was published, and that the newest windows are as new as what they
+// are about.
 func (c *checker) present(ctx context.Context, b *batch) error {
 	have := make(map[string]bool)
-	for _, sql := range []string{
-		"SELECT DISTINCT concat('correlation ', brand_id, ' ', toString(force)) FROM correlation",
-		"SELECT DISTINCT concat('credit ', brand_id, ' ', toString(toUnixTimestamp64Milli(day)), ' ', node, ' ', currency) FROM credit",
-	} {
-		if err := clickhouse.Each(ctx, c.conn, sql, func(rows driver.Rows) error {
-			var key string
-			err := rows.Scan(&key)
-			have[key] = true
-			return err //nolint:wrapcheck // Each says what was asked
-		}); err != nil {
-			return err
+	if err := clickhouse.Each(ctx, c.conn, "SELECT DISTINCT brand_id, toUnixTimestamp64Milli(day), node, currency FROM credit", func(rows driver.Rows) error {
+		var r event.Credit
+		err := rows.Scan(&r.BrandID, &r.DayMs, (*string)(&r.Node), &r.Currency)
+		key, _ := KeyOf(&r)
+		have[key] = true
+		return err //nolint:wrapcheck // Each says what was asked
+	}); err != nil {
+		return err
+	}
+	ends := make(map[ofForce]int64)
+	// A state that was built anew has published all of its windows anew.
+	newest := fmt.Sprintf("SELECT brand_id, force, max(toUnixTimestamp64Milli(window_end)) FROM correlation WHERE revision >= %d GROUP BY brand_id, force", c.since)
+	if err := clickhouse.Each(ctx, c.conn, newest, func(rows driver.Rows) error {
+		var of ofForce
+		var endMs int64
+		err := rows.Scan(&of.brand, &of.force, &endMs)
+		ends[of] = endMs
+		return err //nolint:wrapcheck // Each says what was asked
+	}); err != nil {
+		return err
+	}
+	for of, wantMs := range b.ends() {
+		if c.Newest++; ends[of] < wantMs {
+			c.fail(OraclePresent, "%s: the newest window of force %d ends at %d, its response at %d", of.brand, of.force, ends[of], wantMs)
 		}
 	}
 	const everything = topology.Budget(1 << 40)
 	b.Refresh(time.Now().UnixMilli(), everything, func(result any) {
-		var key string
 		switch r := result.(type) {
 		case *event.Correlation:
-			key = fmt.Sprint("correlation ", r.BrandID, " ", r.Force)
-		case *event.Credit:
-			if r.RevenueMicros == 0 {
-				return
+			if ends[ofForce{r.BrandID, r.Force}] == 0 {
+				c.fail(OraclePresent, "no window of force %d of %s was ever published", r.Force, r.BrandID)
 			}
-			key = fmt.Sprint("credit ", r.BrandID, " ", r.DayMs, " ", r.Node, " ", r.Currency)
-		default:
-			return
-		}
-		if !have[key] {
-			c.fail(OraclePresent, "%s was never published", key)
+		case *event.Credit:
+			if key, _ := KeyOf(r); r.RevenueMicros != 0 && !have[key] {
+				c.fail(OraclePresent, "%s was never published", key)
+			}
 		}
 	})
 	return nil
+}
+
+// ofForce is a force of a brand.
+type ofForce struct {
+	brand string
+	force int32
+}
+
+// ends returns where the newest window of each force has to end at the least: with the
+// newest response that came, but not after the brand's newest event, where there was a
+// stimulus in the day before. The batch's own windows end later, since it knows the
+// newest time of all sources at once.
+func (b *batch) ends() map[ofForce]int64 {
+	const dayMs = 24 * 3_600_000
+	last := make(map[string]map[event.Signal]int64) // end of the newest quarter-hour, by brand
+	for brand := range b.newest {
+		last[brand] = make(map[event.Signal]int64)
+	}
+	is := func(brand string, s event.Signal, atMs int64) {
+		last[brand][s] = max(last[brand][s], (atMs/quarterMs+1)*quarterMs)
+	}
+	versions := make(map[string]event.Record)
+	for i, e := range b.events {
+		key, h := strconv.Itoa(i), e.Head()
+		if h.NaturalKey != "" {
+			key = fmt.Sprintf("%q %s %q %q", h.BrandID, e.Type(), h.Source, h.NaturalKey)
+		}
+		if old := versions[key]; old == nil || old.Head().Version < h.Version {
+			versions[key] = e
+		}
+	}
+	for _, e := range versions {
+		for _, v := range e.Contribute(nil) {
+			atMs := v.AtMs
+			switch {
+			case v.Value == 0 || v.Signal == event.TikTokViews: // a count, which may not have risen
+				continue
+			case v.Signal.Info().Grain != event.QuarterHour: // it is spread from the hour's begin on
+				atMs -= atMs % 3_600_000
+			}
+			is(e.Head().BrandID, v.Signal, atMs)
+		}
+	}
+	for brand, p := range buckets(b.events) {
+		for quarter, views := range p.views {
+			if views != 0 {
+				is(brand, event.TikTokViews, quarter*quarterMs)
+			}
+		}
+	}
+	out := make(map[ofForce]int64)
+	for brand, clockMs := range b.newest {
+		newest := func(signals []event.Signal) (endMs int64) {
+			for _, s := range signals {
+				endMs = max(endMs, last[brand][s])
+			}
+			return endMs
+		}
+		for _, f := range event.Forces() {
+			if endMs := min(newest(f.Responses), clockMs); endMs > 0 && newest(f.Stimuli) >= clockMs-dayMs {
+				out[ofForce{brand, int32(f.Number)}] = endMs
+			}
+		}
+	}
+	return out
 }

@@ -95,15 +95,17 @@ type row struct {
 }
 
 // committed reads the committed results back from Kafka. Their revisions and watermarks
-// must rise, a spike must be raised before it is retracted, and ClickHouse must hold
-// the newest of each, in every column.
+// must rise, a spike must be raised before it is retracted, a record must have one dead
+// letter each time it was processed, and ClickHouse must hold the newest of each, in every
+// column.
 func (c *checker) committed(ctx context.Context) error {
 	newest := make(map[string]row)
+	c.letters = make(map[string]int)
 	marks := make(map[string][]event.SourceWatermark)
 	lives := make(map[string]event.SpikeStatus)
 	err := c.log(ctx, []string{event.TopicCorrelation, event.TopicCredit, event.TopicSpike, event.TopicDeadLetter}, func(k *kgo.Record, v any, refused *codec.Error) {
 		if refused != nil {
-			c.fail(OracleNewest, "offset %d in partition %d of %q is no result: %v", k.Offset, k.Partition, k.Topic, refused)
+			c.fail(OracleNewest, "%s is no result: %v", recordAt(k.Topic, k.Partition, k.Offset), refused)
 			return
 		}
 		key, revision := KeyOf(v)
@@ -123,7 +125,9 @@ func (c *checker) committed(ctx context.Context) error {
 			}
 			lives[life] = v.Status
 		case *event.DeadLetter:
-			newest[letterAt(v)] = row{clone(v), originOf(k)}
+			key := letterAt(v)
+			newest[key] = row{clone(v), originOf(k)}
+			c.letters[key]++
 			return
 		}
 		if old, known := newest[key]; known {
@@ -140,6 +144,11 @@ func (c *checker) committed(ctx context.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.letters)) {
+		if n := c.letters[key]; n > 1+c.replays {
+			c.fail(OracleNewest, "%s is in Kafka %d times, and the record was processed %d times", key, n, 1+c.replays)
+		}
 	}
 	maps.DeleteFunc(newest, func(_ string, r row) bool {
 		s, is := r.record.(*event.Spike)
@@ -176,5 +185,9 @@ func originOf(k *kgo.Record) origin {
 
 // letterAt names the record that a dead letter is about.
 func letterAt(l *event.DeadLetter) string {
-	return fmt.Sprint("dead letter ", l.Topic, " ", l.Partition, " ", l.Offset)
+	return "dead letter of " + recordAt(l.Topic, l.Partition, l.Offset)
+}
+
+func recordAt(topic string, partition int32, offset int64) string {
+	return fmt.Sprintf("offset %d in partition %d of %q", offset, partition, topic)
 }

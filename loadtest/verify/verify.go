@@ -22,8 +22,9 @@ const (
 	OracleEpisodes = "one spike for an episode"
 	OracleRising   = "revisions rise"
 	OracleNewest   = "ClickHouse holds the newest revisions"
+	OracleRaw      = "raw rows say what their records say"
 	OracleBatch    = "results are those of a batch over the raw tables"
-	OraclePresent  = "every force and every day with money is there"
+	OraclePresent  = "every force and every day with money is there, and up to date"
 	OracleTotals   = "totals are those summed by hand"
 )
 
@@ -39,9 +40,11 @@ type Result struct {
 	Tally
 
 	Rows     int       `json:"rows"`    // of results, compared with Kafka
+	Raw      int       `json:"raw"`     // rows of events and brands, compared with Kafka
 	Days     int       `json:"days"`    // credit rows compared with the batch in all they say
 	Letters  int       `json:"letters"` // dead letters compared with their records
 	Totals   int       `json:"totals"`  // compared with a sum by hand
+	Newest   int       `json:"newest"`  // windows that were asked how new they are
 	Failures []Failure `json:"failures"`
 }
 
@@ -63,7 +66,9 @@ type checker struct {
 	registry codec.Registry
 	conn     driver.Conn
 	topology topology.Config
+	replays  int
 	since    int64
+	letters  map[string]int // dead letters in Kafka by the record they are about
 }
 
 // failuresMax bounds the failures of one oracle that are kept.
@@ -85,7 +90,7 @@ func (c *checker) fail(oracle, format string, args ...any) {
 // what was sent to it. The error says what could not be looked at.
 func All(ctx context.Context, p Pipeline, ledger *simulator.Detail) (Result, error) {
 	var r Result
-	c := &checker{&r, p.Kafka, p.Registry, p.Conn, p.Topology, p.Since}
+	c := &checker{&r, p.Kafka, p.Registry, p.Conn, p.Topology, p.Replays, p.Since, nil}
 	facts, err := oracle.Gather(ctx, c.conn)
 	if err != nil {
 		return r, err
