@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -30,6 +31,7 @@ type Estimate struct {
 	x, y     []float64
 	acting   []float64 // what the stimulus adds to each step of the response
 	spans    []span
+	names    [2]string // of stimulus and response
 }
 
 // Run reads the input and judges it. The error names the file, the line, and what
@@ -60,7 +62,7 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 			return nil, err
 		}
 	}
-	e := &Estimate{}
+	e := &Estimate{names: [2]string{filepath.Base(in.Stimulus.Name), filepath.Base(in.Response.Name)}}
 	if in.Calendar != nil {
 		if e.spans, err = readCalendar(*in.Calendar); err != nil {
 			return nil, err

@@ -574,7 +574,7 @@ func TestPlot(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if size := img.Bounds().Size(); size.X != 1080 || size.Y != 1440 {
+			if size := img.Bounds().Size(); size.X != 1200 || size.Y != 1440 {
 				t.Errorf("the picture is %v", size)
 			}
 			b.Reset()

@@ -1,13 +1,16 @@
 package estimate
 
 import (
+	"cmp"
 	"fmt"
 	"image/color"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
+	"gonum.org/v1/gonum/stat/distuv"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
@@ -15,12 +18,14 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
 
+	"flywheel/pkg/correlate"
 	"flywheel/pkg/series"
 )
 
 // The picture: colours of Okabe and Ito, which the colour-blind tell apart.
 const (
-	plotWidth  = 9 * vg.Inch
+	plotWidth  = 10 * vg.Inch
+	keyWidth   = 125 // points right of the panels, where their keys stand
 	plotHeight = 12 * vg.Inch
 	plotDots   = 120 // an inch
 	columnsMax = 900 // of a curve over time: what is finer is averaged
@@ -63,21 +68,28 @@ func (e *Estimate) Draw(to io.Writer, format Format) error {
 	c := inks()
 	pp := &painter{e: e, ink: c, per: max(1, (n+columnsMax-1)/columnsMax)}
 	unit := "per " + series.Short(time.Duration(e.grid.step)*time.Millisecond)
-
-	a := pp.panel("a  Stimulus", unit)
-	pp.curve(a, e.x, c.blue, 0.7, "")
-
-	b := pp.panel("b  Response and baseline", unit)
-	pp.curve(b, e.y, c.grey, 0.6, "response")
-	pp.curve(b, base, c.black, 1, "baseline without the stimulus")
-	if e.acting != nil {
-		pp.curve(b, both, c.orange, 0.9, "baseline and effect")
+	if pp.per > 1 {
+		unit += fmt.Sprintf(", means of %d", pp.per)
 	}
 
-	d := pp.panel("c  Excess of the response over the baseline", unit)
+	a := pp.panel("a  Stimulus: "+e.names[0], unit)
+	pp.curve(a, e.x, c.blue, 0.7, "stimulus")
+
+	b := pp.panel("b  Response: "+e.names[1], unit)
+	pp.curve(b, e.y, c.grey, 0.6, "response")
+	pp.curve(b, base, c.black, 1, "baseline")
+	if e.acting != nil {
+		pp.curve(b, both, c.orange, 0.9, "baseline + effect")
+	}
+
+	title := "c  Excess of the response over the baseline"
+	if len(e.relation.Expected) != n {
+		title += ": there is no baseline"
+	}
+	d := pp.panel(title, unit)
 	pp.curve(d, excess, c.grey, 0.6, "excess")
 	if e.acting != nil {
-		pp.curve(d, effect, c.orange, 0.9, "effect of the stimulus")
+		pp.curve(d, effect, c.orange, 0.9, "effect")
 	}
 
 	l := pp.profile()
@@ -87,10 +99,10 @@ func (e *Estimate) Draw(to io.Writer, format Format) error {
 	for t := range e.Result.Credit {
 		credit[t] = e.Result.Credit[t].Units
 	}
-	pp.curve(f, credit, c.green, 0.8, "")
+	pp.curve(f, credit, c.green, 0.8, "credit")
 	f.X.Label.Text = "time, UTC"
-	for _, plt := range []*plot.Plot{a, b, d, f} {
-		pp.shade(plt)
+	for _, p := range []*panel{a, b, d, f} {
+		pp.shade(p)
 	}
 
 	if pp.err != nil {
@@ -109,12 +121,19 @@ func (e *Estimate) Draw(to io.Writer, format Format) error {
 	default:
 		return fmt.Errorf("a plot is not drawn as %q, only as %q or %q", format, PNG, SVG)
 	}
-	all := [][]*plot.Plot{{a}, {b}, {d}, {l}, {f}}
+	panels := []*panel{a, b, d, l, f}
+	all := make([][]*plot.Plot, len(panels))
+	for i, p := range panels {
+		all[i] = []*plot.Plot{p.Plot}
+	}
 	tiles := draw.Tiles{
-		Rows: len(all), Cols: 1, PadTop: vg.Points(8), PadBottom: vg.Points(8), PadLeft: vg.Points(8), PadRight: vg.Points(16), PadY: vg.Points(12),
+		Rows: len(all), Cols: 1, PadTop: vg.Points(8), PadBottom: vg.Points(8), PadLeft: vg.Points(8), PadRight: vg.Points(keyWidth), PadY: vg.Points(12),
 	}
 	for i, canvas := range plot.Align(all, tiles, draw.New(sheet)) {
-		all[i][0].Draw(canvas[0])
+		panels[i].Draw(canvas[0])
+		beside := canvas[0]
+		beside.Min.X, beside.Max.X = beside.Max.X+vg.Points(6), beside.Max.X+vg.Points(keyWidth)
+		panels[i].key.Draw(beside)
 	}
 	if _, err := sheet.WriteTo(to); err != nil {
 		return fmt.Errorf("write the plot: %w", err)
@@ -146,8 +165,14 @@ func (p *painter) add(err error) {
 	}
 }
 
-func (p *painter) bare(title, unit string) *plot.Plot {
-	plt := plot.New()
+// panel is a plot whose key stands beside it, where no data are.
+type panel struct {
+	*plot.Plot
+	key plot.Legend
+}
+
+func (p *painter) bare(title, unit string) *panel {
+	plt := &panel{plot.New(), plot.NewLegend()}
 	plt.Title.Text, plt.Y.Label.Text = title, unit
 	plt.Title.TextStyle.Font.Size, plt.Title.Padding = vg.Points(9.5), vg.Points(4)
 	plt.Title.TextStyle.XAlign = draw.XCenter
@@ -155,22 +180,29 @@ func (p *painter) bare(title, unit string) *plot.Plot {
 		a.Label.TextStyle.Font.Size, a.Tick.Label.Font.Size = vg.Points(8.5), vg.Points(8)
 		a.Width, a.Tick.Width, a.Tick.Length = vg.Points(0.5), vg.Points(0.5), vg.Points(4)
 	}
-	plt.Legend.Top, plt.Legend.TextStyle.Font.Size = true, vg.Points(8)
-	plt.Legend.ThumbnailWidth, plt.Legend.Padding, plt.Legend.YOffs = vg.Points(18), vg.Points(1), vg.Points(-2)
+	plt.key.Top, plt.key.Left, plt.key.TextStyle.Font.Size = true, true, vg.Points(8)
+	plt.key.ThumbnailWidth, plt.key.Padding, plt.key.YOffs = vg.Points(14), vg.Points(1.5), vg.Points(-22)
 	return plt
 }
 
 // panel is a plot over time, what was declared shaded once something is drawn.
-func (p *painter) panel(title, unit string) *plot.Plot {
+func (p *painter) panel(title, unit string) *panel {
 	plt := p.bare(title, unit)
 	g := p.e.grid
 	plt.X.Min, plt.X.Max = float64(g.start)/1000, float64(g.start+int64(g.n)*g.step)/1000
-	plt.X.Tick.Marker = plot.TimeTicks{Format: "2 Jan", Ticker: weeks{}}
+	format := "2 Jan"
+	if plt.X.Max-plt.X.Min < hourTicksMax {
+		format = "2 Jan 15:04"
+	}
+	plt.X.Tick.Marker = plot.TimeTicks{Format: format, Ticker: weeks{}}
 	plt.Y.Tick.Marker = plain{}
 	return plt
 }
 
-// weeks puts ticks on the midnights of a few days.
+// hourTicksMax is up to how many seconds ticks stand on hours.
+const hourTicksMax = 3 * 24 * 3600
+
+// weeks puts ticks on the midnights of a few days, and in less than that on hours.
 type weeks struct{}
 
 // Ticks implements plot.Ticker.
@@ -179,6 +211,9 @@ func (weeks) Ticks(from, to float64) []plot.Tick {
 	every := day * math.Ceil((to-from)/day/9)
 	if every > 4*day {
 		every = 7 * day * math.Ceil(every/(7*day))
+	}
+	if to-from < hourTicksMax {
+		every = 3600 * math.Ceil((to-from)/3600/6)
 	}
 	var ticks []plot.Tick
 	for at := math.Ceil(from/every) * every; at <= to; at += every {
@@ -202,7 +237,7 @@ func (plain) Ticks(from, to float64) []plot.Tick {
 }
 
 // curve draws a series, averaged to columns; it breaks where there is nothing.
-func (p *painter) curve(plt *plot.Plot, v []float64, c color.Color, width float64, name string) {
+func (p *painter) curve(plt *panel, v []float64, c color.Color, width float64, name string) {
 	var runs []plotter.XYs
 	var run plotter.XYs
 	flush := func() {
@@ -236,8 +271,8 @@ func (p *painter) curve(plt *plot.Plot, v []float64, c color.Color, width float6
 		}
 		line.Color, line.Width = c, vg.Points(width)
 		plt.Add(line)
-		if i == 0 && name != "" {
-			plt.Legend.Add(name, line)
+		if i == 0 {
+			plt.key.Add(name, line)
 		}
 	}
 	plt.X.Min, plt.X.Max = left, right
@@ -246,15 +281,18 @@ func (p *painter) curve(plt *plot.Plot, v []float64, c color.Color, width float6
 	}
 }
 
-// shade marks what was declared, over all that is drawn.
-func (p *painter) shade(plt *plot.Plot) {
+// shade marks what was declared, over all that is drawn, and each moment once.
+func (p *painter) shade(plt *panel) {
+	spans := slices.Clone(p.e.spans)
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.beginMs, b.beginMs) })
+	at, named := plt.X.Min, false
 	low, high := plt.Y.Min, plt.Y.Max
-	named := false
-	for _, s := range p.e.spans {
-		from, to := max(plt.X.Min, float64(s.beginMs)/1000), min(plt.X.Max, float64(s.endMs)/1000)
+	for _, s := range spans {
+		from, to := max(at, float64(s.beginMs)/1000), min(plt.X.Max, float64(s.endMs)/1000)
 		if from >= to {
 			continue
 		}
+		at = to
 		area, err := plotter.NewPolygon(plotter.XYs{{X: from, Y: low}, {X: to, Y: low}, {X: to, Y: high}, {X: from, Y: high}})
 		if err != nil {
 			p.add(err)
@@ -263,50 +301,63 @@ func (p *painter) shade(plt *plot.Plot) {
 		area.Color, area.Width = p.ink.pale, 0
 		plt.Add(area)
 		if !named {
-			plt.Legend.Add("declared", area)
+			plt.key.Add("declared", area)
 			named = true
 		}
 	}
 }
 
-// profile is the lag profile with its band.
-func (p *painter) profile() *plot.Plot {
+// profile is the lag profile with two bands of independent series: that which one lag
+// leaves once in twenty times, and that which any of all lags does (Bonferroni's, which
+// holds however they hang together).
+func (p *painter) profile() *panel {
 	r := &p.e.Result
-	plt := p.bare("d  Lag profile of what is new in both, and the 95 % band of independent series", "correlation")
+	plt := p.bare("d  Lag profile of what is new in both", "correlation")
 	plt.X.Label.Text = "lag, hours"
 	if len(r.LagProfile) < 2 {
+		plt.Title.Text += ": none, " + r.Why
 		return plt
 	}
 	hours := func(s int64) float64 { return float64(s) / 3600 }
 	last := hours(r.LagProfile[len(r.LagProfile)-1].LagS)
-	band := r.BandHalfWidth
-	area, err := plotter.NewPolygon(plotter.XYs{{X: 0, Y: -band}, {X: last, Y: -band}, {X: last, Y: band}, {X: 0, Y: band}})
+	one := r.BandHalfWidth
+	all := one / correlate.Normal95 * distuv.UnitNormal.Quantile(1-0.025/float64(len(r.LagProfile)))
+	area, err := plotter.NewPolygon(plotter.XYs{{X: 0, Y: -one}, {X: last, Y: -one}, {X: last, Y: one}, {X: 0, Y: one}})
 	p.add(err)
+	line := func(xy ...plotter.XY) *plotter.Line {
+		l, err := plotter.NewLine(plotter.XYs(xy))
+		p.add(err)
+		return l
+	}
 	xy := make(plotter.XYs, len(r.LagProfile))
 	for i, l := range r.LagProfile {
 		xy[i] = plotter.XY{X: hours(l.LagS), Y: l.Correlation}
 	}
-	line, err := plotter.NewLine(xy)
-	p.add(err)
-	zero, err := plotter.NewLine(plotter.XYs{{X: 0, Y: 0}, {X: last, Y: 0}})
-	p.add(err)
+	profile := line(xy...)
+	zero := line(plotter.XY{X: 0, Y: 0}, plotter.XY{X: last, Y: 0})
+	above, below := line(plotter.XY{X: 0, Y: all}, plotter.XY{X: last, Y: all}), line(plotter.XY{X: 0, Y: -all}, plotter.XY{X: last, Y: -all})
 	if p.err != nil {
 		return plt
 	}
 	area.Color, area.Width = p.ink.pale, 0
-	line.Color, line.Width = p.ink.blue, vg.Points(1)
+	profile.Color, profile.Width = p.ink.blue, vg.Points(1)
 	zero.Color, zero.Width = p.ink.grey, vg.Points(0.5)
-	plt.Add(area, zero, line)
+	for _, l := range []*plotter.Line{above, below} {
+		l.Color, l.Width, l.Dashes = p.ink.grey, vg.Points(0.7), []vg.Length{vg.Points(2), vg.Points(2)}
+	}
+	plt.Add(area, zero, above, below, profile)
+	plt.key.Add("correlation", profile)
+	plt.key.Add("95 % band, one lag", area)
+	plt.key.Add("95 % band, all lags", above)
 	if r.BestLagS != nil {
 		at := hours(*r.BestLagS)
-		best, err := plotter.NewLine(plotter.XYs{{X: at, Y: plt.Y.Min}, {X: at, Y: plt.Y.Max}})
-		if err != nil {
-			p.add(err)
+		best := line(plotter.XY{X: at, Y: plt.Y.Min}, plotter.XY{X: at, Y: plt.Y.Max})
+		if p.err != nil {
 			return plt
 		}
 		best.Color, best.Width, best.Dashes = p.ink.orange, vg.Points(0.9), []vg.Length{vg.Points(4), vg.Points(3)}
 		plt.Add(best)
-		plt.Legend.Add("best lag "+seconds(*r.BestLagS), best)
+		plt.key.Add("best lag "+seconds(*r.BestLagS), best)
 	}
 	plt.X.Tick.Marker = lagTicks{}
 	return plt
