@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -40,6 +42,7 @@ type row struct {
 	Oracle  string  `json:"oracle"` // that caught it; empty when it survived
 	Seeds   int     `json:"seeds"`  // until then
 	Seconds float64 `json:"seconds"`
+	Clean   string  `json:"clean"` // what the code without the mutant fails of at the same seed, which then proves nothing
 }
 
 // TestMutantsFit looks, without building anything, whether every mutant can be planted.
@@ -65,6 +68,10 @@ func TestMutants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	clean, err := build(t, root, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
 	started := time.Now()
 	var r report
 	for _, m := range mutants() {
@@ -72,16 +79,18 @@ func TestMutants(t *testing.T) {
 			continue
 		}
 		r.Planted++
-		result, err := plant(t, root, m)
+		result, err := plant(t, root, clean, m)
 		switch {
 		case err != nil:
 			t.Errorf("%s: %v", m.name, err)
 		case result.Oracle == "":
 			t.Errorf("%s: survived %d seeds: %s", m.name, result.Seeds, m.what)
+		case result.Clean != "":
+			t.Errorf("%s: is not caught: the code without it fails at the same seed: %s", m.name, result.Clean)
 		default:
 			r.Caught++
 		}
-		t.Logf("%s: caught by %q after %d seeds and %.1f s", m.name, result.Oracle, result.Seeds, result.Seconds)
+		t.Logf("%s: %s, after %d seeds and %.1f s", m.name, result.verdict(), result.Seeds, result.Seconds)
 		r.Rows = append(r.Rows, result)
 	}
 	r.Seconds = time.Since(started).Seconds()
@@ -97,64 +106,142 @@ func TestMutants(t *testing.T) {
 	}
 }
 
+// TestAMutantIsNotCaughtByWhatFailsWithoutIt takes a mutant for the clean code.
+func TestAMutantIsNotCaughtByWhatFailsWithoutIt(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := mutants()
+	soon := all[slices.IndexFunc(all, func(m mutant) bool { return m.name == "spike not retracted" })]
+	dir := t.TempDir()
+	overlay, err := lay(root, dir, soon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unclean, err := build(t, root, dir, "-overlay", overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := plant(t, root, unclean, soon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Clean == "" || !strings.HasPrefix(r.verdict(), "NOBODY, for the clean code fails too (") {
+		t.Errorf("%+v", r)
+	}
+}
+
+// verdict is by which oracle a mutant was caught.
+func (r row) verdict() string {
+	if r.Clean != "" {
+		return fmt.Sprintf("NOBODY, for the clean code fails too (%s)", r.Oracle)
+	}
+	return cmp.Or(r.Oracle, "NOBODY")
+}
+
 func table(rows []row) string {
 	var b bytes.Buffer
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "mutant\tcaught by\tseeds\tseconds\t")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%d\t%.1f\t\n", r.Mutant, cmp.Or(r.Oracle, "NOBODY"), r.Seeds, r.Seconds)
+		fmt.Fprintf(w, "%s\t%s\t%d\t%.1f\t\n", r.Mutant, r.verdict(), r.Seeds, r.Seconds)
 	}
 	_ = w.Flush() // to memory
 	return b.String()
 }
 
-// plant builds the simulation with a mutant in it, and runs it.
-func plant(t *testing.T, root string, m mutant) (row, error) {
+// plant builds the simulation with a mutant in it, and runs it until something fails. What
+// fails then must hold without the mutant.
+func plant(t *testing.T, root, clean string, m mutant) (row, error) {
 	r := row{Mutant: m.name, What: m.what}
 	dir := t.TempDir()
 	overlay, err := lay(root, dir, m)
 	if err != nil {
 		return r, err
 	}
-	binary := filepath.Join(dir, "simulation.test")
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-tags", "synctests", "-overlay", overlay, "-o", binary, "./loadtest/simulation")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		return r, fmt.Errorf("it does not build: %w\n%s", err, out)
-	}
-	file := filepath.Join(dir, "report.json")
-	started := time.Now()
-	run := exec.CommandContext(t.Context(), binary, "-test.run", "TestSeeds$", "-seeds", fmt.Sprint(*seedsFlag), "-halt", "-shrink=false", "-report", file)
-	run.Dir = dir
-	out, failed := run.CombinedOutput()
-	r.Seconds = time.Since(started).Seconds()
-	if _, err := os.Stat(file); failed != nil && errors.Is(err, os.ErrNotExist) { // it did not come so far
-		if !bytes.Contains(out, []byte("panic:")) && !bytes.Contains(out, []byte("fatal error:")) {
-			return r, fmt.Errorf("it ended without a report: %w\n%.2000s", failed, out)
-		}
-		r.Oracle, r.Seeds = "the process dies", strings.Count(string(out), "--- ")
-		t.Logf("%s: %.2000s", m.name, out)
-		return r, nil
-	}
-	text, err := os.ReadFile(file)
+	binary, err := build(t, root, dir, "-overlay", overlay)
 	if err != nil {
 		return r, err
 	}
-	var s struct {
-		Seeds  int `json:"seeds"`
-		Failed []struct {
-			Seed         uint64
-			Oracle, Text string
-		} `json:"failed"`
-	}
-	if err := json.Unmarshal(text, &s); err != nil {
+	started := time.Now()
+	s, died, err := simulate(t, binary, dir, 1, *seedsFlag)
+	r.Seconds = time.Since(started).Seconds()
+	if err != nil {
 		return r, err
 	}
-	if r.Seeds = s.Seeds; len(s.Failed) > 0 {
-		r.Oracle = s.Failed[0].Oracle
+	r.Seeds = s.Seeds
+	first, seeds := uint64(1), 1
+	switch {
+	case died != "": // which seed it was is not known, but that it was one of those begun
+		r.Oracle, seeds = oracleDies, s.Seeds+runtime.GOMAXPROCS(0)
+		t.Logf("%s: %.2000s", m.name, died)
+	case len(s.Failed) > 0:
+		r.Oracle, first = s.Failed[0].Oracle, s.Failed[0].Seed
 		t.Logf("%s: seed %d: %.400s", m.name, s.Failed[0].Seed, s.Failed[0].Text)
+	default:
+		return r, nil
+	}
+	s, died, err = simulate(t, clean, dir, first, seeds)
+	switch {
+	case err != nil:
+		return r, fmt.Errorf("simulate the same without it: %w", err)
+	case died != "":
+		r.Clean = oracleDies
+	case len(s.Failed) > 0:
+		r.Clean = fmt.Sprintf("seed %d: %s: %.400s", s.Failed[0].Seed, s.Failed[0].Oracle, s.Failed[0].Text)
 	}
 	return r, nil
+}
+
+// oracleDies is the oracle that needs none.
+const oracleDies = "the process dies"
+
+// simulated is what is read of the report of a simulation.
+type simulated struct {
+	Seeds  int `json:"seeds"`
+	Failed []struct {
+		Seed         uint64
+		Oracle, Text string
+	} `json:"failed"`
+}
+
+// build builds the simulation into a folder.
+func build(t *testing.T, root, dir string, args ...string) (string, error) {
+	binary := filepath.Join(dir, "simulation.test")
+	cmd := exec.CommandContext(t.Context(), "go", slices.Concat([]string{"test", "-c", "-tags", "synctests", "-o", binary}, args, []string{"./loadtest/simulation"})...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("the simulation does not build: %w\n%s", err, out)
+	}
+	return binary, nil
+}
+
+// simulate runs some seeds until one fails. Of a process that dies before it can report it
+// returns the last words, and how many seeds were over.
+func simulate(t *testing.T, binary, dir string, first uint64, seeds int) (s simulated, died string, err error) {
+	file := filepath.Join(dir, "report.json")
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return s, "", fmt.Errorf("remove the report before: %w", err)
+	}
+	run := exec.CommandContext(t.Context(), binary, "-test.run", "TestSeeds$", "-first", fmt.Sprint(first), "-seeds", fmt.Sprint(seeds), "-halt", "-shrink=false", "-report", file)
+	run.Dir = dir
+	out, failed := run.CombinedOutput()
+	text, err := os.ReadFile(file)
+	switch {
+	case failed != nil && errors.Is(err, os.ErrNotExist): // it did not come so far
+		if !bytes.Contains(out, []byte("panic:")) && !bytes.Contains(out, []byte("fatal error:")) {
+			return s, "", fmt.Errorf("it ended without a report: %w\n%.2000s", failed, out)
+		}
+		s.Seeds = strings.Count(string(out), "--- ")
+		return s, string(out), nil
+	case err != nil:
+		return s, "", fmt.Errorf("read what the simulation reports: %w", err)
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
+		return s, "", fmt.Errorf("read what the simulation reports: %w", err)
+	}
+	return s, "", nil
 }
 
 // lay writes the files of a mutant, and the overlay by which the build takes them
