@@ -246,6 +246,37 @@ func TestASinkWithoutKafkaIsNotReadyUntilItReadsAgain(t *testing.T) {
 	}
 }
 
+// Whoever tells that Kafka is silent must not wait for what Kafka does not answer.
+func TestASinkSaysThatKafkaIsSilentWhileACommitWaitsForIt(t *testing.T) {
+	w := newWorld(t)
+	m := w.start(func(cfg *sink.Config) { cfg.SessionTimeout = 8 * time.Second }) // for as long a commit waits
+	w.load(50)
+	w.drained()
+	back := make(chan struct{})
+	silent := false // the cluster asks one after the other
+	w.cluster.Control(func(req kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if silent = silent || req.Key() == kmsg.OffsetCommit.Int16(); silent {
+			<-back
+		}
+		return nil, nil, false
+	})
+	comes := sync.OnceFunc(func() { close(back) })
+	t.Cleanup(comes) // the cluster would not end otherwise
+	w.load(50)
+	w.eventually("the sink says so", func() bool {
+		err := m.Check(t.Context())
+		return err != nil && strings.Contains(err.Error(), "Kafka brokers have not answered")
+	})
+	if n := w.points("flywheel.sink.commit.retries"); len(n) > 0 {
+		t.Errorf("it says so only when the commit has failed: %v", n)
+	}
+	comes()
+	w.drained()
+	w.told("reading from kafka fails; trying on", "reading from kafka again")
+	w.end(m)
+}
+
 func TestRecordsThatAreNotReadAreLag(t *testing.T) {
 	w := newWorld(t)
 	m := w.start(nil)

@@ -122,8 +122,8 @@ func (m *metrics) flushed(ctx context.Context, s *session, took time.Duration) {
 // lag returns how many records of the partitions that are this sink's were not taken
 // yet.
 func (s *session) lag() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.places.Lock()
+	defer s.places.Unlock()
 	var sum int64
 	for _, partitions := range s.taken {
 		for _, at := range partitions {

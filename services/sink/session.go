@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"sync"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -43,9 +44,12 @@ type session struct {
 
 	unpolled time.Time // when polling was last tried again after an error; 0 once it is over
 
-	mu    turn.Turn                            // held while offsets are committed
-	held  map[string]map[int32]kgo.EpochOffset // offsets to commit
-	taken map[string]map[int32]place           // of every partition that is this sink's
+	mu   turn.Turn                            // held while offsets are committed
+	held map[string]map[int32]kgo.EpochOffset // offsets to commit
+
+	// Not for as long as a commit takes: who tells that Kafka is silent must not wait for Kafka.
+	places sync.Mutex                 // locked after mu
+	taken  map[string]map[int32]place // of every partition that is this sink's
 }
 
 // place is how far a partition was taken, and where it ends: offsets, exclusive.
@@ -196,8 +200,8 @@ func (s *session) assigned(ctx context.Context, _ *kgo.Client, added map[string]
 
 // placed notes how far the partitions that were assigned are committed.
 func (s *session) placed(_ context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.places.Lock()
+	defer s.places.Unlock()
 	for topic, partitions := range offsets {
 		if s.taken[topic] == nil {
 			s.taken[topic] = make(map[int32]place)
@@ -218,12 +222,14 @@ func (s *session) released(ctx context.Context, _ *kgo.Client, gone map[string][
 		s.goal.released(gone)
 	}
 	s.mu.Lock()
+	s.places.Lock()
 	for topic, partitions := range gone {
 		for _, p := range partitions {
 			delete(s.held[topic], p)
 			delete(s.taken[topic], p)
 		}
 	}
+	s.places.Unlock()
 	s.mu.Unlock()
 	s.metrics.lag.Record(ctx, s.lag()) // there may be no flush any more
 }
@@ -321,6 +327,8 @@ func (s *session) hold(p kgo.FetchTopicPartition) {
 	last := p.Records[len(p.Records)-1]
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.places.Lock()
+	defer s.places.Unlock()
 	if s.held[p.Topic] == nil { // a commit has emptied it
 		s.held[p.Topic] = make(map[int32]kgo.EpochOffset)
 	}

@@ -49,8 +49,8 @@ var errUntold = errors.New("no broker has told it")
 
 // unplaced says whether there is a partition that was never committed nor read.
 func (s *session) unplaced() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.places.Lock()
+	defer s.places.Unlock()
 	for _, partitions := range s.taken {
 		for _, at := range partitions {
 			if at.next < 0 {
@@ -64,8 +64,8 @@ func (s *session) unplaced() bool {
 // learn takes over what was answered, and says of which partition nothing was, by
 // its broker's fault or by the untold one.
 func (s *session) learn(ends, starts kadm.ListedOffsets, untold error) (err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.places.Lock()
+	defer s.places.Unlock()
 	for topic, partitions := range s.taken {
 		for p, at := range partitions {
 			end, ok := ends.Lookup(topic, p)
