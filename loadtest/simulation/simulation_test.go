@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
 	"runtime"
 	"slices"
 	"strconv"
@@ -223,13 +224,22 @@ func TestSeeds(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if r.Seeds >= fewSeeds && len(r.Failed) == 0 {
-		enough(t, &r)
+	if len(r.Failed) == 0 {
+		for _, what := range r.lacks() {
+			t.Errorf("in %d seeds there was nothing of %q", r.Seeds, what)
+		}
 	}
 }
 
-// enough makes sure that the simulation has something to find.
-func enough(t *testing.T, r *report) {
+// manySeeds are those among which there is also of what is rare.
+const manySeeds = 1000
+
+// lacks says of what there must be something among so many seeds, and is not: something to
+// judge, and something that went wrong.
+func (r *report) lacks() (all []string) {
+	if r.Seeds < fewSeeds {
+		return nil
+	}
 	for _, what := range []string{
 		"windows", "windows with an effect", "windows with a discovery", "windows with effects told apart", "windows with a nowcast", "windows that are settled", "windows that are provisional",
 		"days", "days with credits", "recomputed", "totals by hand", "revenue by hand", "rows in ClickHouse", "spikes in sight", "spikes retracted",
@@ -237,8 +247,67 @@ func enough(t *testing.T, r *report) {
 		"outcome wrong_key", "outcome wrong_topic", "outcome malformed", "outcome unknown_schema", "outcome oversized",
 	} {
 		if r.Judged[what] == 0 {
-			t.Errorf("in %d seeds there was nothing of %q to judge", r.Seeds, what)
+			all = append(all, what)
 		}
+	}
+	faults := []string{ // * is any
+		"processor joins another", "processor killed", "processor killed at *", "processor killed at EndTxn", "processor killed at EndTxn answer", "processor killed at Produce",
+		"processor stalled", "processor replaced while stalled", "processor excluded unawares", "processor disconnected", "processor loses *", "processor refused *", "processor stopped",
+		"changelog compacted", "sink killed", "sink killed at *", "ClickHouse away", "ClickHouse dies after taking rows", "ClickHouse slow",
+	}
+	if r.Seeds >= manySeeds {
+		faults = append(
+			faults, "processor killed at TxnOffsetCommit", "processor killed at JoinGroup", "processor killed at SyncGroup", "processor killed at InitProducerID", "processor killed at OffsetFetch",
+			"processor killed at ListOffsets", "processor killed at Fetch", "processor loses EndTxn answer", "processor refused EndTxn",
+			"sink killed at OffsetCommit", "sink killed at OffsetCommit answer", "sink stalled", "sink stopped", "sink disconnected", "sink loses *", "sink refused *",
+		)
+	}
+	for _, what := range faults {
+		happened := 0
+		for kind, n := range r.Faults {
+			if ok, err := path.Match(what, kind); err == nil && ok {
+				happened += n
+			}
+		}
+		if happened == 0 {
+			all = append(all, what)
+		}
+	}
+	return all
+}
+
+func TestASimulationThatNothingHappensInProvesNothing(t *testing.T) {
+	full := func() *report {
+		r := &report{Seeds: manySeeds, Faults: make(map[string]int), Judged: make(map[string]int)}
+		lacked := r.lacks()
+		for _, what := range lacked {
+			r.Faults[what], r.Judged[what] = 1, 1
+		}
+		if lacked = r.lacks(); len(lacked) > 0 {
+			t.Fatalf("all of it is there, and %q is not", lacked)
+		}
+		return r
+	}
+	for name, c := range map[string]struct {
+		change func(*report)
+		lacks  []string
+	}{
+		"nobody is killed at once":              {func(r *report) { delete(r.Faults, "processor killed") }, []string{"processor killed"}},
+		"nobody joins":                          {func(r *report) { delete(r.Faults, "processor joins another") }, []string{"processor joins another"}},
+		"no spike is retracted":                 {func(r *report) { delete(r.Judged, "spikes retracted") }, []string{"spikes retracted"}},
+		"nothing comes twice":                   {func(r *report) { delete(r.Judged, "outcome duplicate") }, []string{"outcome duplicate"}},
+		"what is rare is not there":             {func(r *report) { delete(r.Faults, "sink stopped") }, []string{"sink stopped"}},
+		"nor need it be among few seeds":        {func(r *report) { delete(r.Faults, "sink stopped"); r.Seeds = fewSeeds }, nil},
+		"fewer seeds than few prove nothing":    {func(r *report) { *r = report{Seeds: fewSeeds - 1} }, nil},
+		"a kill at a point is of two kinds":     {func(r *report) { delete(r.Faults, "processor killed at *") }, nil},
+		"a kill at one point is not at another": {func(r *report) { delete(r.Faults, "processor killed at Produce") }, []string{"processor killed at Produce"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := full()
+			if c.change(r); !slices.Equal(r.lacks(), c.lacks) {
+				t.Errorf("%q, want %q", r.lacks(), c.lacks)
+			}
+		})
 	}
 }
 

@@ -492,6 +492,13 @@ func (w *world) start(name string) {
 		stop()
 		return
 	}
+	if name != "sink" {
+		for _, other := range w.processes {
+			if other.name != name && other.name != "sink" && other.current != nil {
+				w.faults["processor joins another"]++ // and takes partitions over
+			}
+		}
+	}
 	p.current = l
 	w.lives = append(w.lives, l)
 	go w.run(ctx, l, run)
