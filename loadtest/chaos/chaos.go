@@ -65,16 +65,18 @@ type Report struct {
 	Seen         map[Kind]int     `json:"seen"`          // faults whose line and metric were seen
 	PassedOver   map[Kind]string  `json:"passed_over"`   // faults that this machine does not allow, and why
 	RecoveryMs   []int64          `json:"recovery_ms"`   // from a kill until what was in Kafka then is processed
+	ResumedMs    map[Kind][]int64 `json:"resumed_ms"`    // the same by kind, also from the end of what kills nothing
 	Events       int64            `json:"events"`
 	Tally        verify.Tally     `json:"tally"` // of the first look, before the input is processed again
 	Seconds      float64          `json:"seconds"`
 	Failures     []verify.Failure `json:"failures"`
 }
 
-// Had says whether a fault of a kind was played, and what it shows was seen if it shows
-// anything.
+// Had says whether a fault of a kind was played, the way back from it timed, and what it
+// shows was seen if it shows anything.
 func (r *Report) Had(kind Kind) bool {
-	return r.Faults[kind] > 0 && (len(faults[kind].signs) == 0 || r.Seen[kind] > 0)
+	f := faults[kind]
+	return r.Faults[kind] > 0 && (len(f.signs) == 0 || r.Seen[kind] > 0) && (f.untimed != "" || len(r.ResumedMs[kind]) > 0)
 }
 
 // Partitions of every topic on the stage.
@@ -109,10 +111,10 @@ type play struct {
 	services   []*service
 	monitor    *monitor
 	clickhouse *proxy.Proxy
-	kind       Kind                 // of the last fault
-	last       string               // that fault, for the log
+	last       string               // fault, for the log
 	hit        []*service           // services that it was done to; none if it was done to what they need
-	hurried    bool                 // nobody has waited for what it was done to
+	hurried    bool                 // nobody waits for what it was done to
+	killed     time.Time            // when it killed; zero if it is to be timed from its end
 	unreached  map[fault.Point]bool // when they were last tried
 
 	guestLeft time.Time // when the last processor left that had joined for a while
@@ -138,7 +140,7 @@ func (s *service) now() *process.Process {
 // found wrong is in the report.
 func Run(ctx context.Context, cfg Config) (report Report, err error) {
 	started := time.Now()
-	report = Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away, First: cfg.First, Faults: make(map[Kind]int), Seen: make(map[Kind]int), PassedOver: make(map[Kind]string), Failures: []verify.Failure{}}
+	report = Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away, First: cfg.First, Faults: make(map[Kind]int), Seen: make(map[Kind]int), ResumedMs: make(map[Kind][]int64), PassedOver: make(map[Kind]string), Failures: []verify.Failure{}}
 	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
 		return report, fmt.Errorf("create the folder of the play: %w", err)
 	}
@@ -308,9 +310,13 @@ func (p *play) keepAway(ctx context.Context) error {
 		return ctx.Err()
 	case <-time.After(p.Away):
 	}
+	p.clickhouse.Pass()
 	p.report.Faults[ClickHouseAway]++
-	p.judge(ctx, ClickHouseAway, l)
 	p.say("%s for %s", ClickHouseAway, p.Away)
+	if err := p.resumes(ctx, ClickHouseAway); err != nil {
+		return err
+	}
+	p.judge(ctx, ClickHouseAway, l)
 	return nil
 }
 
@@ -343,12 +349,20 @@ func (p *play) inflict(ctx context.Context, deck *deck, kind Kind) error {
 	if ctx.Err() != nil { // nobody sends any more
 		return nil
 	}
-	p.kind, p.last, p.hit, p.hurried = kind, string(kind), nil, !well
-	began, measured := time.Now(), len(p.report.RecoveryMs)
+	p.last, p.hit, p.killed = string(kind), nil, time.Time{}
+	// Drawn for every card, also for one that is passed over, so that a seed is the same everywhere.
+	p.hurried = p.random.IntN(hurries) == 0 && f.hurries && !slices.Contains(p.First, kind)
+	began, measured := time.Now(), len(p.report.ResumedMs[kind])
 	l := lookOut(ctx, f.signs, p.services...)
 	defer l.end()
 	// A fault that has begun is brought to its end.
-	err := f.inflict(context.WithoutCancel(ctx), p)
+	whole := context.WithoutCancel(ctx)
+	err := f.inflict(whole, p)
+	if err == nil || errors.Is(err, errUnreached) {
+		if timed := p.resumes(whole, kind); timed != nil {
+			return timed
+		}
+	}
 	switch {
 	case errors.Is(err, smalldisk.ErrUnavailable):
 		p.report.PassedOver[kind] = strings.ReplaceAll(err.Error(), "\n", "; ")
@@ -363,8 +377,8 @@ func (p *play) inflict(ctx context.Context, deck *deck, kind Kind) error {
 	}
 	p.report.Faults[kind]++
 	line := fmt.Sprintf("%s, over after %s", p.last, time.Since(began).Round(time.Millisecond))
-	if len(p.report.RecoveryMs) > measured {
-		line += fmt.Sprintf(", caught up %d ms after it", p.report.RecoveryMs[measured])
+	for _, ms := range p.report.ResumedMs[kind][measured:] {
+		line += fmt.Sprintf(", caught up in %d ms", ms)
 	}
 	p.say("%s", line)
 	switch {
@@ -373,6 +387,49 @@ func (p *play) inflict(ctx context.Context, deck *deck, kind Kind) error {
 	case len(f.signs) > 0 && !p.hurried:
 		p.judge(ctx, kind, l)
 	}
+	return nil
+}
+
+// hurries is how many faults there are to one that the next one comes on top of, of those that
+// may: what is still restoring is hit again.
+const hurries = 4
+
+// resumes waits, after every fault but a hurried one, until the services have done what there
+// was to do: those that were killed since then, and all of them where what they need was broken
+// since it stands again. It notes how long that took.
+func (p *play) resumes(ctx context.Context, kind Kind) error {
+	if p.hurried {
+		return nil
+	}
+	since, who := time.Now(), p.services
+	if !p.killed.IsZero() {
+		since = p.killed
+		if len(p.hit) > 0 {
+			who = p.hit
+		}
+	}
+	var longest time.Duration
+	var asked []string
+	for _, s := range who {
+		if slices.Contains(asked, s.kind) {
+			continue
+		}
+		asked = append(asked, s.kind)
+		took, err := p.monitor.caughtUp(ctx, groupOf(s.kind), since)
+		if err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			p.fail(oracleProgress, "after %s, the group of the %s: %v", p.last, s.kind, err)
+			return nil
+		}
+		longest = max(longest, took)
+	}
+	p.report.ResumedMs[kind] = append(p.report.ResumedMs[kind], longest.Milliseconds())
+	if !p.killed.IsZero() {
+		p.report.RecoveryMs = append(p.report.RecoveryMs, longest.Milliseconds())
+	}
+	p.killed = time.Time{} // what follows within the same fault is timed by itself
 	return nil
 }
 

@@ -51,6 +51,11 @@ func TestThePipelineSurvivesKills(t *testing.T) {
 	if r.Kills < 5 || len(r.RecoveryMs) == 0 {
 		t.Errorf("%d kills and %d recoveries: that is no test", r.Kills, len(r.RecoveryMs))
 	}
+	for kind := range r.Faults {
+		if f := faults[kind]; !f.hurries && f.untimed == "" && len(r.ResumedMs[kind]) == 0 {
+			t.Errorf("the way back from %q was not timed", kind)
+		}
+	}
 }
 
 // tamper changes things in what a play has left, a few at a time: each oracle must notice

@@ -46,30 +46,36 @@ func KillAt(point fault.Point) Kind { return "kill at " + Kind(point) }
 
 // affliction is how a kind of fault is inflicted and mended.
 type affliction struct {
-	weight  int            // how often it is drawn
-	brokers []stage.Broker // that it can be done to; nil for all
-	nodes   int            // of the broker, at least
-	signs   []sign         // that an operator must see
-	one     bool           // that of the services which may show them one does: the others may be idle
-	unseen  string         // why there are none
-	inflict func(context.Context, *play) error
+	weight  int                                // how often it is drawn
+	brokers []stage.Broker                     // that it can be done to; nil for all
+	nodes   int                                // of the broker, at least
+	signs   []sign                             // that an operator must see
+	one     bool                               // that of the services which may show them one does: the others may be idle
+	unseen  string                             // why there are none
+	hurries bool                               // the next fault may come while it is still made good
+	untimed string                             // why the way back is not timed
+	inflict func(context.Context, *play) error // nil if it is not drawn
 }
 
-// faults are all kinds that are drawn. Each returns when what was broken stands again,
-// at most without what the services still have to catch up with.
+// stallMost is less than sessions and transactions last, and more than is told of.
+const stallMost = min(sessionTimeout, transactionTimeout) * 3 / 4
+
+// faults are all kinds. Each returns when what was broken stands again, without what the
+// services still have to catch up with: that is timed after all of them alike.
 var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
-	KillProcessor: {weight: 8, signs: []sign{processorLives}, inflict: func(ctx context.Context, p *play) error {
+	KillProcessor: {weight: 8, hurries: true, signs: []sign{processorLives}, inflict: func(ctx context.Context, p *play) error {
 		return p.kill(ctx, p.pick("processor"))
 	}},
-	KillSink: {weight: 5, signs: []sign{sinkLives}, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("sink")) }},
-	KillBoth: {weight: 2, signs: []sign{processorLives, sinkLives}, inflict: func(ctx context.Context, p *play) error {
+	KillSink: {weight: 5, hurries: true, signs: []sign{sinkLives}, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("sink")) }},
+	KillBoth: {weight: 2, hurries: true, signs: []sign{processorLives, sinkLives}, inflict: func(ctx context.Context, p *play) error {
 		return p.kill(ctx, p.pick("processor"), p.pick("sink"))
 	}},
 	// A lone node forgets to end transactions that it has decided, and then they hide what
 	// follows for ever (KAFKA-20734): see DESIGN.md of package apache.
-	KillBroker: {weight: 2, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, inflict: killNode},
+	KillBroker: {weight: 2, hurries: true, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, inflict: killNode},
 	LoseLeader: {weight: 4, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, inflict: loseLeader},
 	KillClickHouse: {weight: 2, signs: []sign{rowsWait}, inflict: func(ctx context.Context, p *play) error {
+		p.killed = time.Now()
 		if err := p.ClickHouse().Kill(); err != nil {
 			return err
 		}
@@ -107,10 +113,9 @@ var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
 	ClickHouseFull: {weight: 1, signs: []sign{rowsWait}, inflict: fillClickHouse},
 	BrokerFull:     {weight: 1, brokers: []stage.Broker{stage.Embedded}, signs: []sign{startsOver}, one: true, inflict: fillBroker},
 	NodeFull:       {weight: 1, brokers: []stage.Broker{stage.Apache}, nodes: 3, unseen: "others may lead before anything waits for long; the node says why it ends", inflict: fillNode},
-	// For less than sessions and transactions last, and for more than is told of.
 	KafkaStalls: {weight: 1, signs: []sign{kafkaSilent}, inflict: func(_ context.Context, p *play) error {
 		p.StallKafka()
-		time.Sleep(min(sessionTimeout, transactionTimeout) * 3 / 4)
+		time.Sleep(stallMost)
 		p.PassKafka()
 		return nil
 	}},
@@ -127,18 +132,29 @@ var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
 		}
 		return nil
 	}},
+	// What is not drawn: it begins a play or ends it.
+	ClickHouseAway: {signs: []sign{rowsWaitLong}},
+	Replayed: {
+		unseen:  "the operator does it, and starts the services for it himself",
+		untimed: "all of the input is processed again: the bound for the end of a play holds",
+	},
 })
 
-// atPoints adds a kill at every point that a service passes.
+// atPoints adds a kill at every point.
 func atPoints(all map[Kind]affliction) map[Kind]affliction {
 	for _, place := range fault.Points() {
-		if serviceAt(place.Point) != "migrate" {
-			lives := processorLives
-			if serviceAt(place.Point) == "sink" {
-				lives = sinkLives
+		lives := processorLives
+		switch serviceAt(place.Point) {
+		case "migrate":
+			all[KillAt(place.Point)] = affliction{
+				unseen:  "a command and no service: who started it sees how it ends, 'flywheel migrate status' what is pending, and it is started again",
+				untimed: "there is no service yet that could go on",
 			}
-			all[KillAt(place.Point)] = affliction{weight: 1, signs: []sign{lives}, inflict: func(ctx context.Context, p *play) error { return killAt(ctx, p, place.Point) }}
+			continue
+		case "sink":
+			lives = sinkLives
 		}
+		all[KillAt(place.Point)] = affliction{weight: 1, hurries: true, signs: []sign{lives}, inflict: func(ctx context.Context, p *play) error { return killAt(ctx, p, place.Point) }}
 	}
 	return all
 }
@@ -153,7 +169,7 @@ func serviceAt(point fault.Point) string {
 func Kinds(broker stage.Broker, nodes int) []Kind {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(faults)), func(kind Kind) bool {
 		f := faults[kind]
-		return f.brokers != nil && !slices.Contains(f.brokers, broker) || f.nodes > nodes
+		return f.inflict == nil || f.brokers != nil && !slices.Contains(f.brokers, broker) || f.nodes > nodes
 	})
 }
 
@@ -178,12 +194,10 @@ func (p *play) all(kind string) (all []*service) {
 	return all
 }
 
-// kill kills services, starts them again at once or, one time in four, a moment
-// later, and, three times in four, measures how long they need to catch up. The
-// fourth time the next fault finds them restoring.
+// kill kills services, and starts them again at once or, one time in four, a moment
+// later.
 func (p *play) kill(ctx context.Context, services ...*service) error {
-	since := time.Now()
-	p.hit = services
+	p.killed, p.hit = time.Now(), services
 	for _, s := range services {
 		p.last += " " + s.Name
 		p.report.Kills++
@@ -202,43 +216,6 @@ func (p *play) kill(ctx context.Context, services ...*service) error {
 		if err := p.start(ctx, s); err != nil {
 			return err
 		}
-	}
-	return p.recovered(ctx, since, services...)
-}
-
-// recovered measures how long the services need to catch up, but one time in four, save for
-// kinds that are to come first.
-func (p *play) recovered(ctx context.Context, since time.Time, services ...*service) error {
-	if p.random.IntN(4) == 0 && !slices.Contains(p.First, p.kind) {
-		p.hurried = true
-		return nil
-	}
-	return p.measure(ctx, since, services...)
-}
-
-// measure measures how long the groups of some services need until they have done
-// what there was to do at the moment of a kill.
-func (p *play) measure(ctx context.Context, since time.Time, services ...*service) error {
-	var longest time.Duration
-	for _, s := range services {
-		took, err := p.monitor.caughtUp(ctx, groupOf(s.kind), since)
-		if err != nil {
-			p.fail(oracleProgress, "after %s, the group of the %s: %v", p.last, s.kind, err)
-			return nil
-		}
-		longest = max(longest, took)
-	}
-	p.report.RecoveryMs = append(p.report.RecoveryMs, longest.Milliseconds())
-	return nil
-}
-
-// goesOn waits until the group of a service has done what there is to do.
-func (p *play) goesOn(ctx context.Context, kind string) error {
-	if _, err := p.monitor.caughtUp(ctx, groupOf(kind), time.Now()); err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		p.fail(oracleProgress, "after %s, the group of the %s: %v", p.last, kind, err)
 	}
 	return nil
 }
@@ -286,11 +263,8 @@ func killAt(ctx context.Context, p *play, point fault.Point) error {
 		}
 	}
 	p.report.Kills++
-	since := time.Now()
+	p.killed = time.Now()
 	if err := p.start(ctx, s); err != nil {
-		return err
-	}
-	if err := p.recovered(ctx, since, s); err != nil {
 		return err
 	}
 	if p.unreached[point] = !reached; !reached {
@@ -301,31 +275,29 @@ func killAt(ctx context.Context, p *play, point fault.Point) error {
 
 // killNode kills a node of the broker, whatever it leads, and starts it again.
 func killNode(ctx context.Context, p *play) error {
-	node, since := 1+p.random.IntN(p.Nodes), time.Now()
+	node := 1 + p.random.IntN(p.Nodes)
+	p.killed = time.Now()
 	if err := p.Kafka.Kill(node); err != nil {
 		return err
 	}
 	p.report.Kills++
 	p.rest(400)
-	if err := p.Kafka.Start(ctx, node); err != nil {
-		return err
-	}
-	return p.recovered(ctx, since, p.pick("processor"), p.pick("sink"))
+	return p.Kafka.Start(ctx, node)
 }
 
 // loseLeader kills the node that leads a partition of the input: the work must go
-// on without it.
+// on without it, and again when it is back.
 func loseLeader(ctx context.Context, p *play) error {
 	node, err := p.Kafka.Leader(ctx, p.monitor.inputs[p.random.IntN(len(p.monitor.inputs))], int32(p.random.IntN(partitions)))
 	if err != nil {
 		return err
 	}
-	since := time.Now()
+	p.killed = time.Now()
 	if err := p.Kafka.Kill(node); err != nil {
 		return err
 	}
 	p.report.Kills++
-	if err := p.measure(ctx, since, p.pick("processor"), p.pick("sink")); err != nil {
+	if err := p.resumes(ctx, LoseLeader); err != nil {
 		return err
 	}
 	return p.Kafka.Start(ctx, node)
@@ -354,13 +326,10 @@ func zombie(ctx context.Context, p *play) error {
 		return err
 	}
 	time.Sleep(max(sessionTimeout, transactionTimeout) + 2*time.Second)
-	if err := p.goesOn(ctx, s.kind); err != nil { // the other has taken over
+	if err := p.resumes(ctx, Zombie); err != nil { // the other has taken over
 		return err
 	}
-	if err := s.Resume(); err != nil {
-		return err
-	}
-	return p.goesOn(ctx, s.kind)
+	return s.Resume()
 }
 
 // impostor stops a processor, starts another of the same name and wakes the first
@@ -401,7 +370,7 @@ func impostor(ctx context.Context, p *play) error {
 			return err
 		}
 	}
-	return p.goesOn(ctx, s.kind)
+	return nil
 }
 
 // The faults of the disk draw nothing from the seed: where the machine lets us have
@@ -483,8 +452,10 @@ func (k Kind) String() string { return string(k) }
 func ParseKinds(names ...string) ([]Kind, error) {
 	var kinds []Kind
 	for _, name := range names {
-		if _, ok := faults[Kind(name)]; !ok {
-			return nil, fmt.Errorf("there is no fault %q: take one of %q", name, slices.Sorted(maps.Keys(faults)))
+		if faults[Kind(name)].inflict == nil {
+			all := maps.Clone(faults)
+			maps.DeleteFunc(all, func(_ Kind, f affliction) bool { return f.inflict == nil })
+			return nil, fmt.Errorf("there is no fault %q to draw: take one of %q", name, slices.Sorted(maps.Keys(all)))
 		}
 		kinds = append(kinds, Kind(name))
 	}

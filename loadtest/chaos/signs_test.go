@@ -196,6 +196,9 @@ func TestTheTablesOfFaultsTellWhatIsSeen(t *testing.T) {
 			if (len(f.signs) == 0) != (f.unseen != "") {
 				t.Errorf("%q has %d signs, and none because %q", kind, len(f.signs), f.unseen)
 			}
+			if f.inflict != nil && f.untimed != "" {
+				t.Errorf("the way back from %q, which is drawn, is not timed because %q", kind, f.untimed)
+			}
 			for _, sign := range f.signs {
 				if sign.service != service {
 					continue

@@ -44,23 +44,24 @@ type Config struct {
 
 // Proof is what proof.json holds.
 type Proof struct {
-	Commit         string            `json:"commit"`
-	KafkaVersion   string            `json:"kafka_version"` // of Apache Kafka, as its nodes say; empty without a play on it
-	Registry       string            `json:"registry"`      // beside it, likewise
-	Plays          int               `json:"plays"`
-	Kills          int               `json:"kills"`
-	KillsOn        map[string]int    `json:"kills_on"`    // by broker
-	Faults         map[string]int    `json:"faults"`      // by kind, of the plays and of the simulation
-	Seen           int               `json:"seen"`        // faults of which the line in a log and the metric were seen
-	PassedOver     map[string]string `json:"passed_over"` // faults that the machine does not allow, and why
-	Seeds          int               `json:"seeds"`
-	OracleFailures int               `json:"oracle_failures"`
-	Mutants        Mutants           `json:"mutants"`
-	RecoveryMs     Quantiles         `json:"recovery_ms"`
-	Tally          verify.Tally      `json:"tally"`   // of what may differ, added up over the plays
-	Events         int64             `json:"events"`  // sent in the plays
-	Seconds        float64           `json:"seconds"` // of all parts
-	Failures       []string          `json:"failures"`
+	Commit         string               `json:"commit"`
+	KafkaVersion   string               `json:"kafka_version"` // of Apache Kafka, as its nodes say; empty without a play on it
+	Registry       string               `json:"registry"`      // beside it, likewise
+	Plays          int                  `json:"plays"`
+	Kills          int                  `json:"kills"`
+	KillsOn        map[string]int       `json:"kills_on"`    // by broker
+	Faults         map[string]int       `json:"faults"`      // by kind, of the plays and of the simulation
+	Seen           map[string]int       `json:"seen"`        // faults of which the line in a log and the metric were seen, by kind
+	PassedOver     map[string]string    `json:"passed_over"` // faults that the machine does not allow, and why
+	Seeds          int                  `json:"seeds"`
+	OracleFailures int                  `json:"oracle_failures"`
+	Mutants        Mutants              `json:"mutants"`
+	RecoveryMs     Quantiles            `json:"recovery_ms"` // from a kill
+	ResumedMs      map[string]Quantiles `json:"resumed_ms"`  // by kind of fault, also from the end of what kills nothing
+	Tally          verify.Tally         `json:"tally"`       // of what may differ, added up over the plays
+	Events         int64                `json:"events"`      // sent in the plays
+	Seconds        float64              `json:"seconds"`     // of all parts
+	Failures       []string             `json:"failures"`
 }
 
 // Mutants is how many were planted and caught.
@@ -69,8 +70,7 @@ type Mutants struct {
 	Caught  int `json:"caught"`
 }
 
-// Quantiles of the time from a kill until what was in Kafka then is processed, in
-// milliseconds.
+// Quantiles of the time until what was in Kafka when it begins is processed, in milliseconds.
 type Quantiles struct {
 	P50 int64 `json:"p50"`
 	P99 int64 `json:"p99"`
@@ -404,15 +404,19 @@ func (g *gatherer) test(ctx context.Context, report found, args ...string) error
 func (g *gatherer) sum() Proof {
 	p := Proof{
 		Commit: g.commit, Plays: len(g.Plays), Kills: g.kills(), Seeds: g.seeds(),
-		KillsOn: make(map[string]int), Faults: make(map[string]int), PassedOver: make(map[string]string), Failures: []string{},
+		KillsOn: make(map[string]int), Faults: make(map[string]int), Seen: make(map[string]int), ResumedMs: make(map[string]Quantiles), PassedOver: make(map[string]string), Failures: []string{},
 	}
 	var recovery []int64
+	resumed := make(map[string][]int64)
 	for _, r := range g.Plays {
 		for kind, n := range r.Faults {
 			p.Faults[kind.String()] += n
 		}
-		for _, n := range r.Seen {
-			p.Seen += n
+		for kind, n := range r.Seen {
+			p.Seen[kind.String()] += n
+		}
+		for kind, ms := range r.ResumedMs {
+			resumed[kind.String()] = append(resumed[kind.String()], ms...)
 		}
 		for kind, why := range r.PassedOver {
 			p.PassedOver[kind.String()] = why
@@ -442,7 +446,7 @@ func (g *gatherer) sum() Proof {
 	p.OracleFailures += len(p.Failures)
 	if g.Kills > 0 {
 		for _, kind := range g.missing() {
-			p.Failures = append(p.Failures, fmt.Sprintf("no play has had %q and what it shows: see in what they say why not", kind))
+			p.Failures = append(p.Failures, fmt.Sprintf("no play has had %q, timed the way back from it, and seen what it shows: see in what they say why not", kind))
 		}
 	}
 	for _, r := range g.Plays {
@@ -458,11 +462,20 @@ func (g *gatherer) sum() Proof {
 			p.Failures = append(p.Failures, fmt.Sprintf("%d of %d mutants survived", m.Planted-m.Caught, m.Planted))
 		}
 	}
-	slices.Sort(recovery)
-	if n := len(recovery); n > 0 {
-		p.RecoveryMs = Quantiles{recovery[n/2], recovery[min(n-1, n*99/100)], recovery[n-1]}
+	p.RecoveryMs = quantiles(recovery)
+	for kind, ms := range resumed {
+		p.ResumedMs[kind] = quantiles(ms)
 	}
 	return p
+}
+
+func quantiles(ms []int64) Quantiles {
+	n := len(ms)
+	if n == 0 {
+		return Quantiles{}
+	}
+	slices.Sort(ms)
+	return Quantiles{ms[n/2], ms[min(n-1, n*99/100)], ms[n-1]}
 }
 
 // same takes over what a play has found a server to be, and says so if plays before

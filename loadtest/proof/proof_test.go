@@ -25,15 +25,15 @@ func gathered(commit string) evidence {
 	e := evidence{
 		Config: "5 kills and 10 seeds from 1, away for 0s, at " + commit,
 		Plays: []chaos.Report{
-			{Seed: 1, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 2, Events: 100, Tally: tally, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1}, Seen: map[chaos.Kind]int{chaos.Zombie: 1}, RecoveryMs: []int64{300, 100}},
-			{Seed: 2, Broker: stage.Embedded, KafkaVersion: "embedded", Registry: "embedded", PassedOver: map[chaos.Kind]string{chaos.BrokerFull: "mount is not installed"}, Replay: true, Kills: 2, Events: 100, Tally: tally, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1, chaos.KillSink: 1}, Seen: map[chaos.Kind]int{chaos.KillSink: 1}, RecoveryMs: []int64{200}},
-			{Seed: 3, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 1, Events: 100, Tally: tally, Seconds: 1, Faults: make(map[chaos.Kind]int), Seen: make(map[chaos.Kind]int)},
+			{Seed: 1, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 2, Events: 100, Tally: tally, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1}, Seen: map[chaos.Kind]int{chaos.Zombie: 1}, RecoveryMs: []int64{300, 100}, ResumedMs: map[chaos.Kind][]int64{chaos.Zombie: {40, 20, 30}}},
+			{Seed: 2, Broker: stage.Embedded, KafkaVersion: "embedded", Registry: "embedded", PassedOver: map[chaos.Kind]string{chaos.BrokerFull: "mount is not installed"}, Replay: true, Kills: 2, Events: 100, Tally: tally, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1, chaos.KillSink: 1}, Seen: map[chaos.Kind]int{chaos.KillSink: 1}, RecoveryMs: []int64{200}, ResumedMs: map[chaos.Kind][]int64{chaos.Zombie: {10}, chaos.KillSink: {200}}},
+			{Seed: 3, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 1, Events: 100, Tally: tally, Seconds: 1, Faults: make(map[chaos.Kind]int), Seen: make(map[chaos.Kind]int), ResumedMs: make(map[chaos.Kind][]int64)},
 		},
 		Simulations: []simulationReport{{Seeds: 10, Faults: map[string]int{"crash": 7}, Seconds: 2}},
 		Mutants:     &mutantReport{Planted: 12, Caught: 12, Seconds: 3},
 	}
-	for _, kind := range (&gatherer{evidence: e}).missing() {
-		e.Plays[2].Faults[kind], e.Plays[2].Seen[kind] = 1, 1
+	for _, kind := range (&gatherer{Config: Config{Away: time.Second}, evidence: e}).missing() {
+		e.Plays[2].Faults[kind], e.Plays[2].Seen[kind], e.Plays[2].ResumedMs[kind] = 1, 1, []int64{100}
 	}
 	return e
 }
@@ -77,11 +77,12 @@ func TestEvidenceAddsUp(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir, e := t.TempDir(), gathered(commit)
-			faults := map[string]int{"simulated: crash": 7}
+			faults, seen, resumed := map[string]int{"simulated: crash": 7}, make(map[string]int), make(map[string]Quantiles)
 			for kind := range e.Plays[2].Faults {
-				faults[kind.String()] = 1
+				faults[kind.String()], seen[kind.String()], resumed[kind.String()] = 1, 1, Quantiles{100, 100, 100}
 			}
-			faults["zombie"], faults["kill sink"] = 2, 1
+			faults["zombie"], faults["kill sink"], seen["zombie"], seen["kill sink"] = 2, 1, 1, 1
+			resumed["zombie"], resumed["kill sink"] = Quantiles{30, 40, 40}, Quantiles{200, 200, 200}
 			c.change(&e)
 			var tally verify.Tally
 			for _, r := range e.Plays {
@@ -108,7 +109,7 @@ func TestEvidenceAddsUp(t *testing.T) {
 			want := Proof{
 				Commit: commit, KillsOn: map[string]int{"apache": 3, "embedded": 2},
 				KafkaVersion: e.Plays[0].KafkaVersion, Registry: e.Plays[0].Registry, PassedOver: map[string]string{"the disk of Kafka fills": "mount is not installed"}, Plays: 3, Kills: 5, Seeds: 10, OracleFailures: c.failed, Mutants: c.mutants,
-				Faults: faults, Seen: 2 + len(e.Plays[2].Seen), RecoveryMs: Quantiles{200, 300, 300}, Tally: tally, Events: 300, Seconds: 8, Failures: got.Failures,
+				Faults: faults, Seen: seen, RecoveryMs: Quantiles{200, 300, 300}, ResumedMs: resumed, Tally: tally, Events: 300, Seconds: 8, Failures: got.Failures,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -122,6 +123,7 @@ func TestEvidenceAddsUp(t *testing.T) {
 func TestEveryFaultMustHaveBeenPlayedAndSeen(t *testing.T) {
 	unplayed := func(r *chaos.Report, kind chaos.Kind) { delete(r.Faults, kind) }
 	unseen := func(r *chaos.Report, kind chaos.Kind) { delete(r.Seen, kind) }
+	untimed := func(r *chaos.Report, kind chaos.Kind) { delete(r.ResumedMs, kind) }
 	for _, c := range []struct {
 		kind   chaos.Kind
 		forget func(*chaos.Report, chaos.Kind)
@@ -138,9 +140,16 @@ func TestEveryFaultMustHaveBeenPlayedAndSeen(t *testing.T) {
 		{chaos.Zombie, unseen, true},
 		{chaos.KafkaStalls, unseen, true},
 		{chaos.KafkaCut, unseen, false}, // it shows nothing
-		{chaos.KillAt(fault.MigrateRecorded), unseen, false},
+		{chaos.KafkaCut, untimed, true},
+		{chaos.ClickHouseSlow, untimed, true},
+		{chaos.ClickHouseAway, unseen, true},
+		{chaos.ClickHouseAway, untimed, true},
+		{chaos.Replayed, unseen, false}, // an operator does it
+		{chaos.Replayed, untimed, false},
+		{chaos.KillAt(fault.MigrateRecorded), unseen, false}, // it is no service
+		{chaos.KillAt(fault.MigrateRecorded), untimed, false},
 	} {
-		g := &gatherer{Config: Config{Kills: 5}, evidence: gathered("a commit")}
+		g := &gatherer{Config: Config{Kills: 5, Away: time.Second}, evidence: gathered("a commit")}
 		if g.wantsPlay() || len(g.sum().Failures) > 0 {
 			t.Fatalf("all is there, and yet: another play %t, failures %q", g.wantsPlay(), g.sum().Failures)
 		}
@@ -155,7 +164,7 @@ func TestEveryFaultMustHaveBeenPlayedAndSeen(t *testing.T) {
 		}
 		want := []string{}
 		if c.misses {
-			want = append(want, fmt.Sprintf("no play has had %q and what it shows: see in what they say why not", c.kind))
+			want = append(want, fmt.Sprintf("no play has had %q, timed the way back from it, and seen what it shows: see in what they say why not", c.kind))
 		}
 		if got := g.sum().Failures; g.wantsPlay() || !slices.Equal(got, want) {
 			t.Errorf("%q is forgotten: another play %t, failures %q, want only %q", c.kind, g.wantsPlay(), got, want)
