@@ -86,6 +86,7 @@ const partitions = 4
 const (
 	sessionTimeout     = 6 * time.Second
 	transactionTimeout = 6 * time.Second
+	queryTimeout       = 5 * time.Second // for ClickHouse
 )
 
 // The bounds in which the pipeline must make progress after a fault, and be done
@@ -154,7 +155,7 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 			"FLYWHEEL_PROCESSOR_SESSION_TIMEOUT=" + sessionTimeout.String(), "FLYWHEEL_PROCESSOR_TRANSACTION_TIMEOUT=" + transactionTimeout.String(),
 			"FLYWHEEL_SINK_SESSION_TIMEOUT=" + sessionTimeout.String(), "FLYWHEEL_PROCESSOR_REBALANCE_TIMEOUT=10s",
 			"FLYWHEEL_KAFKA_CONNECT_TIMEOUT=1m", // who starts while the broker is away waits for it
-			"FLYWHEEL_CLICKHOUSE_QUERY_TIMEOUT=5s", "FLYWHEEL_SINK_RETRY_PAUSE=1s",
+			"FLYWHEEL_CLICKHOUSE_QUERY_TIMEOUT=" + queryTimeout.String(), "FLYWHEEL_SINK_RETRY_PAUSE=1s",
 		},
 	}); err != nil {
 		return report, err

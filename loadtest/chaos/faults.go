@@ -57,8 +57,9 @@ type affliction struct {
 	inflict func(context.Context, *play) error // nil if it is not drawn
 }
 
-// stallMost is less than sessions and transactions last, and more than is told of.
-const stallMost = min(sessionTimeout, transactionTimeout) * 3 / 4
+// stallMost is less than sessions and transactions last, and more than is told of: the sink asks
+// once a second, waits two seconds for an answer, and tells of the second that does not come.
+const stallMost = min(sessionTimeout, transactionTimeout) * 7 / 8
 
 // faults are all kinds. Each returns when what was broken stands again, without what the
 // services still have to catch up with: that is timed after all of them alike.
@@ -92,9 +93,13 @@ var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
 		p.clickhouse.Pass()
 		return nil
 	}},
-	ClickHouseSlow: {weight: 1, unseen: "no insert fails, and none takes the ten seconds that are told of", inflict: func(_ context.Context, p *play) error {
+	// First so that every insert is merely late, and then so that it is done after the sink
+	// has given it up.
+	ClickHouseSlow: {weight: 1, signs: []sign{rowsWait}, inflict: func(_ context.Context, p *play) error {
 		p.clickhouse.Slow(200*time.Millisecond, 200<<10)
 		p.rest(3000)
+		p.clickhouse.Slow(queryTimeout*3/5, 0) // each way
+		time.Sleep(queryTimeout + 3*time.Second)
 		p.clickhouse.Pass()
 		return nil
 	}},
@@ -112,8 +117,8 @@ var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
 	}},
 	ClickHouseFull: {weight: 1, signs: []sign{rowsWait}, inflict: fillClickHouse},
 	BrokerFull:     {weight: 1, brokers: []stage.Broker{stage.Embedded}, signs: []sign{startsOver}, one: true, inflict: fillBroker},
-	NodeFull:       {weight: 1, brokers: []stage.Broker{stage.Apache}, nodes: 3, unseen: "others may lead before anything waits for long; the node says why it ends", inflict: fillNode},
-	KafkaStalls: {weight: 1, signs: []sign{kafkaSilent}, inflict: func(_ context.Context, p *play) error {
+	NodeFull:       {weight: 1, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, inflict: fillNode},
+	KafkaStalls: {weight: 1, signs: []sign{kafkaSilent, sinkReadsNot}, inflict: func(_ context.Context, p *play) error {
 		p.StallKafka()
 		time.Sleep(stallMost)
 		p.PassKafka()
@@ -125,11 +130,16 @@ var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
 		p.PassKafka()
 		return nil
 	}},
-	KafkaCut: {weight: 1, unseen: "connections are made again at once, and requests repeated: nothing waits", inflict: func(_ context.Context, p *play) error {
+	// First for so short that connections are made again at once and nothing waits, and then for
+	// as long as it stalls.
+	KafkaCut: {weight: 1, signs: []sign{kafkaSilent, sinkReadsNot}, inflict: func(_ context.Context, p *play) error {
 		for range 1 + p.random.IntN(3) {
 			p.CutKafka()
 			p.rest(300)
 		}
+		p.RefuseKafka()
+		time.Sleep(stallMost)
+		p.PassKafka()
 		return nil
 	}},
 	// What is not drawn: it begins a play or ends it.

@@ -380,7 +380,14 @@ func (s *Stage) StallKafka() {
 	}
 }
 
-// PassKafka ends a StallKafka: what was taken goes on.
+// RefuseKafka resets all connections to Kafka, and every new one, until PassKafka.
+func (s *Stage) RefuseKafka() {
+	for _, p := range s.proxies {
+		p.Refuse()
+	}
+}
+
+// PassKafka ends a StallKafka, after which what was taken goes on, or a RefuseKafka.
 func (s *Stage) PassKafka() {
 	for _, p := range s.proxies {
 		p.Pass()
