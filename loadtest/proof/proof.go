@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -150,6 +151,22 @@ func version(ctx context.Context) (string, error) {
 	changes, err := exec.CommandContext(ctx, "git", "diff", "HEAD").Output()
 	if err != nil {
 		return "", fmt.Errorf("look for changes since the commit: %w", err)
+	}
+	// Files that are new are no change to git. Only what is built counts: a log that is written
+	// beside the code must not have a proof begin anew.
+	files, err := exec.CommandContext(ctx, "git", "ls-files", "--others", "--exclude-standard", "-z", "--", ":/*.go", ":/*.sql", ":/*.avsc", ":/*.yaml").Output()
+	if err != nil {
+		return "", fmt.Errorf("look for files that are not in the commit: %w", err)
+	}
+	for file := range strings.SplitSeq(strings.TrimSuffix(string(files), "\x00"), "\x00") {
+		if file == "" {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", fmt.Errorf("read a file that is not in the commit: %w", err)
+		}
+		changes = fmt.Appendf(changes, "%q %x\n", file, sha256.Sum256(text))
 	}
 	name := string(bytes.TrimSpace(commit))
 	if len(changes) > 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -169,6 +170,59 @@ func TestEveryFaultMustHaveBeenPlayedAndSeen(t *testing.T) {
 		if got := g.sum().Failures; g.wantsPlay() || !slices.Equal(got, want) {
 			t.Errorf("%q is forgotten: another play %t, failures %q, want only %q", c.kind, g.wantsPlay(), got, want)
 		}
+	}
+}
+
+func TestTheVersionIsThatOfWhatIsBuilt(t *testing.T) {
+	t.Chdir(t.TempDir())
+	git := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@b"}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	put := func(file, text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("old.go", "package a")
+	put(".gitignore", "/ignored.go")
+	if err := os.Mkdir("below", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	git("init", "-q")
+	git("add", ".")
+	git("commit", "-q", "-m", "first")
+	var before string
+	for _, c := range []struct {
+		name, file, text string
+		other            bool // than before
+	}{
+		{"nothing has changed", "", "", true},
+		{"a log", "soak.log", "it goes on", false},
+		{"a file that git ignores", "ignored.go", "package a", false},
+		{"a file of the commit has changed", "old.go", "package b", true},
+		{"a new file", "new.go", "package a", true},
+		{"the new file has changed", "new.go", "package b", true},
+		{"a new migration", "0001.sql", "SELECT 1", true},
+	} {
+		if c.file != "" {
+			put(c.file, c.text)
+		}
+		got, err := version(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (got != before) != c.other {
+			t.Errorf("%s: %q, before %q", c.name, got, before)
+		}
+		before = got
+	}
+	t.Chdir("below")
+	if _, err := version(t.Context()); err != nil {
+		t.Errorf("from a folder below: %v", err)
 	}
 }
 
