@@ -31,6 +31,9 @@ import (
 
 var tableRow = regexp.MustCompile("(?m)^\\| `(\\w+)`")
 
+// runbookSection is a heading and the line below it.
+var runbookSection = regexp.MustCompile(`(?m)^## (\w+)$\n\n([^#\n].*)?`)
+
 // scrape returns the series that the services expose, once the processor and the sink
 // work.
 func scrape(t *testing.T, promql parser.Parser) []labels.Labels {
@@ -123,7 +126,7 @@ func scrape(t *testing.T, promql parser.Parser) []labels.Labels {
 
 // TestAlerts reads deploy/alerts.yml as Prometheus does, and holds it, and the names in
 // deploy/METRICS.md, against what the services expose from their start: a name that does
-// not exist never fires.
+// not exist never fires. Every alert has a section of deploy/RUNBOOK.md, and the other way round.
 func TestAlerts(t *testing.T) {
 	promql := parser.NewParser(parser.Options{})
 	series := scrape(t, promql)
@@ -138,6 +141,10 @@ func TestAlerts(t *testing.T) {
 	file, errs := rulefmt.Parse([]byte(readSource(t, "deploy/alerts.yml")), false, model.UTF8Validation, promql, slog.New(slog.DiscardHandler))
 	for _, err := range errs {
 		t.Fatal(err)
+	}
+	sections := make(map[string]bool)
+	for _, heading := range runbookSection.FindAllStringSubmatch(readSource(t, "deploy/RUNBOOK.md"), -1) {
+		sections[heading[1]] = strings.TrimSpace(heading[2]) != ""
 	}
 	alerts := make(map[string]bool)
 	for _, g := range file.Groups {
@@ -168,6 +175,14 @@ func TestAlerts(t *testing.T) {
 			if r.Labels["severity"] == "" || !strings.HasSuffix(r.Annotations["summary"], ".") || !strings.HasSuffix(r.Annotations["do"], ".") {
 				t.Errorf("%s has no severity, or does not say in sentences what it means and what to do: %v %v", r.Alert, r.Labels, r.Annotations)
 			}
+			if want := "deploy/RUNBOOK.md#" + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want || !sections[r.Alert] {
+				t.Errorf("%s links to %q, want %q, where there is something: %t", r.Alert, r.Annotations["runbook_url"], want, sections[r.Alert])
+			}
+		}
+	}
+	for name := range sections {
+		if !alerts[name] {
+			t.Errorf("deploy/RUNBOOK.md has a section for %q, which is no alert", name)
 		}
 	}
 	if len(alerts) < 5 {
