@@ -39,7 +39,7 @@ func newProof() *cobra.Command {
 	flags.IntVar(&cfg.Seeds, "seeds", 2000, "seeds of the simulation")
 	flags.Uint64Var(&cfg.First, "seed", 1, "seed of the first play")
 	flags.BoolVar(&cfg.Mutants, "mutants", true, "plant the mutants")
-	flags.DurationVar(&cfg.Away, "away", 20*time.Second, "keep ClickHouse away for so long in the second play")
+	flags.DurationVar(&cfg.Away, "away", 20*time.Second, "keep ClickHouse away for so long in the first play on three nodes of Apache Kafka")
 	flags.StringVar(&cfg.Dir, "dir", "build", "folder of the evidence")
 	flags.StringVar(&cfg.Cache, "cache", ".cache", "folder that Apache Kafka and the registry are installed in")
 	flags.BoolVar(&cfg.Resume, "resume", false, "go on with the evidence there is")

@@ -41,9 +41,9 @@ type Config struct {
 	Dir      string        // of data and logs; emptied in the end unless something failed, when the logs stay
 	Only     []Kind        // the faults to draw from; empty takes all that the stage can have
 	First    []Kind        // those of them that come before all others
-	Rate     int           // records per second; the play lasts about 53 000 records
+	Rate     int           // records per second, for as long as ClickHouse is not kept away
 	Replay   bool          // process the whole input again in the end
-	Away     time.Duration // that ClickHouse is away from the begin on; 0 for not at all
+	Away     time.Duration // that ClickHouse is away from the begin on, by which the play is longer; 0 for not at all
 	Out      io.Writer
 
 	// inspect, if set, looks at the pipeline that was verified before it is closed.
@@ -211,15 +211,15 @@ func (p *play) run(ctx context.Context) (err error) {
 	defer stop()
 	tormented := make(chan error, 1)
 	go func() {
-		if err := p.keepAway(ctx); err != nil {
-			tormented <- err
-			return
-		}
 		select { // whoever sends looks at the topics first, once
 		case <-sim.Ready():
 		case <-playing.Done():
 		}
-		tormented <- p.torment(playing)
+		if err := p.keepAway(playing); err != nil {
+			tormented <- err
+			return
+		}
+		tormented <- p.torment(playing, p.kinds(), pauseMax)
 	}()
 	if err := sim.Run(ctx); err != nil {
 		stop()
@@ -285,33 +285,46 @@ func (p *play) verify(ctx context.Context, pipeline verify.Pipeline, ledger *sim
 	return nil
 }
 
+// backfilled are about as many records as a play sends before it goes on live.
+const backfilled = 51_000
+
 // simulator plays the world.
 func (p *play) simulator() (*simulator.Simulator, error) {
 	cfg := simulator.TrialConfig()
 	cfg.Rate, cfg.Seed = p.Rate, p.Seed
+	// There is input while ClickHouse is away, and for as long as in another play when it is back.
+	whole := time.Duration(backfilled/p.Rate)*time.Second + cfg.For
+	slower := 1 + int((p.Away+whole-1)/whole)
+	cfg.Rate, cfg.Speed, cfg.For = cfg.Rate/slower, cfg.Speed/float64(slower), cfg.For*time.Duration(slower)
 	// What waits for a leader must not fall behind what is sent meanwhile by more event
 	// time than a source may lag behind the others: a week, and a play sends days a second.
 	cfg.InFlight = 500
 	return simulator.New(cfg, p.Targets.Kafka, p.Registry, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
 }
 
-// keepAway keeps ClickHouse away for as long as is asked for, whether or not
-// everything is sent by then.
+// keepAway keeps ClickHouse away for as long as is asked for, and kills processors meanwhile,
+// which need not know of it.
 func (p *play) keepAway(ctx context.Context) error {
 	if p.Away == 0 {
 		return nil
 	}
-	p.last = string(ClickHouseAway)
 	l := lookOut(ctx, []sign{rowsWaitLong}, p.services...)
 	defer l.end()
 	p.clickhouse.Refuse()
 	defer p.clickhouse.Pass()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(p.Away):
+	away, back := context.WithTimeout(ctx, p.Away)
+	defer back()
+	processors := slices.DeleteFunc(p.kinds(), func(kind Kind) bool {
+		return kind != KillProcessor && !strings.HasPrefix(string(kind), "kill at processor.")
+	})
+	if err := p.torment(away, processors, awayPauseMax); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return nil // the play is over, or has failed
 	}
 	p.clickhouse.Pass()
+	p.last, p.hit, p.hurried, p.killed = string(ClickHouseAway), nil, false, time.Time{}
 	p.report.Faults[ClickHouseAway]++
 	p.say("%s for %s", ClickHouseAway, p.Away)
 	if err := p.resumes(ctx, ClickHouseAway); err != nil {
@@ -321,14 +334,25 @@ func (p *play) keepAway(ctx context.Context) error {
 	return nil
 }
 
+// The longest pauses between two faults, in milliseconds: while ClickHouse is away the play
+// is long, and is not to have most of the kills.
+const (
+	pauseMax     = 500
+	awayPauseMax = 20_000
+)
+
 // torment inflicts one fault after the other until ctx ends, and mends the last.
-func (p *play) torment(ctx context.Context) error {
-	deck := newDeck(p.kinds(), p.First, p.Seed)
+func (p *play) torment(ctx context.Context, kinds []Kind, pauseMax int) error {
+	if len(kinds) == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	deck := newDeck(kinds, p.First, p.Seed)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(time.Duration(100+p.random.IntN(500)) * time.Millisecond):
+		case <-time.After(time.Duration(100+p.random.IntN(pauseMax)) * time.Millisecond):
 		}
 		if err := p.watch(ctx); err != nil {
 			return err

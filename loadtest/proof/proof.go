@@ -36,7 +36,7 @@ type Config struct {
 	Seeds   int           // of the simulation
 	First   uint64        // seed of the first play
 	Mutants bool          // whether to plant them
-	Away    time.Duration // that ClickHouse is away in the second play
+	Away    time.Duration // that ClickHouse is away in one of the plays, on Apache Kafka
 	Dir     string        // of the evidence; proof.json is written there
 	Cache   string        // where Apache Kafka and the registry are installed
 	Resume  bool          // go on with the evidence there is
@@ -57,11 +57,12 @@ type Proof struct {
 	Seeds          int                  `json:"seeds"`
 	OracleFailures int                  `json:"oracle_failures"`
 	Mutants        Mutants              `json:"mutants"`
-	RecoveryMs     Quantiles            `json:"recovery_ms"` // from a kill
-	ResumedMs      map[string]Quantiles `json:"resumed_ms"`  // by kind of fault, also from the end of what kills nothing
-	Tally          verify.Tally         `json:"tally"`       // of what may differ, added up over the plays
-	Events         int64                `json:"events"`      // sent in the plays
-	Seconds        float64              `json:"seconds"`     // of all parts
+	RecoveryMs     Quantiles            `json:"recovery_ms"`  // from a kill
+	ResumedMs      map[string]Quantiles `json:"resumed_ms"`   // by kind of fault, also from the end of what kills nothing
+	Tally          verify.Tally         `json:"tally"`        // of what may differ, added up over the plays
+	AwaySeconds    float64              `json:"away_seconds"` // that ClickHouse was away at a stretch, on Apache Kafka
+	Events         int64                `json:"events"`       // sent in the plays
+	Seconds        float64              `json:"seconds"`      // of all parts
 	Failures       []string             `json:"failures"`
 }
 
@@ -273,6 +274,20 @@ func (g *gatherer) missing() []chaos.Kind {
 	})
 }
 
+// next is the play to come, without its folders: what none before has had comes first in it.
+// ClickHouse is away for long where most else can go wrong, on three nodes of Apache Kafka.
+func (g *gatherer) next() chaos.Config {
+	i, missing := len(g.Plays), g.missing()
+	cfg := turns()[i%len(turns())]
+	cfg.Seed, cfg.Rate = g.First+uint64(i), rate
+	if cfg.Nodes > 1 && slices.Contains(missing, chaos.ClickHouseAway) {
+		cfg.Away = g.Away
+	}
+	can := chaos.Kinds(cfg.Broker, cfg.Nodes)
+	cfg.First = slices.DeleteFunc(missing, func(kind chaos.Kind) bool { return !slices.Contains(can, kind) })
+	return cfg
+}
+
 // play plays for as long as there must be plays.
 func (g *gatherer) play(ctx context.Context) (err error) {
 	if !g.wantsPlay() {
@@ -289,15 +304,8 @@ func (g *gatherer) play(ctx context.Context) (err error) {
 	started := time.Now()
 	before := g.kills()
 	for g.wantsPlay() {
-		i := len(g.Plays)
-		cfg := turns()[i%len(turns())]
-		can := chaos.Kinds(cfg.Broker, cfg.Nodes)
-		cfg.First = slices.DeleteFunc(g.missing(), func(kind chaos.Kind) bool { return !slices.Contains(can, kind) })
-		cfg.Seed, cfg.Rate, cfg.Binary, cfg.CacheDir, cfg.Out = g.First+uint64(i), rate, binary, g.Cache, g.Out
-		if i == 1 {
-			cfg.Away = g.Away
-		}
-		cfg.Dir = filepath.Join(work, strconv.Itoa(i))
+		i, cfg := len(g.Plays), g.next()
+		cfg.Binary, cfg.CacheDir, cfg.Out, cfg.Dir = binary, g.Cache, g.Out, filepath.Join(work, strconv.Itoa(i))
 		command := again(chaos.Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away, First: cfg.First})
 		g.say("play %d: %s", i+1, command)
 		report, err := chaos.Run(ctx, cfg)
@@ -437,6 +445,9 @@ func (g *gatherer) sum() Proof {
 		}
 		for kind, why := range r.PassedOver {
 			p.PassedOver[kind.String()] = why
+		}
+		if r.Broker == stage.Apache && r.Had(chaos.ClickHouseAway) {
+			p.AwaySeconds = max(p.AwaySeconds, r.Away.Seconds())
 		}
 		p.KillsOn[string(r.Broker)] += r.Kills
 		recovery = append(recovery, r.RecoveryMs...)

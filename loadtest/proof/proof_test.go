@@ -28,7 +28,7 @@ func gathered(commit string) evidence {
 		Plays: []chaos.Report{
 			{Seed: 1, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 2, Events: 100, Tally: tally, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1}, Seen: map[chaos.Kind]int{chaos.Zombie: 1}, RecoveryMs: []int64{300, 100}, ResumedMs: map[chaos.Kind][]int64{chaos.Zombie: {40, 20, 30}}},
 			{Seed: 2, Broker: stage.Embedded, KafkaVersion: "embedded", Registry: "embedded", PassedOver: map[chaos.Kind]string{chaos.BrokerFull: "mount is not installed"}, Replay: true, Kills: 2, Events: 100, Tally: tally, Seconds: 1, Faults: map[chaos.Kind]int{chaos.Zombie: 1, chaos.KillSink: 1}, Seen: map[chaos.Kind]int{chaos.KillSink: 1}, RecoveryMs: []int64{200}, ResumedMs: map[chaos.Kind][]int64{chaos.Zombie: {10}, chaos.KillSink: {200}}},
-			{Seed: 3, Broker: stage.Apache, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 1, Events: 100, Tally: tally, Seconds: 1, Faults: make(map[chaos.Kind]int), Seen: make(map[chaos.Kind]int), ResumedMs: make(map[chaos.Kind][]int64)},
+			{Seed: 3, Broker: stage.Apache, Away: time.Minute, KafkaVersion: "4.3.0", Registry: "Apicurio 3.0.9", Kills: 1, Events: 100, Tally: tally, Seconds: 1, Faults: make(map[chaos.Kind]int), Seen: make(map[chaos.Kind]int), ResumedMs: make(map[chaos.Kind][]int64)},
 		},
 		Simulations: []simulationReport{{Seeds: 10, Faults: map[string]int{"crash": 7}, Seconds: 2}},
 		Mutants:     &mutantReport{Planted: 12, Caught: 12, Seconds: 3},
@@ -55,7 +55,7 @@ func TestEvidenceAddsUp(t *testing.T) {
 		}, "simulation: conservation: 2 seeds", 2, Mutants{12, 12}},
 		"plays were on two versions of Kafka": {
 			func(e *evidence) { e.Plays[2].KafkaVersion = "4.2.0" },
-			`Kafka is "4.3.0" in one play and "4.2.0" in another (again by 'go run ./loadtest chaos --seed 3 --broker apache')`, 0,
+			`Kafka is "4.3.0" in one play and "4.2.0" in another (again by 'go run ./loadtest chaos --seed 3 --broker apache --away 1m0s')`, 0,
 			Mutants{12, 12},
 		},
 		"plays were beside two registries": {
@@ -110,7 +110,7 @@ func TestEvidenceAddsUp(t *testing.T) {
 			want := Proof{
 				Commit: commit, KillsOn: map[string]int{"apache": 3, "embedded": 2},
 				KafkaVersion: e.Plays[0].KafkaVersion, Registry: e.Plays[0].Registry, PassedOver: map[string]string{"the disk of Kafka fills": "mount is not installed"}, Plays: 3, Kills: 5, Seeds: 10, OracleFailures: c.failed, Mutants: c.mutants,
-				Faults: faults, Seen: seen, RecoveryMs: Quantiles{200, 300, 300}, ResumedMs: resumed, Tally: tally, Events: 300, Seconds: 8, Failures: got.Failures,
+				Faults: faults, Seen: seen, RecoveryMs: Quantiles{200, 300, 300}, ResumedMs: resumed, Tally: tally, AwaySeconds: 60, Events: 300, Seconds: 8, Failures: got.Failures,
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -170,6 +170,35 @@ func TestEveryFaultMustHaveBeenPlayedAndSeen(t *testing.T) {
 		if got := g.sum().Failures; g.wantsPlay() || !slices.Equal(got, want) {
 			t.Errorf("%q is forgotten: another play %t, failures %q, want only %q", c.kind, g.wantsPlay(), got, want)
 		}
+	}
+}
+
+func TestClickHouseIsAwayOnThreeNodesUntilThatWasSeen(t *testing.T) {
+	for name, c := range map[string]struct {
+		plays int
+		had   bool
+		away  time.Duration
+	}{
+		"not in the first play":             {0, false, 0},
+		"nor in that on the embedded Kafka": {1, false, 0},
+		"in the first on three nodes":       {2, false, time.Minute},
+		"not on one node":                   {3, false, 0},
+		"again, if it was not seen":         {2 + len(turns()), false, time.Minute},
+		"not again":                         {2 + len(turns()), true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := &gatherer{Config: Config{Kills: 5, Away: time.Minute}}
+			for range c.plays {
+				r := chaos.Report{Faults: make(map[chaos.Kind]int), Seen: make(map[chaos.Kind]int), ResumedMs: make(map[chaos.Kind][]int64)}
+				if r.Faults[chaos.ClickHouseAway] = 1; c.had {
+					r.Seen[chaos.ClickHouseAway], r.ResumedMs[chaos.ClickHouseAway] = 1, []int64{100}
+				}
+				g.Plays = append(g.Plays, r)
+			}
+			if cfg := g.next(); cfg.Away != c.away || cfg.Away > 0 && (cfg.Broker != stage.Apache || cfg.Nodes != 3) {
+				t.Errorf("away for %s on %d nodes of %s, want %s", cfg.Away, cfg.Nodes, cfg.Broker, c.away)
+			}
+		})
 	}
 }
 
