@@ -5,12 +5,20 @@ import (
 	"testing"
 )
 
+// planted is what an effect does by two ways, each by a kernel.
+type planted struct {
+	a, b, direct float64
+	kernel, past Kernel
+}
+
 // twoWays draws hours of a stimulus, a mediator moved by it and an outcome moved
 // by both, with autocorrelated noise and bursts that nothing explains.
-func twoWays(seed uint64, n int, a, b, direct float64) *MediationInput {
+func twoWays(seed uint64, n int, truth planted) *MediationInput {
 	r := source(seed)
+	n += wayLags // that are looked back on
 	in := &MediationInput{make([]float64, n), make([]float64, n), make([]float64, n)}
 	var z, e1, e2 float64
+	noise := make([]float64, n)
 	for t := range n {
 		z *= 0.8
 		if r.Float64() < 0.08 {
@@ -22,30 +30,45 @@ func twoWays(seed uint64, n int, a, b, direct float64) *MediationInput {
 			e2 += 100
 		}
 		in.Stimulus[t] = z
-		in.Mediator[t] = a*z + e1
-		in.Outcome[t] = direct*z + b*in.Mediator[t] + e2
+		in.Mediator[t] = truth.a*z + e1
+		noise[t] = e2
+	}
+	past := make([]float64, n)
+	truth.kernel.Lags, truth.past.Lags = wayLags, wayLags
+	truth.kernel.Convolve(in.Outcome, in.Mediator)
+	truth.past.Convolve(past, in.Stimulus)
+	for t, v := range in.Outcome {
+		in.Outcome[t] = truth.direct*past[t] + truth.b*v + noise[t]
 	}
 	return in
 }
 
 func TestMediateFindsThePlantedWays(t *testing.T) {
-	const brands = 400
-	for _, tt := range []struct {
-		name         string
-		a, b, direct float64
-	}{
-		{"all through the mediator", 0.8, 1.5, 0},
-		{"nothing through the mediator", 0, 1.5, 0.7},
-		{"both ways", 0.5, 0.8, 0.4},
-		{"no effect at all", 0, 0.8, 0},
-		{"a mediator that moves nothing", 0.5, 0, 0.4},
-		{"a direct way against the mediated", 0.5, 1, -0.3},
+	const brands = 200
+	for name, tt := range map[string]planted{
+		"all through the mediator":                                       {a: 0.8, b: 1.5},
+		"nothing through the mediator":                                   {b: 1.5, direct: 0.7},
+		"both ways":                                                      {a: 0.5, b: 0.8, direct: 0.4},
+		"no effect at all":                                               {b: 0.8},
+		"a mediator that moves nothing":                                  {a: 0.5, direct: 0.4},
+		"a direct way against the mediated":                              {a: 0.5, b: 1, direct: -0.3},
+		"all through a mediator that acts an hour later":                 {a: 0.8, b: 1.5, kernel: Kernel{Delay: 1}},
+		"all through a mediator that acts three hours later":             {a: 0.8, b: 1.5, kernel: Kernel{Delay: 3}},
+		"all through a mediator that acts for hours":                     {a: 0.8, b: 1.5, kernel: Kernel{HalfLife: 3}},
+		"all through a mediator that acts for hours, after two":          {a: 0.8, b: 1.5, kernel: Kernel{Delay: 2, HalfLife: 4}},
+		"nothing through a mediator that acts three hours later":         {b: 1.5, direct: 0.7, kernel: Kernel{Delay: 3}},
+		"both ways, and the mediator acts an hour later":                 {a: 0.5, b: 0.8, direct: 0.4, kernel: Kernel{Delay: 1}},
+		"both ways, and the mediator acts for hours":                     {a: 0.5, b: 0.8, direct: 0.4, kernel: Kernel{HalfLife: 3}},
+		"both ways take an hour":                                         {a: 0.5, b: 0.8, direct: 0.4, kernel: Kernel{Delay: 1}, past: Kernel{Delay: 1}},
+		"the mediator acts at once, and what goes past it an hour later": {a: 0.5, b: 0.8, direct: 0.4, past: Kernel{Delay: 1}},
+		"a mediator that moves nothing, and orders come an hour later":   {a: 0.5, direct: 0.4, past: Kernel{Delay: 1}},
+		"a direct way of hours against a mediated one of hours":          {a: 0.5, b: 1, direct: -0.3, kernel: Kernel{Delay: 1, HalfLife: 2}, past: Kernel{HalfLife: 2}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var total, mediated, direct float64
+		t.Run(name, func(t *testing.T) {
+			var total, mediated, direct, width float64
 			heldM, heldD := 0, 0
 			for seed := range uint64(brands) {
-				m, ok := Mediate(twoWays(seed, 35*24, tt.a, tt.b, tt.direct))
+				m, ok := Mediate(twoWays(seed, 35*24, tt))
 				if !ok {
 					t.Fatal("no mediation")
 				}
@@ -55,6 +78,7 @@ func TestMediateFindsThePlantedWays(t *testing.T) {
 				total += m.Total / brands
 				mediated += m.Mediated / brands
 				direct += m.Direct / brands
+				width += (m.MediatedHigh - m.MediatedLow) / 2 / brands
 				if m.MediatedLow <= tt.a*tt.b && tt.a*tt.b <= m.MediatedHigh {
 					heldM++
 				}
@@ -62,7 +86,7 @@ func TestMediateFindsThePlantedWays(t *testing.T) {
 					heldD++
 				}
 			}
-			t.Logf("mediated %.3f of %.3f, direct %.3f of %.3f, held %.1f %% and %.1f %%", mediated, tt.a*tt.b, direct, tt.direct,
+			t.Logf("mediated %.3f of %.3f ± %.3f, direct %.3f of %.3f, held %.1f %% and %.1f %%", mediated, tt.a*tt.b, width, direct, tt.direct,
 				100*float64(heldM)/brands, 100*float64(heldD)/brands)
 			for name, off := range map[string]float64{"total": total - tt.a*tt.b - tt.direct, "mediated": mediated - tt.a*tt.b, "direct": direct - tt.direct} {
 				if math.Abs(off) > 0.02 {
@@ -81,7 +105,7 @@ func TestMediateFindsThePlantedWays(t *testing.T) {
 // Where no residual is bounded nor followed by its like, Total is the slope of
 // the outcome on the stimulus alone, by ordinary least squares.
 func TestMediateTotalIsTheSlopeWithoutTheMediator(t *testing.T) {
-	in := twoWays(7, 400, 0.5, 0.8, 0.4)
+	in := twoWays(7, 400, planted{a: 0.5, b: 0.8, direct: 0.4})
 	for i := range in.Outcome {
 		in.Outcome[i] = 0.4*in.Stimulus[i] + 0.8*in.Mediator[i] + float64(1-2*(i/2%2))
 	}
@@ -90,13 +114,14 @@ func TestMediateTotalIsTheSlopeWithoutTheMediator(t *testing.T) {
 		t.Fatal("no mediation")
 	}
 	var meanZ, meanY, zz, zy float64
-	for i, z := range in.Stimulus {
-		meanZ += z / 400
-		meanY += in.Outcome[i] / 400
+	z, y := in.Stimulus[wayLags:], in.Outcome[wayLags:]
+	for i := range z {
+		meanZ += z[i] / 400
+		meanY += y[i] / 400
 	}
-	for i, z := range in.Stimulus {
-		zz += (z - meanZ) * (z - meanZ)
-		zy += (z - meanZ) * (in.Outcome[i] - meanY)
+	for i := range z {
+		zz += (z[i] - meanZ) * (z[i] - meanZ)
+		zy += (z[i] - meanZ) * (y[i] - meanY)
 	}
 	if math.Abs(m.Total-zy/zz) > 0.01 {
 		t.Errorf("the total effect is %v, the slope %v", m.Total, zy/zz)
@@ -104,10 +129,10 @@ func TestMediateTotalIsTheSlopeWithoutTheMediator(t *testing.T) {
 }
 
 func TestMediateRefusesWhatCannotBeSplit(t *testing.T) {
-	good := twoWays(1, 400, 0.5, 0.8, 0.4)
-	flat := make([]float64, 400)
+	good := twoWays(1, 400, planted{a: 0.5, b: 0.8, direct: 0.4})
+	flat := make([]float64, len(good.Stimulus))
 	for name, in := range map[string]*MediationInput{
-		"a day":                               twoWays(1, 24, 0.5, 0.8, 0.4),
+		"a day":                               twoWays(1, 24, planted{a: 0.5, b: 0.8, direct: 0.4}),
 		"a flat stimulus":                     {flat, good.Mediator, good.Outcome},
 		"a flat mediator":                     {good.Stimulus, flat, good.Outcome},
 		"a mediator that is the stimulus":     {good.Stimulus, good.Stimulus, good.Outcome},

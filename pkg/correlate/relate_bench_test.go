@@ -54,3 +54,18 @@ func BenchmarkEstimator(b *testing.B) {
 		}
 	}
 }
+
+// The hours of five weeks and of two months, less a kernel of three days.
+func BenchmarkMediate(b *testing.B) {
+	for _, days := range []int{32, 57} {
+		in := twoWays(1, days*24, planted{a: 0.5, b: 0.8, direct: 0.4, kernel: Kernel{Delay: 1}})
+		b.Run(fmt.Sprintf("%d days", days), func(b *testing.B) {
+			b.ReportAllocs()
+			cpu := cpuTime()
+			for b.Loop() {
+				Mediate(in)
+			}
+			b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/1000/float64(b.N), "cpu-ms/op")
+		})
+	}
+}
