@@ -5,7 +5,9 @@ type Relation struct {
 	// Profile is the lag profile, at the steps of the pair.
 	Profile Lagged
 	// P is the probability of such evidence in the best kernel without an effect,
-	// calibrated on the placebo; 1 when there is too little of anything.
+	// calibrated on the placebo; 1 when there is too little of anything. It is one-sided, as
+	// effects are at least 0: 1 as well where the evidence of one below 0 is the larger, and no
+	// chance at Alpha (Falling).
 	P float64
 	// Kernel is the kernel the data speak for, in steps of the pair.
 	Kernel Kernel

@@ -206,7 +206,7 @@ func (e *Estimate) credit(revenue *earnings) {
 	if e.relation.Verdict == correlate.Effective {
 		beta, k, base = e.relation.Beta, e.relation.Kernel, e.relation.Expected
 	} else {
-		r.note("without evidence of an effect nothing is credited to the stimulus")
+		r.note("no effect is told, so that nothing is credited to the stimulus")
 	}
 	acting := e.relation.Acting(e.x)
 	units, baseline := correlate.Credit(acting, e.y, base, k, beta)

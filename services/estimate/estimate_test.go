@@ -641,11 +641,40 @@ func TestEveryReasonIsTold(t *testing.T) {
 	for _, reason := range []correlate.Reason{
 		correlate.ShortHistory, correlate.FlatStimulus, correlate.FlatResponse, correlate.Falling, correlate.Confounded, correlate.Unreliable,
 	} {
-		text := reasons(reason, 0.4, 72*time.Hour)
+		text := reasons(&correlate.Relation{P: 0.01, Reason: reason, Realised: 0.4}, 72*time.Hour)
 		if other, twice := seen[text]; twice {
 			t.Errorf("%v is told as %v: %s", reason, other, text)
 		}
 		seen[text] = reason
+	}
+}
+
+// What is significant hangs on the probability alone, what is told of an effect on its interval too.
+func TestSignificantIsWhatTheProbabilitySays(t *testing.T) {
+	for name, tc := range map[string]struct {
+		rel         correlate.Relation
+		significant bool
+		why         string
+	}{
+		"an effect": {correlate.Relation{P: 0.05, Verdict: correlate.Effective}, true, "such evidence has a probability of 0.05, by placebos"},
+		"an effect whose interval is unreliable": {
+			correlate.Relation{P: 0.012, Realised: 0.62, Verdict: correlate.Inconclusive, Reason: correlate.Unreliable}, true,
+			"such evidence has a probability of 0.012 without an effect, but the interval of its size is unreliable: planted into placebos, the same effect would be held by only 62 % of them",
+		},
+		"no evidence, and an interval that is unreliable": {
+			correlate.Relation{P: 0.3, Realised: 0.62, Verdict: correlate.Inconclusive, Reason: correlate.Unreliable}, false, "such evidence has a probability of 0.3",
+		},
+		"a response that falls": {correlate.Relation{P: 1, Verdict: correlate.Inconclusive, Reason: correlate.Falling}, false, "the response falls"},
+		"too little evidence":   {correlate.Relation{P: 0.051, Verdict: correlate.Inconclusive}, false, "such evidence has a probability of 0.051"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var r Result
+			tc.rel.Placebos = 10
+			r.fill(&Estimate{relation: tc.rel, grid: grid{step: 3600_000}}, time.Hour, 72*time.Hour)
+			if r.Significant != tc.significant || r.Verdict != string(tc.rel.Verdict) || !strings.Contains(r.Why, tc.why) {
+				t.Errorf("significant: %v, %s: %s", r.Significant, r.Verdict, r.Why)
+			}
+		})
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 type Result struct {
 	BestLagS      *int64      `json:"best_lag_s"`
 	P             P           `json:"p"`
-	Significant   bool        `json:"significant"` // P.Calibrated ≤ 5 %
+	Significant   bool        `json:"significant"` // P.Calibrated ≤ 5 %, whatever the verdict
 	Kernel        KernelTimes `json:"kernel"`
 	Effect        Effect      `json:"effect"`
 	Verdict       string      `json:"verdict"`
@@ -32,7 +32,9 @@ type Result struct {
 	Credit                []Credit `json:"credit"`
 }
 
-// P are probabilities of such a relation without an effect.
+// P are probabilities of such a relation without an effect. Effects are at least 0, so Calibrated
+// is one-sided: 1 where the response falls with the stimulus and that is no chance, and 1 where
+// there is too little of anything.
 type P struct {
 	Naive           float64 `json:"naive"`           // as if steps were independent, and one lag looked at
 	Autocorrelation float64 `json:"autocorrelation"` // Bartlett's variance, and all lags
@@ -81,7 +83,7 @@ func (r *Result) fill(e *Estimate, step, window time.Duration) {
 	rel := &e.relation
 	seconds := e.grid.step / 1000
 	r.P = P{rel.Profile.PNaive, rel.Profile.PAutocorrelation, rel.P}
-	r.Significant = rel.Verdict == correlate.Effective
+	r.Significant = rel.P <= correlate.Alpha
 	r.Verdict = string(rel.Verdict)
 	r.Effect.Level = rel.Level
 	r.LagProfile = make([]Lag, len(rel.Profile.Correlation))
@@ -93,7 +95,7 @@ func (r *Result) fill(e *Estimate, step, window time.Duration) {
 		r.BestLagS = at(int64(rel.Profile.BestLag) * seconds)
 	}
 	if rel.Reason != correlate.NoReason {
-		r.Why = reasons(rel.Reason, rel.Realised, window)
+		r.Why = reasons(rel, window)
 		return
 	}
 	r.Kernel = KernelTimes{at(int64(rel.Kernel.Delay) * seconds), at(int64(math.Round(rel.Kernel.HalfLife * float64(seconds))))}
@@ -153,8 +155,8 @@ func (r *Result) returns(rel *correlate.Relation, step time.Duration) {
 
 func at(v int64) *int64 { return &v }
 
-func reasons(reason correlate.Reason, realised float64, window time.Duration) string {
-	switch reason {
+func reasons(rel *correlate.Relation, window time.Duration) string {
+	switch rel.Reason {
 	case correlate.FlatStimulus:
 		return "the stimulus does not vary, so that nothing can follow it"
 	case correlate.FlatResponse:
@@ -164,7 +166,8 @@ func reasons(reason correlate.Reason, realised float64, window time.Duration) st
 	case correlate.Confounded:
 		return "a confounder is the stimulus itself, or made of it, or explains all of the response, so that nothing is left to judge by: leave it out"
 	case correlate.Unreliable:
-		return fmt.Sprintf("of the same effect planted into placebos the interval would hold only %.0f %%: so none is told: look at the series (--plot), and declare what else moves them (--calendar, --confounder)", 100*realised)
+		return fmt.Sprintf("such evidence has a probability of %.2g without an effect, but the interval of its size is unreliable: planted into placebos, the same effect would be held by only %.0f %% of them, so that no size is told; look at the series (--plot), and declare what else moves them (--calendar, --confounder)",
+			rel.P, 100*rel.Realised)
 	default:
 		return fmt.Sprintf("there is too little history: a window of %s needs about %s in which at least half of both series is known",
 			series.Short(window), series.Short(4*window))
