@@ -42,7 +42,11 @@ func Credit(x, y, base []float64, k Kernel, beta float64) (earned []float64, bas
 	earned = make([]float64, n)
 	k.Convolve(earned, rate)
 	slices.Reverse(earned)
+	given := n > 0 && slices.Min(rate) >= 0 // else credit is taken back as well
 	for t := range earned {
+		if given {
+			earned[t] = max(0, earned[t]) // the recursion may leave a little less
+		}
 		earned[t] *= beta * stimulus[t]
 	}
 	return earned, baseline

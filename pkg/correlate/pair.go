@@ -99,14 +99,7 @@ const declaredMax = 0.25
 // time has a shape of its own, which no level tells. Where it is most of the history,
 // its levels have to do.
 func (p *Pair) excuse(judged []float64) {
-	if len(p.Declared) != len(judged) {
-		return
-	}
-	declared := 0
-	for _, d := range p.Declared {
-		declared += min(d, 1)
-	}
-	if float64(declared) > declaredMax*float64(len(judged)) {
+	if !p.excused() {
 		return
 	}
 	for t, d := range p.Declared {
@@ -114,6 +107,22 @@ func (p *Pair) excuse(judged []float64) {
 			judged[t] = 0
 		}
 	}
+}
+
+// excused says whether what is declared is little enough to be taken out.
+func (p *Pair) excused() bool {
+	declared := 0
+	for _, d := range p.Declared {
+		declared += min(d, 1)
+	}
+	return len(p.Declared) == len(p.Y) && float64(declared) <= declaredMax*float64(len(p.Y))
+}
+
+// Excused says whether the response of the steps with something declared is no evidence, as
+// they are few enough to be left out.
+func (p *Pair) Excused() bool {
+	c, _ := p.coarse()
+	return c.excused()
 }
 
 func total(v []float64) float64 {

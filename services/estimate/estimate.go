@@ -116,7 +116,15 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 			r.note("%s has a point every %s, and is summed", side.name, series.Short(time.Duration(side.spacing)*time.Millisecond))
 		}
 		if side.missing > 0 {
-			r.note("%s has no value in %d of these steps; there what its baseline expects is taken for it", side.name, side.missing)
+			instead := "there what its baseline expects is taken for it, and nothing is credited to it"
+			switch side.points {
+			case response:
+				instead = "they are no evidence, and nothing of them is credited"
+			case stimulus:
+			default:
+				instead = "there its mean is taken for it"
+			}
+			r.note("%s has no value in %d of these steps; %s", side.name, side.missing, instead)
 		}
 		if every := min(side.spacing, e.grid.step); (side.first()-e.grid.start)%every != 0 {
 			off := side.first() - e.grid.start - floor(side.first()-e.grid.start, every)*every
@@ -131,7 +139,7 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 		r.note("%s has a point every %s, which is split among its steps as their response is", revenue.name, series.Short(time.Duration(revenue.spacing)*time.Millisecond))
 	}
 	if in.Calendar != nil {
-		r.note("%d of %d declared spans lie in this time; each of their days has a level of its own, and unless they are more than a quarter of it, the response of these days is no evidence", used, len(e.spans))
+		r.note("%d of %d declared spans lie in this time%s", used, len(e.spans), becomes(used, pair.Excused()))
 	}
 	if len(confounders) > 0 && e.relation.Reason == correlate.NoReason {
 		r.note("what the confounders (%d) may have added within %s is taken out of both sides; credit leaves it to the baseline", len(confounders), series.Short(cfg.Window))
@@ -153,6 +161,18 @@ func negative(v []float64) (count int, sum float64) {
 		}
 	}
 	return count, sum
+}
+
+// becomes says what becomes of the days of declared spans, if there are any.
+func becomes(used int, excused bool) string {
+	switch {
+	case used == 0:
+		return ""
+	case excused:
+		return ": the response of their days is left out, and is no evidence; stimuli of these days count"
+	default:
+		return ": their days are more than a quarter of it, too many to leave out, so each has a level of its own and all count; declare less, or give a longer history, to have them left out"
+	}
 }
 
 // side is a series that was read, and how many steps it has no value for.

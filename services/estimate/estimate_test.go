@@ -692,7 +692,7 @@ func TestStepsThatAreKnownInPart(t *testing.T) {
 	e := w.run(t, func(in *Input) { in.Response = source("y.csv", fine.file(fine.y)) })
 	for _, want := range []string{
 		"y.csv has only some of its values in 3 of these steps; they are scaled up to the whole step",
-		"y.csv has no value in 2 of these steps; there what its baseline expects is taken for it",
+		"y.csv has no value in 2 of these steps; they are no evidence, and nothing of them is credited",
 	} {
 		if !slices.Contains(e.Result.Notes, want) {
 			t.Errorf("%q is not among the notes %q", want, e.Result.Notes)

@@ -30,6 +30,8 @@ type Result struct {
 	BandHalfWidth         float64  `json:"band_half_width"` // 95 %, of each lag by itself
 	LagProfile            []Lag    `json:"lag_profile"`
 	Credit                []Credit `json:"credit"`
+
+	calibrated string // P.Calibrated as texts give it
 }
 
 // P are probabilities of such a relation without an effect. Effects are at least 0, so Calibrated
@@ -83,6 +85,7 @@ func (r *Result) fill(e *Estimate, step, window time.Duration) {
 	rel := &e.relation
 	seconds := e.grid.step / 1000
 	r.P = P{rel.Profile.PNaive, rel.Profile.PAutocorrelation, rel.P}
+	r.calibrated = probability(rel)
 	r.Significant = rel.P <= correlate.Alpha
 	r.Verdict = string(rel.Verdict)
 	r.Effect.Level = rel.Level
@@ -102,8 +105,8 @@ func (r *Result) fill(e *Estimate, step, window time.Duration) {
 	r.Effect.PerUnit, r.Effect.Low, r.Effect.High, r.Effect.Realised = &rel.Beta, &rel.Low, &rel.High, &rel.Realised
 	switch rel.Verdict {
 	case correlate.Effective:
-		r.Why = fmt.Sprintf("without an effect such evidence has a probability of %.2g, by placebos shifted beyond the window; the effect makes up %.0f %% of the response",
-			rel.P, 100*rel.Share)
+		r.Why = fmt.Sprintf("without an effect such evidence has a probability of %s, by placebos shifted beyond the window; the effect makes up %.0f %% of the response",
+			r.calibrated, 100*rel.Share)
 	case correlate.NoEffect:
 		r.Why = fmt.Sprintf("such evidence has a probability of %.2g without an effect, and one of %.0f %% of the response would have been found with a probability of %.0f %%",
 			rel.P, 100*correlate.RelevantShare, 100*rel.Power)
@@ -124,12 +127,27 @@ func (r *Result) fill(e *Estimate, step, window time.Duration) {
 	if rel.Placebos < 5 {
 		r.note("the history is short: only about %.0f independent placebos calibrate the probability, so that only strong effects are found", rel.Placebos)
 	}
-	if rel.P*rel.Placebos < 1 {
+	if extrapolated(rel) {
 		r.note("a probability below %.2g lies beyond the %.0f independent placebos and is extrapolated by the tail of their distribution", 1/rel.Placebos, rel.Placebos)
 	}
 	if !r.Significant && rel.Low == 0 {
 		r.note("the interval holds 0; its upper end bounds what may be there")
 	}
+}
+
+// extrapolated says whether the placebos are too few to show a probability as small as that.
+func extrapolated(rel *correlate.Relation) bool { return rel.P*rel.Placebos < 1 }
+
+// roughBelow is from where down one digit is all that is told of a probability that is
+// extrapolated; above, the second tells on which side of 5 % it is.
+const roughBelow = 0.01
+
+// probability is the calibrated one as texts give it.
+func probability(rel *correlate.Relation) string {
+	if extrapolated(rel) && rel.P < roughBelow {
+		return fmt.Sprintf("about %.1g", rel.P)
+	}
+	return fmt.Sprintf("%.2g", rel.P)
 }
 
 // doubtful is the exponent from which down it makes a difference that proportion is but
@@ -166,8 +184,8 @@ func reasons(rel *correlate.Relation, window time.Duration) string {
 	case correlate.Confounded:
 		return "a confounder is the stimulus itself, or made of it, or explains all of the response, so that nothing is left to judge by: leave it out"
 	case correlate.Unreliable:
-		return fmt.Sprintf("such evidence has a probability of %.2g without an effect, but the interval of its size is unreliable: planted into placebos, the same effect would be held by only %.0f %% of them, so that no size is told; look at the series (--plot), and declare what else moves them (--calendar, --confounder)",
-			rel.P, 100*rel.Realised)
+		return fmt.Sprintf("such evidence has a probability of %s without an effect, but the interval of its size is unreliable: planted into placebos, the same effect would be held by only %.0f %% of them, so that no size is told; look at the series (--plot), and declare what else moves them (--calendar, --confounder)",
+			probability(rel), 100*rel.Realised)
 	default:
 		return fmt.Sprintf("there is too little history: a window of %s needs about %s in which at least half of both series is known",
 			series.Short(window), series.Short(4*window))
@@ -193,7 +211,7 @@ func (r *Result) WriteText(to io.Writer) error {
 	}
 	line("verdict", "%s", r.Verdict)
 	line("why", "%s", r.Why)
-	line("p", "calibrated %.3g; by autocorrelation alone %.3g; naive %.3g", r.P.Calibrated, r.P.Autocorrelation, r.P.Naive)
+	line("p", "calibrated %s; by autocorrelation alone %.3g; naive %.3g", r.calibrated, r.P.Autocorrelation, r.P.Naive)
 	if r.BestLagS != nil {
 		line("best lag", "%s", seconds(*r.BestLagS))
 	}
