@@ -202,8 +202,8 @@ func (s *Scorer) Spacing() time.Duration {
 // monthPoints is how many points a month has.
 func monthPoints(spacingMs int64) float64 { return max(MonthPoints, MonthMs/float64(spacingMs)) }
 
-// start ends the warm-up: it takes the shape and a first level from all of it,
-// and goes through it once more.
+// start ends the warm-up: it takes the shape and a first level from all of it but what is
+// wild, and goes through it once more.
 func (s *Scorer) start() {
 	steps := make([]int64, 0, len(s.waiting))
 	for i := 1; i < len(s.waiting); i++ {
@@ -211,6 +211,7 @@ func (s *Scorer) start() {
 	}
 	slices.Sort(steps)
 	s.spacingMs = steps[len(steps)/2]
+	tame(s.waiting)
 	s.shape = shapeOf(s.waiting)
 	x := make([]float64, len(s.waiting))
 	for i, p := range s.waiting {

@@ -195,6 +195,50 @@ func TestBurstsDoNotPoison(t *testing.T) {
 	}
 }
 
+// A value of the first day that is none, such as a sensor's error, leaves the scores of the days
+// after it about as they were.
+func TestAWildValueOfTheFirstDayBlindsNothing(t *testing.T) {
+	for name, tc := range map[string]struct {
+		part  float64 // what the counts are multiplied by
+		level float64
+		wild  map[int]float64
+	}{
+		"a count of 1e300":             {1, 50, map[int]float64{100: 1e300}},
+		"a fraction of 1e300":          {1.0625, 50, map[int]float64{100: 1e300}},
+		"the first of all":             {1.0625, 50, map[int]float64{0: 1e300}},
+		"the last of the first day":    {1.0625, 50, map[int]float64{287: 1e300}},
+		"one far below 0":              {1.0625, 50, map[int]float64{100: -1e300}},
+		"the largest that there is":    {1.0625, 50, map[int]float64{100: math.MaxFloat64, 101: -math.MaxFloat64}},
+		"several, of different sizes":  {1.0625, 50, map[int]float64{100: 1e300, 101: 1e300, 150: 1e20, 200: 1e9}},
+		"a million times the level":    {1.0625, 50, map[int]float64{100: 5e7}},
+		"where most counts are 0":      {1, 0.1, map[int]float64{100: 1e300}},
+		"where most fractions are 0":   {1.0625, 0.1, map[int]float64{100: 1e300}},
+		"none, and nothing is touched": {1.0625, 50, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := generate(5, 5*minuteMs, 20, manners{level: tc.level, drift: 0.2})
+			for i := range tr.values {
+				tr.values[i] *= tc.part
+			}
+			burst := tr.index(10*dayMs + 12*hourMs)
+			for i := range 12 {
+				tr.values[burst+i] += math.Round(20*max(1, tc.level)) * tc.part
+			}
+			clean := scores(tr)
+			for i, v := range tc.wild {
+				tr.values[i] = v
+			}
+			got := scores(tr)
+			if before, after := slices.Max(clean[burst:burst+12]), slices.Max(got[burst:burst+12]); before < alarm || after < before-0.1 {
+				t.Errorf("a burst that scores %.3f without it scores %.3f", before, after)
+			}
+			if before, after := len(alarms(clean)), len(alarms(got)); after > before+1 {
+				t.Errorf("there are %d alarms, and %d without it", after, before)
+			}
+		})
+	}
+}
+
 func TestANewLevelIsLearnt(t *testing.T) {
 	for _, factor := range []float64{0.3, 3} {
 		tr := generate(9, 5*minuteMs, 45, manners{level: 100, drift: 0.1})
