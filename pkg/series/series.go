@@ -39,10 +39,13 @@ const (
 
 // Point is one line.
 type Point struct {
-	Line  int
-	AtMs  int64   // milliseconds since 1970, UTC
-	Value float64 // finite, or NaN: no value
-	Text  []byte  // the line as it stands, without its end; valid until the next call
+	Line int
+	AtMs int64 // milliseconds since 1970, UTC
+	// OffsetMs is by how much the clocks it is written by are ahead of UTC, 0 where no zone is
+	// named.
+	OffsetMs int64
+	Value    float64 // finite, or NaN: no value
+	Text     []byte  // the line as it stands, without its end; valid until the next call
 }
 
 // Reader reads the points of one series as people and programs write it: the two
@@ -95,6 +98,29 @@ func Order(name string, points []Point) ([]Point, time.Duration, error) {
 		}
 	}
 	return points, r.Spacing(), r.even()
+}
+
+// CivilDays says whether the points are days of a zone whose clocks change: all at the same
+// time of their own day, such as midnight, and not all at the same offset from UTC. Such days
+// have 23 to 25 hours. It puts them 24 hours apart then, from the first on, each in its day.
+func CivilDays(points []Point) bool {
+	const dayMs = 24 * 3600 * 1000
+	clock := func(p Point) int64 { return p.AtMs + p.OffsetMs }
+	changes := false
+	for _, p := range points {
+		if (clock(p)-clock(points[0]))%dayMs != 0 {
+			return false
+		}
+		changes = changes || p.OffsetMs != points[0].OffsetMs
+	}
+	if !changes {
+		return false
+	}
+	first := slices.MinFunc(points, func(a, b Point) int { return cmp.Compare(a.AtMs, b.AtMs) })
+	for i, p := range points {
+		points[i].AtMs = first.AtMs + clock(p) - clock(first)
+	}
+	return true
 }
 
 // Spacing is the shortest step forwards between two points so far, 0 before the
@@ -204,7 +230,7 @@ func (r *Reader) parse(p *Point) error {
 		return fmt.Errorf("%s has %d %s, want %d: %s", show(string(p.Text)), n, plural, max(r.at[0], r.at[1])+1, Header)
 	}
 	stamp, value := fields[r.at[0]], fields[r.at[1]]
-	if p.AtMs, err = r.timestamp(stamp); err != nil {
+	if p.AtMs, p.OffsetMs, err = r.timestamp(stamp); err != nil {
 		return err
 	}
 	if len(fields) != 2 || r.at[0] != 0 {
@@ -239,16 +265,16 @@ func columns(line string) (fields []string, err error) {
 }
 
 // timestamp reads a time in UTC, unless it names a zone.
-func (r *Reader) timestamp(text string) (int64, error) {
-	fail := func(what string) (int64, error) {
-		return 0, fmt.Errorf("timestamp %s %s: write a time from %d on like 2015-02-26 21:42:53, in UTC, or 2015-02-26T21:42:53Z, or seconds or milliseconds since 1970",
+func (r *Reader) timestamp(text string) (atMs, offsetMs int64, err error) {
+	fail := func(what string) (int64, int64, error) {
+		return 0, 0, fmt.Errorf("timestamp %s %s: write a time from %d on like 2015-02-26 21:42:53, in UTC, or 2015-02-26T21:42:53Z, or seconds or milliseconds since 1970",
 			show(text), what, yearMin)
 	}
 	var at time.Time
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		at = time.Unix(n, 0)
+		at = time.Unix(n, 0).UTC()
 		if n >= millisMin {
-			at = time.UnixMilli(n)
+			at = time.UnixMilli(n).UTC()
 		}
 	} else {
 		if at, err = r.layouts(text); err != nil {
@@ -259,9 +285,10 @@ func (r *Reader) timestamp(text string) (int64, error) {
 		return fail("lies out of range")
 	}
 	if at.Nanosecond()%int(time.Millisecond) != 0 {
-		return 0, fmt.Errorf("timestamp %s: cut it to whole milliseconds", show(text))
+		return 0, 0, fmt.Errorf("timestamp %s: cut it to whole milliseconds", show(text))
 	}
-	return at.UnixMilli(), nil
+	_, offset := at.Zone()
+	return at.UnixMilli(), 1000 * int64(offset), nil
 }
 
 // layouts reads a written time, trying first how the last one was written.
@@ -319,14 +346,21 @@ func (r *Reader) follow(p Point) error {
 	return nil
 }
 
+// civilMin is the shortest day that clocks make.
+const civilMin = 23 * time.Hour
+
 // even checks that all steps are multiples of the shortest.
 func (r *Reader) even() error {
 	odd, shortest := r.steps.odd(), r.steps.shortest
 	if odd.line == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s:%d: the line comes %s after the one before, where line %d comes after %s: give all steps one length; whole steps may be missing",
-		r.name, odd.line, Short(odd.length), shortest.line, Short(shortest.length))
+	todo := "give all steps one length; whole steps may be missing"
+	if shortest.length >= civilMin {
+		todo = "where these are days of a zone whose clocks change, write them by their date alone, such as 2015-03-29"
+	}
+	return fmt.Errorf("%s:%d: the line comes %s after the one before, where line %d comes after %s: %s",
+		r.name, odd.line, Short(odd.length), shortest.line, Short(shortest.length), todo)
 }
 
 // steps are the times between the points of a series.

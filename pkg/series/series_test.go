@@ -301,3 +301,58 @@ func TestADurationIsShort(t *testing.T) {
 		}
 	}
 }
+
+func TestDaysOfClocksThatChange(t *testing.T) {
+	for name, tc := range map[string]struct {
+		lines string
+		want  []string // times in UTC, or the error
+	}{
+		"midnights of a spring": {
+			"2015-03-28T00:00:00+01:00,1\n2015-03-29T00:00:00+01:00,2\n2015-03-30T00:00:00+02:00,3\n2015-04-02T00:00:00+02:00,4\n",
+			[]string{"2015-03-27 23:00:00", "2015-03-28 23:00:00", "2015-03-29 23:00:00", "2015-04-01 23:00:00"},
+		},
+		"mornings of an autumn, newest first": {
+			"2015-10-26 08:00:00-04:00,1\n2015-10-25 08:00:00-04:00,2\n2015-10-24 08:00:00-03:00,3\n",
+			[]string{"2015-10-24 11:00:00", "2015-10-25 11:00:00", "2015-10-26 11:00:00"},
+		},
+		"half an hour, as Lord Howe has it": {
+			"2015-04-04T00:00:00+11:00,1\n2015-04-05T00:00:00+11:00,2\n2015-04-06T00:00:00+10:30,3\n",
+			[]string{"2015-04-03 13:00:00", "2015-04-04 13:00:00", "2015-04-05 13:00:00"},
+		},
+		"hours are none": {
+			"2015-03-29T01:00:00+01:00,1\n2015-03-29T03:00:00+02:00,2\n2015-03-29T04:00:00+02:00,3\n",
+			[]string{"2015-03-29 00:00:00", "2015-03-29 01:00:00", "2015-03-29 02:00:00"},
+		},
+		"midnights without their offset": {
+			"2015-03-28T23:00:00Z,1\n2015-03-29T22:00:00Z,2\n2015-03-30T22:00:00Z,3\n",
+			[]string{"s.csv:4: the line comes 24h after the one before, where line 3 comes after 23h: where these are days of a zone whose clocks change, write them by their date alone, such as 2015-03-29"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := NewLenientReader("s.csv", strings.NewReader(Header+"\n"+tc.lines))
+			var points []Point
+			for {
+				p, err := r.Next()
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				points = append(points, p)
+			}
+			CivilDays(points)
+			var got []string
+			points, _, err := Order("s.csv", points)
+			for _, p := range points {
+				got = append(got, stamp(p.AtMs))
+			}
+			if err != nil {
+				got = []string{err.Error()}
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}

@@ -115,6 +115,9 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 		if e.grid.step > side.spacing {
 			r.note("%s has a point every %s, and is summed", side.name, series.Short(time.Duration(side.spacing)*time.Millisecond))
 		}
+		if side.civil {
+			r.note("the days of %s have 23 to 25 hours, as its clocks have them, and count as days of 24", side.name)
+		}
 		if side.missing > 0 {
 			instead := "there what its baseline expects is taken for it, and nothing is credited to it"
 			switch side.points {
@@ -127,9 +130,12 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 			r.note("%s has no value in %d of these steps; %s", side.name, side.missing, instead)
 		}
 		if every := min(side.spacing, e.grid.step); (side.first()-e.grid.start)%every != 0 {
-			off := side.first() - e.grid.start - floor(side.first()-e.grid.start, every)*every
-			r.note("the points of %s begin %s after the steps do, and count as if with them: lags are off by that; align the series to tell lags more exactly",
-				side.name, series.Short(time.Duration(off)*time.Millisecond))
+			off, way := side.first()-e.grid.start, "after"
+			if off -= floor(off, every) * every; e.grid.days(side.points) && 2*off >= every {
+				off, way = every-off, "before"
+			}
+			r.note("the points of %s begin %s %s the steps do, and count as if with them: lags are off by that; align the series to tell lags more exactly",
+				side.name, series.Short(time.Duration(off)*time.Millisecond), way)
 		}
 		if side.partial > 0 {
 			r.note("%s has only some of its values in %d of these steps; they are scaled up to the whole step", side.name, side.partial)
@@ -291,7 +297,7 @@ func (p *points) earn(g grid, response []float64) (*earnings, error) {
 		micros := int64(rounded)
 		e.all += micros
 		e.returned += min(micros, 0)
-		from := int(floor(at-g.start, g.step))
+		from := int(g.stepOf(p, at))
 		weigh(weights, response, from)
 		correlate.Split(micros, weights, parts, &scratch)
 		for i, part := range parts {

@@ -384,6 +384,49 @@ func TestFilesAsTheyAreExported(t *testing.T) {
 	}
 }
 
+// Days are those of clocks, also where these change; and days of different zones are the same ones.
+func TestDaysOfClocksThatChangeAreDays(t *testing.T) {
+	w := play(5, 120, 24*time.Hour, 24*time.Hour, 0, 0.2)
+	plain := w.run(t, nil).Result
+	midnights := func(v []float64, offset func(day time.Time) string) string {
+		lines := []string{"timestamp,value"}
+		for i, x := range v {
+			day := start.AddDate(0, 0, i)
+			lines = append(lines, fmt.Sprintf("%sT00:00:00%s,%v", day.Format(time.DateOnly), offset(day), x))
+		}
+		return strings.Join(lines, "\n")
+	}
+	berlin := func(day time.Time) string {
+		if day.Before(time.Date(2015, 3, 30, 0, 0, 0, 0, time.UTC)) {
+			return "+01:00"
+		}
+		return "+02:00"
+	}
+	for name, tc := range map[string]struct {
+		x, y string
+		note string
+	}{
+		"both":                                   {midnights(w.x, berlin), midnights(w.y, berlin), "the days of x.csv have 23 to 25 hours, as its clocks have them, and count as days of 24"},
+		"the response, beside UTC":               {w.file(w.x), midnights(w.y, berlin), "the points of x.csv begin 1h after the steps do, and count as if with them: lags are off by that; align the series to tell lags more exactly"},
+		"the stimulus, beside UTC":               {midnights(w.x, berlin), w.file(w.y), "the points of x.csv begin 1h before the steps do, and count as if with them: lags are off by that; align the series to tell lags more exactly"},
+		"one offset beside another that changes": {midnights(w.x, func(time.Time) string { return "+02:00" }), midnights(w.y, berlin), "the points of x.csv begin 1h before the steps do, and count as if with them: lags are off by that; align the series to tell lags more exactly"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := Run(t.Context(), Input{Stimulus: source("x.csv", tc.x), Response: source("y.csv", tc.y)}, DefaultConfig())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := e.Result
+			if !got.Significant || *got.BestLagS != *plain.BestLagS || math.Abs(*got.Effect.PerUnit / *plain.Effect.PerUnit - 1) > 0.05 {
+				t.Errorf("%s: %v after %d s, want %v after %d s", got.Verdict, got.Effect.PerUnit, *got.BestLagS, *plain.Effect.PerUnit, *plain.BestLagS)
+			}
+			if !slices.Contains(got.Notes, tc.note) {
+				t.Errorf("%q is not among the notes %q", tc.note, got.Notes)
+			}
+		})
+	}
+}
+
 // Ten and fifteen minutes meet in half an hour, and files need not begin together.
 func TestFilesOfOtherSpacingsAndSpans(t *testing.T) {
 	fine := play(14, 42, 5*time.Minute, 6*time.Hour, 4*time.Hour, 0.3)

@@ -26,6 +26,7 @@ type points struct {
 	spacing int64 // milliseconds
 	// repeated is how many lines said again what another one says.
 	repeated int
+	civil    bool // days of a zone whose clocks change
 }
 
 func (p *points) first() int64 { return p.atMs[0] }
@@ -61,7 +62,7 @@ func readPoints(ctx context.Context, s Source) (*points, error) {
 		point.Text = nil // is not kept
 		all = append(all, point)
 	}
-	p := &points{name: s.Name, repeated: len(all)}
+	p := &points{name: s.Name, repeated: len(all), civil: series.CivilDays(all)}
 	all, spacing, err := series.Order(s.Name, all)
 	if err != nil {
 		return nil, err
@@ -93,13 +94,27 @@ type grid struct {
 
 func (g grid) at(i int) time.Time { return time.UnixMilli(g.start + int64(i)*g.step).UTC() }
 
+// days says whether a series has a point a day, and the grid too.
+func (g grid) days(p *points) bool {
+	return p.spacing == g.step && p.spacing == SpacingMax.Milliseconds()
+}
+
+// stepOf returns the step a point belongs to. Days of two zones, or of one in winter and in summer,
+// begin hours apart: a day belongs to the one that it shares more of.
+func (g grid) stepOf(p *points, at int64) int64 {
+	if g.days(p) {
+		at += g.step / 2
+	}
+	return floor(at-g.start, g.step)
+}
+
 // onto sums a series into the steps of a grid, NaN where it has less than half of the values;
 // gaps counts these, and the steps it has in part, which are scaled up.
 func (p *points) onto(g grid) (v []float64, gaps gaps) {
 	v = make([]float64, g.n)
 	parts := make([]int64, g.n)
 	for i, at := range p.atMs {
-		if k := floor(at-g.start, g.step); k >= 0 && k < int64(g.n) && !math.IsNaN(p.value[i]) {
+		if k := g.stepOf(p, at); k >= 0 && k < int64(g.n) && !math.IsNaN(p.value[i]) {
 			v[k] += p.value[i]
 			parts[k]++
 		}

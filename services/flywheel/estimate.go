@@ -30,7 +30,8 @@ func newEstimate(env *environment) *cobra.Command {
 		Long: `Say whether one series follows another, how strongly, how late, and what it was worth.
 
 Each series is a CSV with the header timestamp,value, in any order, with one spacing from a
-minute to a day; whole steps may be missing. One of the files may be -, standard input. A timestamp is 2015-02-26 21:42:53 (UTC), RFC 3339,
+minute to a day; whole steps may be missing. Days may have 23 to 25 hours, as clocks have them,
+where their times name an offset. One of the files may be -, standard input. A timestamp is 2015-02-26 21:42:53 (UTC), RFC 3339,
 or seconds or milliseconds since 1970. Series of different spacings are summed to the finest
 steps both have. Revenue has the same form, in units of its currency. A calendar has the header
 begin,end,name and a row for each promotion or event that explains the response otherwise; an
