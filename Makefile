@@ -129,7 +129,7 @@ simulation: ## Let the pipeline live through bad days in simulated time (SEEDS=1
 
 .PHONY: mutants
 mutants: ## Plant mistakes one by one, and see which oracle of the simulation catches each (ONLY=zombie REPORT=FILE)
-	$(GO) test -tags mutants ./loadtest/mutant -run 'TestMutants$$' -v -count=1 -timeout 1h -args $(if $(ONLY),-only '$(ONLY)') $(if $(REPORT),-report $(abspath $(REPORT)))
+	$(GO) test -tags mutants ./loadtest/mutant -run '^Test(Mutants|AMutant)' -v -count=1 -timeout 1h -args $(if $(ONLY),-only '$(ONLY)') $(if $(REPORT),-report $(abspath $(REPORT)))
 
 .PHONY: goldens
 goldens: ## Rewrite the golden files; read their diff before you commit it

@@ -127,6 +127,7 @@ func table[T any](say func(string, ...any), title string, all []T, name func(*T)
 func most(bound float64) func(*Run, float64) bool {
 	return func(_ *Run, v float64) bool { return v > bound }
 }
+
 func least(bound float64) func(*Run, float64) bool {
 	return func(_ *Run, v float64) bool { return v < bound }
 }

@@ -379,13 +379,16 @@ func (g *gatherer) simulate(ctx context.Context) error {
 	return nil
 }
 
+// mutantsMin is how many mutants a proof plants at the least.
+const mutantsMin = 12
+
 func (g *gatherer) mutate(ctx context.Context) error {
 	if !g.Config.Mutants || g.evidence.Mutants != nil {
 		return nil
 	}
 	g.say("mutants")
 	r := new(mutantReport)
-	if err := g.test(ctx, r, "-tags=mutants", "-run=^TestMutants$", "-timeout=60m", "./loadtest/mutant", "-args"); err != nil {
+	if err := g.test(ctx, r, "-tags=mutants", "-run=^Test(Mutants|AMutant)", "-timeout=60m", "./loadtest/mutant", "-args"); err != nil {
 		return fmt.Errorf("plant the mutants: %w", err)
 	}
 	g.evidence.Mutants = r
@@ -486,6 +489,9 @@ func (g *gatherer) sum() Proof {
 	if m := g.evidence.Mutants; m != nil {
 		p.Mutants = Mutants{m.Planted, m.Caught}
 		p.Seconds += m.Seconds
+		if m.Planted < mutantsMin {
+			p.Failures = append(p.Failures, fmt.Sprintf("%d mutants were planted, which is fewer than %d", m.Planted, mutantsMin))
+		}
 		if m.Caught < m.Planted {
 			p.Failures = append(p.Failures, fmt.Sprintf("%d of %d mutants survived", m.Planted-m.Caught, m.Planted))
 		}

@@ -70,7 +70,8 @@ func TestEvidenceAddsUp(t *testing.T) {
 				}
 			}, "all plays: one spike for an episode: 3 of 21 planted spikes have no alert, more than 2", 1, Mutants{12, 12},
 		},
-		"a mutant lives": {func(e *evidence) { e.Mutants.Caught = 11 }, "1 of 12 mutants survived", 0, Mutants{12, 11}},
+		"too few mutants": {func(e *evidence) { e.Mutants.Planted, e.Mutants.Caught = 11, 11 }, "11 mutants were planted, which is fewer than 12", 0, Mutants{11, 11}},
+		"a mutant lives":  {func(e *evidence) { e.Mutants.Caught = 11 }, "1 of 12 mutants survived", 0, Mutants{12, 11}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			commit, err := version(t.Context())

@@ -108,20 +108,31 @@ func (c *checker) accepted(ctx context.Context, rows map[origin]any) (map[event.
 	}
 	topics = append(topics, event.TopicBrand)
 	slices.Sort(topics)
+	stored := make(map[event.ID]bool)
+	for _, row := range rows {
+		if e, isEvent := row.(event.Record); isEvent {
+			stored[e.Head().EventID] = true
+		}
+	}
 	err := c.log(ctx, slices.Compact(topics), func(k *kgo.Record, v any, refused *codec.Error) {
 		e, isEvent := v.(event.Record)
 		if isEvent {
 			times[e.Head().EventID]++
 		}
-		if row, is := rows[originOf(k)]; is {
-			delete(rows, originOf(k))
-			if diff := differ(v, row, nil); diff != "" {
-				c.fail(OracleRaw, "%s (-Kafka +ClickHouse):\n%s", recordAt(k.Topic, k.Partition, k.Offset), diff)
-			}
-		}
+		place := recordAt(k.Topic, k.Partition, k.Offset)
 		at := letterAt(&event.DeadLetter{Topic: k.Topic, Partition: k.Partition, Offset: k.Offset})
 		reason, detail := event.Judge(v, k.Key)
-		if n := c.letters[at]; n != 1+c.replays && (refused != nil || reason != "") {
+		countable := refused == nil && reason == ""
+		if isEvent && countable && !stored[e.Head().EventID] {
+			c.fail(OracleRaw, "%s is an event, and no row has its id %s", place, e.Head().EventID)
+		}
+		if row, is := rows[originOf(k)]; is {
+			delete(rows, originOf(k))
+			if diff := differ(v, row, nil); diff != "" || !countable {
+				c.fail(OracleRaw, "%s, which is to be a row: %t (-Kafka +ClickHouse):\n%s", place, countable, diff)
+			}
+		}
+		if n := c.letters[at]; n != 1+c.replays && !countable {
 			c.fail(OracleNewest, "%s is in Kafka %d times, and the record, which nobody can count, was processed %d times", at, n, 1+c.replays)
 		}
 		got := letters[at]

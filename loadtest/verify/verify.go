@@ -28,6 +28,11 @@ const (
 	OracleTotals   = "totals are those summed by hand"
 )
 
+// Oracles returns their names.
+func Oracles() []string {
+	return []string{OracleLedger, OracleEpisodes, OracleRising, OracleNewest, OracleRaw, OracleBatch, OraclePresent, OracleTotals}
+}
+
 // Failure is one thing that is not as it has to be.
 type Failure struct {
 	Oracle string `json:"oracle"`

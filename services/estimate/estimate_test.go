@@ -701,7 +701,8 @@ func TestSignificantIsWhatTheProbabilitySays(t *testing.T) {
 	}{
 		"an effect": {correlate.Relation{P: 0.05, Verdict: correlate.Effective}, true, "such evidence has a probability of 0.05, by placebos"},
 		"an effect whose interval is unreliable": {
-			correlate.Relation{P: 0.012, Realised: 0.62, Verdict: correlate.Inconclusive, Reason: correlate.Unreliable}, true,
+			correlate.Relation{P: 0.012, Realised: 0.62, Verdict: correlate.Inconclusive, Reason: correlate.Unreliable},
+			true,
 			"such evidence has a probability of 0.012 without an effect, but the interval of its size is unreliable: planted into placebos, the same effect would be held by only 62 % of them",
 		},
 		"no evidence, and an interval that is unreliable": {

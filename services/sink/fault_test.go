@@ -273,6 +273,7 @@ func TestASinkSaysThatKafkaIsSilentWhileACommitWaitsForIt(t *testing.T) {
 	}
 	comes()
 	w.drained()
+	w.eventually("the sink is ready again", func() bool { return m.Check(t.Context()) == nil })
 	w.told("reading from kafka fails; trying on", "reading from kafka again")
 	w.end(m)
 }
