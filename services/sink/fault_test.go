@@ -185,6 +185,33 @@ func TestAnOutageOfClickHouseDelaysAndLosesNothing(t *testing.T) {
 	}
 }
 
+// Why rows are not taken is told at once also where they had not been answered before.
+func TestASlowClickHouseIsToldOfBeforeItFails(t *testing.T) {
+	w := newWorld(t)
+	g := w.throughGate()
+	w.clickhouse.QueryTimeout = 13 * time.Second // the line comes after 10 s
+	m := w.start(nil)
+	w.load(50)
+	w.drained()
+	g.set(hung)
+	w.load(50)
+	w.eventually("the sink is not ready", func() bool {
+		err := m.Check(t.Context())
+		return err != nil && strings.Contains(err.Error(), "has not acknowledged rows")
+	})
+	const slow, fails = "clickhouse has not acknowledged rows; they wait for its answer", "clickhouse does not take rows; they wait"
+	w.eventually("it is told", func() bool { return lines(w.journal, slog.LevelWarn, slow) == 1 })
+	if n := lines(w.journal, slog.LevelWarn, fails); n != 0 {
+		t.Errorf("%q was logged %d times before ClickHouse had time to answer", fails, n)
+	}
+	w.eventually("why is told", func() bool { return lines(w.journal, slog.LevelWarn, fails) == 1 })
+	g.set(open)
+	w.drained()
+	w.reviews()
+	w.end(m)
+	w.told(slow, "clickhouse takes rows again")
+}
+
 // staleness is what the metric says at the moment, in seconds.
 func (w *world) staleness() float64 {
 	w.t.Helper()
@@ -514,6 +541,9 @@ func TestARowThatClickHouseRefusesGoesToTheDeadLettersAlone(t *testing.T) {
 	}
 	if n := w.skipped()["channel.amazon parked"]; n != 3 {
 		t.Errorf("%d rows were counted as parked", n)
+	}
+	if n := lines(w.journal, slog.LevelError, "clickhouse cannot hold a record; it goes to the dead letters"); n != 3 {
+		t.Errorf("%d of them were told", n)
 	}
 }
 

@@ -138,7 +138,7 @@ func (s *session) write(ctx context.Context) error {
 	s.writing.Store(time.Now().UnixMilli())
 	defer s.writing.Store(0)
 	slow := time.AfterFunc(writingLong, func() {
-		s.logger.Log(ctx, s.unwritten.Level(), "clickhouse has not acknowledged rows; they wait for its answer", slog.Int("flywheel.rows", rows), slog.Duration("flywheel.duration", writingLong))
+		s.logger.Log(ctx, s.unanswered.Level(), "clickhouse has not acknowledged rows; they wait for its answer", slog.Int("flywheel.rows", rows), slog.Duration("flywheel.duration", writingLong))
 	})
 	defer slow.Stop()
 	again := newPause(s.cfg.RetryPause)

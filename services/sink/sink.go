@@ -50,6 +50,7 @@ type Sink struct {
 	troubles troubles
 
 	unwritten   outage.Outage // of ClickHouse
+	unanswered  outage.Outage // of the same, which may be slow first and fail then, with a reason
 	unread      outage.Outage // of Kafka
 	uncommitted outage.Outage // of the group's coordinator
 	unknown     outage.Outage // of the schema registry
@@ -216,8 +217,10 @@ func (s *Sink) connect(ctx context.Context) (driver.Conn, map[reflect.Type]*tabl
 // writes notes that ClickHouse takes rows.
 func (s *Sink) writes(ctx context.Context) {
 	s.troubles.set(ofClickHouse, nil)
-	if lasted, was := s.unwritten.Over(); was {
-		s.logger.InfoContext(ctx, "clickhouse takes rows again", slog.Duration("flywheel.duration", lasted))
+	slow, wasSlow := s.unanswered.Over()
+	lasted, was := s.unwritten.Over()
+	if was || wasSlow {
+		s.logger.InfoContext(ctx, "clickhouse takes rows again", slog.Duration("flywheel.duration", max(lasted, slow)))
 	}
 }
 
