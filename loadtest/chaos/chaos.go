@@ -14,7 +14,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"flywheel/loadtest/process"
@@ -82,7 +81,8 @@ func (r *Report) Had(kind Kind) bool {
 // Partitions of every topic on the stage.
 const partitions = 4
 
-// Timeouts of the services: short, so that a play has many lives.
+// Timeouts of the services: short, so that a play has many lives, and that a third of a session
+// is over before another node leads for one that was lost: then a processor tells of it.
 const (
 	sessionTimeout     = 6 * time.Second
 	transactionTimeout = 6 * time.Second
@@ -126,15 +126,6 @@ type play struct {
 type service struct {
 	kind, instance string
 	*process.Process
-
-	mu sync.Mutex // for others than those who do faults
-}
-
-// now is the life that the service is in.
-func (s *service) now() *process.Process {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.Process
 }
 
 // Run plays once. The error says what could not be played or looked at; what was
@@ -309,7 +300,6 @@ func (p *play) keepAway(ctx context.Context) error {
 		return nil
 	}
 	l := lookOut(ctx, []sign{rowsWaitLong}, p.services...)
-	defer l.end()
 	p.clickhouse.Refuse()
 	defer p.clickhouse.Pass()
 	away, back := context.WithTimeout(ctx, p.Away)
@@ -371,15 +361,14 @@ func (p *play) torment(ctx context.Context, kinds []Kind, pauseMax int) error {
 func (p *play) inflict(ctx context.Context, deck *deck, kind Kind) error {
 	f := faults[kind]
 	well := p.settle(ctx, f.signs)
-	if ctx.Err() != nil { // nobody sends any more
-		return nil
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // nobody sends any more
 	}
 	p.last, p.hit, p.killed = string(kind), nil, time.Time{}
 	// Drawn for every card, also for one that is passed over, so that a seed is the same everywhere.
 	p.hurried = p.random.IntN(hurries) == 0 && f.hurries && !slices.Contains(p.First, kind)
 	began, measured := time.Now(), len(p.report.ResumedMs[kind])
 	l := lookOut(ctx, f.signs, p.services...)
-	defer l.end()
 	// A fault that has begun is brought to its end.
 	whole := context.WithoutCancel(ctx)
 	err := f.inflict(whole, p)
@@ -501,11 +490,8 @@ func (p *play) drain(ctx context.Context) error {
 	return p.watch(ctx)
 }
 
-func (p *play) start(ctx context.Context, s *service, env ...string) error {
-	process, err := p.Start(ctx, s.kind, s.instance, env...)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.Process = process
+func (p *play) start(ctx context.Context, s *service, env ...string) (err error) {
+	s.Process, err = p.Start(ctx, s.kind, s.instance, env...)
 	return err
 }
 

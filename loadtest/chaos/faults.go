@@ -39,6 +39,7 @@ const (
 	KafkaStalls       Kind = "the network to Kafka stalls"
 	KafkaAway         Kind = "the network to Kafka stalls for long"
 	KafkaCut          Kind = "the network to Kafka is cut"
+	Nothing           Kind = "nothing"
 )
 
 // KillAt is the kind of fault that kills a process at a point.
@@ -57,13 +58,18 @@ type affliction struct {
 	inflict func(context.Context, *play) error // nil if it is not drawn
 }
 
-// stallMost is less than sessions and transactions last, and more than is told of: the sink asks
-// once a second, waits two seconds for an answer, and tells of the second that does not come.
+// stallMost is less than sessions and transactions last, and well above when a processor tells.
+// A service asks once a second and waits two seconds for an answer: the first that does not come
+// is missed three seconds after the last that did, when a third of a session is over, and
+// mostly not yet the half that the sink waits for. The second is missed at five seconds.
 const stallMost = min(sessionTimeout, transactionTimeout) * 7 / 8
+
+// longest is what the longest fault takes before it is judged.
+const longest = transactionTimeout + diskFull
 
 // faults are all kinds. Each returns when what was broken stands again, without what the
 // services still have to catch up with: that is timed after all of them alike.
-var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
+var faults = controlled(atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
 	KillProcessor: {weight: 8, hurries: true, signs: []sign{processorLives}, inflict: func(ctx context.Context, p *play) error {
 		return p.kill(ctx, p.pick("processor"))
 	}},
@@ -118,7 +124,7 @@ var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
 	ClickHouseFull: {weight: 1, signs: []sign{rowsWait}, inflict: fillClickHouse},
 	BrokerFull:     {weight: 1, brokers: []stage.Broker{stage.Embedded}, signs: []sign{startsOver}, one: true, inflict: fillBroker},
 	NodeFull:       {weight: 1, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, inflict: fillNode},
-	KafkaStalls: {weight: 1, signs: []sign{kafkaSilent, sinkReadsNot}, inflict: func(_ context.Context, p *play) error {
+	KafkaStalls: {weight: 1, signs: []sign{kafkaSilent}, inflict: func(_ context.Context, p *play) error {
 		p.StallKafka()
 		time.Sleep(stallMost)
 		p.PassKafka()
@@ -148,7 +154,18 @@ var faults = atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
 		unseen:  "the operator does it, and starts the services for it himself",
 		untimed: "all of the input is processed again: the bound for the end of a play holds",
 	},
-})
+}))
+
+// controlled adds the control: without a fault nothing may show what a running service shows
+// of one. Apache Kafka has leaders move long after a node was killed, so it is played on the other.
+func controlled(all map[Kind]affliction) map[Kind]affliction {
+	signs := running(all)
+	all[Nothing] = affliction{
+		weight: 1, brokers: []stage.Broker{stage.Embedded}, unseen: "it must not show anything",
+		inflict: func(ctx context.Context, p *play) error { return nothing(ctx, p, signs) },
+	}
+	return all
+}
 
 // atPoints adds a kill at every point.
 func atPoints(all map[Kind]affliction) map[Kind]affliction {
@@ -167,6 +184,19 @@ func atPoints(all map[Kind]affliction) map[Kind]affliction {
 		all[KillAt(place.Point)] = affliction{weight: 1, hurries: true, signs: []sign{lives}, inflict: func(ctx context.Context, p *play) error { return killAt(ctx, p, place.Point) }}
 	}
 	return all
+}
+
+// running are the signs of all faults that a service shows without having begun anew.
+func running(all map[Kind]affliction) (signs []sign) {
+	for _, f := range all {
+		for _, sign := range f.signs {
+			if !sign.next && !slices.Contains(signs, sign) {
+				signs = append(signs, sign)
+			}
+		}
+	}
+	slices.SortFunc(signs, func(a, b sign) int { return strings.Compare(a.lines, b.lines) })
+	return signs
 }
 
 // serviceAt is who passes a point.
@@ -313,6 +343,25 @@ func loseLeader(ctx context.Context, p *play) error {
 	return p.Kafka.Start(ctx, node)
 }
 
+// nothing is done for as long as the longest fault takes, when all is well and nothing is left of
+// the faults before: no sign may be there in the end.
+func nothing(ctx context.Context, p *play, signs []sign) error {
+	p.clickhouse.LoseAnswers(0)                                             // there may have been too few inserts
+	time.Sleep(time.Until(p.guestLeft.Add(sessionTimeout + 2*time.Second))) // its partitions go to others then
+	if !p.settle(ctx, signs) {
+		return errUnreached
+	}
+	l := lookOut(ctx, signs, p.services...)
+	if l.blind(p.services...) {
+		return errUnreached
+	}
+	time.Sleep(longest)
+	for _, shown := range l.shown(ctx, p.services...) {
+		p.fail(oracleSigns, "nothing was done for %s, and there is all the same: %s", longest, shown)
+	}
+	return nil
+}
+
 // join lets a third processor join the group, work and leave in peace.
 func join(ctx context.Context, p *play) error {
 	guest := &service{kind: "processor", instance: "guest"}
@@ -421,7 +470,7 @@ func fillBroker(_ context.Context, p *play) error {
 	if err := disk.Fill(diskLeft); err != nil {
 		return errors.Join(err, disk.Relieve())
 	}
-	time.Sleep(transactionTimeout + diskFull)
+	time.Sleep(longest)
 	return disk.Relieve()
 }
 

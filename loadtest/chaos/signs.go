@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/common/expfmt"
@@ -23,141 +22,117 @@ import (
 const oracleSigns = "a fault shows in one line and one metric"
 
 // sign is what an operator sees of a fault at a service: a line of its log, and a metric
-// that rises.
+// that counts. No gauge is a sign: staleness and the like rise by themselves as well, and
+// what is high already cannot rise.
 type sign struct {
 	service string
 	next    bool   // of the life that begins after the fault, where everything begins with 0
 	lines   string // one of them, or its beginning; a bar stands between two
-	metric  string // the sum of its series; the count of a histogram
-	rises   float64
+	metrics string // one of them counts, in all of its series; a histogram by its values; a bar stands between two
 }
 
-// Signs that several kinds share. While Kafka is away a service tells of it, or starts
+// Signs that several kinds share. While Kafka is away a processor tells of it, or starts
 // over for what it was at, whichever comes first.
 //
 //nolint:gochecknoglobals // parts of a table
 var (
-	processorLives = sign{"processor", true, "state restored", "flywheel_processor_restore_duration_seconds", 1}
-	sinkLives      = sign{"sink", true, "consuming", "flywheel_sink_rows_total", 1}
-	startsOver     = sign{"processor", false, "starting over from the last commit", "flywheel_processor_restarts_total", 1}
-	handsOver      = sign{"processor", false, "state restored", "flywheel_processor_restore_duration_seconds", 1}
-	kafkaSilent    = sign{"processor", false, "kafka does not answer for every partition|starting over from the last commit", "flywheel_processor_staleness_seconds", 2}
-	sinkReadsNot   = sign{"sink", false, "reading from kafka fails; trying on", "flywheel_sink_staleness_seconds", 2}
-	rowsWait       = sign{"sink", false, "clickhouse does not take rows; they wait", "flywheel_sink_retries_total", 1}
-	rowsWaitLong   = sign{"sink", false, "clickhouse does not take rows; they wait|waiting for clickhouse", "flywheel_sink_staleness_seconds", 2}
+	processorLives = sign{"processor", true, "state restored", "flywheel_processor_restore_duration_seconds"}
+	sinkLives      = sign{"sink", true, "consuming", "flywheel_sink_rows_total"}
+	startsOver     = sign{"processor", false, "starting over from the last commit", "flywheel_processor_restarts_total"}
+	handsOver      = sign{"processor", false, "state restored", "flywheel_processor_restore_duration_seconds"}
+	kafkaSilent    = sign{"processor", false, "kafka does not answer for every partition|starting over from the last commit", "flywheel_processor_silences_total|flywheel_processor_restarts_total"}
+	sinkReadsNot   = sign{"sink", false, "reading from kafka fails; trying on", "flywheel_sink_read_retries_total"}
+	rowsWait       = sign{"sink", false, "clickhouse does not take rows; they wait", "flywheel_sink_retries_total"}
+	rowsWaitLong   = sign{"sink", false, "clickhouse does not take rows; they wait|waiting for clickhouse", "flywheel_sink_retries_total"}
 )
 
-// lookout watches the services from before a fault on, for its signs.
+// lookout knows the metrics of services from before a fault, to find its signs.
 type lookout struct {
 	signs []sign
 	began time.Time
-	stop  context.CancelFunc
-	ended sync.WaitGroup
-
-	mu    sync.Mutex
-	lives map[*process.Process]*life
+	lives map[*process.Process]metrics // that had begun before; nil of one that did not tell its metrics then
 }
 
-// life is what was seen of one life of a service.
-type life struct {
-	before bool               // it had begun before the fault
-	blind  bool               // it did not tell its metrics then
-	first  map[string]float64 // metrics before the fault
-	most   map[string]float64 // since
+// metrics are sums over labels, by name.
+type metrics map[string]float64
+
+// of adds up metrics with bars between them.
+func (m metrics) of(names string) (sum float64) {
+	for name := range strings.SplitSeq(names, "|") {
+		sum += m[name]
+	}
+	return sum
 }
 
-// lookOut begins to watch those of some services that are to show something.
+// lookOut looks at those of some services that are to show something.
 func lookOut(ctx context.Context, signs []sign, services ...*service) *lookout {
-	l := &lookout{signs: signs, began: time.Now(), lives: make(map[*process.Process]*life)}
-	ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
+	l := &lookout{signs: signs, began: time.Now(), lives: make(map[*process.Process]metrics)}
 	for _, s := range services {
 		if !slices.ContainsFunc(signs, func(sign sign) bool { return sign.service == s.kind }) {
 			continue
 		}
-		l.see(ctx, s, true)
-		l.ended.Go(func() {
-			for ctx.Err() == nil {
-				l.see(ctx, s, false)
-				select {
-				case <-ctx.Done():
-				case <-time.After(lookInterval):
-				}
-			}
-		})
+		values, err := metricsOf(ctx, s.Process)
+		if errors.Is(err, errBegun) {
+			values = make(metrics)
+		}
+		l.lives[s.Process] = values
 	}
 	return l
 }
 
-// lookInterval lies between two looks at the metrics of a service.
-const lookInterval = 200 * time.Millisecond
-
-// see looks at the metrics of the life that a service is in.
-func (l *lookout) see(ctx context.Context, s *service, before bool) {
-	p := s.now()
-	values, err := metricsOf(ctx, p)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	of := l.lives[p]
-	if of == nil {
-		of = &life{before: before, first: make(map[string]float64), most: make(map[string]float64)}
-		l.lives[p] = of
-	}
-	if err != nil { // it is killed, stopped, or has only begun
-		of.blind = of.blind || before && !errors.Is(err, errBegun)
-		return
-	}
-	for _, sign := range l.signs {
-		if before {
-			of.first[sign.metric] = values[sign.metric]
-		}
-		of.most[sign.metric] = max(of.most[sign.metric], values[sign.metric])
-	}
-}
-
 // missing says which signs are not there, of the services that the fault has hit.
-func (l *lookout) missing(hit ...*service) (all []string) {
+func (l *lookout) missing(ctx context.Context, hit ...*service) (all []string) {
 	for _, s := range hit {
-		p := s.now()
-		said, err := messages(p, l.began)
-		if err != nil {
-			return []string{err.Error()}
-		}
-		l.mu.Lock()
-		of := l.lives[p]
 		for _, sign := range l.signs {
-			switch {
-			case sign.service != s.kind:
-				continue
-			case of == nil, sign.next && of.before:
-				all = append(all, fmt.Sprintf("%s has no life after it", p.Name))
-				continue
-			case !said.any(sign.lines):
-				all = append(all, fmt.Sprintf("%s does not log %q", p.Name, sign.lines))
-			}
-			if rose := of.most[sign.metric] - of.first[sign.metric]; rose < sign.rises {
-				all = append(all, fmt.Sprintf("%s of %s rises by %.3g, want %.3g", sign.metric, p.Name, max(0, rose), sign.rises))
+			if sign.service == s.kind {
+				all = append(all, l.lacks(ctx, sign, s.Process)...)
 			}
 		}
-		l.mu.Unlock()
 	}
 	return all
 }
 
-// blind says whether a metric from before the fault is not known that is to rise in the
-// life that a service is in: it would seem to have risen, whatever it does.
-func (l *lookout) blind(hit ...*service) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.ContainsFunc(hit, func(s *service) bool {
-		of := l.lives[s.now()]
-		return of != nil && of.blind && slices.ContainsFunc(l.signs, func(sign sign) bool { return sign.service == s.kind && !sign.next })
-	})
+// shown says which signs are there.
+func (l *lookout) shown(ctx context.Context, services ...*service) (all []string) {
+	for _, s := range services {
+		for _, sign := range l.signs {
+			if sign.service == s.kind && len(l.lacks(ctx, sign, s.Process)) == 0 {
+				all = append(all, fmt.Sprintf("%q in the log of %s, and %s", sign.lines, s.Name, sign.metrics))
+			}
+		}
+	}
+	return all
 }
 
-// end ends the watch.
-func (l *lookout) end() {
-	l.stop()
-	l.ended.Wait()
+// lacks says what of a sign a process does not show.
+func (l *lookout) lacks(ctx context.Context, sign sign, p *process.Process) (all []string) {
+	before, had := l.lives[p]
+	if had && sign.next {
+		return []string{fmt.Sprintf("%s has no life after it", p.Name)}
+	}
+	said, err := messages(p, l.began)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	if !said.any(sign.lines) {
+		all = append(all, fmt.Sprintf("%s does not log %q", p.Name, sign.lines))
+	}
+	switch values, err := metricsOf(ctx, p); {
+	case err != nil:
+		all = append(all, err.Error())
+	case values.of(sign.metrics) <= before.of(sign.metrics):
+		all = append(all, fmt.Sprintf("%s of %s does not count", sign.metrics, p.Name))
+	}
+	return all
+}
+
+// blind says whether metrics from before a fault are not known that are to count in the
+// life that a service is in: they would seem to have done so, whatever happens.
+func (l *lookout) blind(hit ...*service) bool {
+	return slices.ContainsFunc(hit, func(s *service) bool {
+		before, had := l.lives[s.Process]
+		return had && before == nil && slices.ContainsFunc(l.signs, func(sign sign) bool { return sign.service == s.kind && !sign.next })
+	})
 }
 
 // said are messages of a log.
@@ -201,7 +176,7 @@ var errBegun = errors.New("it has not said where its metrics are")
 const scrapeTimeout = time.Second
 
 // metricsOf returns the sum of each metric of a process over its labels.
-func metricsOf(ctx context.Context, p *process.Process) (map[string]float64, error) {
+func metricsOf(ctx context.Context, p *process.Process) (metrics, error) {
 	log, err := p.Output(logBytesMax)
 	if err != nil {
 		return nil, err
@@ -226,7 +201,7 @@ func metricsOf(ctx context.Context, p *process.Process) (map[string]float64, err
 	if err != nil {
 		return nil, fmt.Errorf("read the metrics of %s: %w", p.Name, err)
 	}
-	sums := make(map[string]float64, len(families))
+	sums := make(metrics, len(families))
 	for name, family := range families {
 		for _, m := range family.GetMetric() {
 			sums[name] += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
@@ -243,7 +218,7 @@ func (p *play) settle(ctx context.Context, signs []sign) bool {
 			if !slices.ContainsFunc(signs, func(sign sign) bool { return sign.service == s.kind && !sign.next }) {
 				continue
 			}
-			if values, err := metricsOf(ctx, s.now()); err != nil || values["flywheel_ready"] != 1 {
+			if values, err := metricsOf(ctx, s.Process); err != nil || values["flywheel_ready"] != 1 {
 				return false
 			}
 		}
@@ -269,8 +244,10 @@ func (p *play) judge(ctx context.Context, kind Kind, l *lookout) {
 		return
 	}
 	for deadline := time.Now().Add(recoveryMax); ; time.Sleep(look) {
-		missing := l.missing(hit...)
-		shown := func(s *service) bool { return len(l.missing(s)) == 0 }
+		// Also once nobody sends any more: what was shown until then counts.
+		whole := context.WithoutCancel(ctx)
+		missing := l.missing(whole, hit...)
+		shown := func(s *service) bool { return len(l.missing(whole, s)) == 0 }
 		switch {
 		case len(missing) == 0, faults[kind].one && slices.ContainsFunc(hit, shown):
 			p.report.Seen[kind]++

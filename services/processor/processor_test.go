@@ -959,19 +959,31 @@ func TestARegistryIsWaitedForAtStart(t *testing.T) {
 
 func staleness(t *testing.T, reader *metric.ManualReader) float64 {
 	t.Helper()
+	return told(t, reader, "flywheel.processor.staleness").(metricdata.Gauge[float64]).DataPoints[0].Value
+}
+
+// silences is how many the counter has.
+func silences(t *testing.T, reader *metric.ManualReader) int64 {
+	t.Helper()
+	return told(t, reader, "flywheel.processor.silences").(metricdata.Sum[int64]).DataPoints[0].Value
+}
+
+// told is what a metric says at the moment.
+func told(t *testing.T, reader *metric.ManualReader, name string) metricdata.Aggregation {
+	t.Helper()
 	var all metricdata.ResourceMetrics
 	if err := reader.Collect(t.Context(), &all); err != nil {
 		t.Fatal(err)
 	}
 	for _, scope := range all.ScopeMetrics {
 		for _, m := range scope.Metrics {
-			if m.Name == "flywheel.processor.staleness" {
-				return m.Data.(metricdata.Gauge[float64]).DataPoints[0].Value
+			if m.Name == name {
+				return m.Data
 			}
 		}
 	}
-	t.Fatal("no staleness is told")
-	return 0
+	t.Fatalf("no %s is told", name)
+	return nil
 }
 
 func TestARestoreThatTakesLongIsStale(t *testing.T) {
@@ -1033,6 +1045,9 @@ func TestAStallShorterThanATransactionIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if n := silences(t, reader); n != 0 {
+		t.Errorf("%d silences are counted before the start, want 0", n)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
@@ -1062,6 +1077,9 @@ func TestAStallShorterThanATransactionIsTold(t *testing.T) {
 	}
 	if err := p.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "the Kafka brokers have not answered for every partition for ") {
 		t.Errorf("/readyz says %v", err)
+	}
+	if n := silences(t, reader); n != 1 {
+		t.Errorf("%d silences are counted, want 1", n)
 	}
 	back.Store(true)
 	w.eventually("the end is told", func() bool { return strings.Contains(log.String(), ends) })

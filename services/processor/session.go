@@ -134,7 +134,9 @@ func (s *session) run(ctx context.Context) error {
 		kafka.WatchEnds(watching, s.txn.Client(), s.inputs, func(ctx context.Context, ends kadm.ListedOffsets, err error) {
 			s.ends.Store(&ends)
 			// A leader that steps down is followed by another before that is long.
-			s.silence.hear(ctx, s.logger, time.Now(), s.cfg.SessionTimeout/3, cmp.Or(err, ends.Error()))
+			if s.silence.hear(ctx, s.logger, time.Now(), s.cfg.SessionTimeout/3, cmp.Or(err, ends.Error())) {
+				s.metrics.silences.Add(ctx, 1)
+			}
 		})
 	})
 	s.turnedAt.Store(s.bornAt.UnixMilli())

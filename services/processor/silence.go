@@ -28,8 +28,8 @@ func (s *silence) begin(now time.Time) {
 }
 
 // hear notes an answer, or why there is none, and tells of a silence that has lasted for
-// longer than a time, and of its end.
-func (s *silence) hear(ctx context.Context, logger *slog.Logger, now time.Time, long time.Duration, err error) {
+// longer than a time, and of its end. It says whether one begins to be told.
+func (s *silence) hear(ctx context.Context, logger *slog.Logger, now time.Time, long time.Duration, err error) (begins bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lasted := now.Sub(s.heard)
@@ -40,10 +40,12 @@ func (s *silence) hear(ctx context.Context, logger *slog.Logger, now time.Time, 
 			logger.InfoContext(ctx, "kafka answers again", slog.Duration("flywheel.duration", told))
 		}
 	case lasted > long:
+		begins = s.why == nil
 		s.why = err
 		logger.Log(ctx, s.outage.Level(), "kafka does not answer for every partition; what was begun waits",
 			slog.Any("error.message", err), slog.Duration("flywheel.duration", lasted.Round(time.Millisecond)))
 	}
+	return begins
 }
 
 // lasts returns for how long it has lasted, 0 if there is none to tell of.

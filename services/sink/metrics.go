@@ -19,6 +19,7 @@ type metrics struct {
 	retries    metric.Int64Counter
 	lookups    metric.Int64Counter
 	commits    metric.Int64Counter
+	reads      metric.Int64Counter
 	flushS     metric.Float64Histogram
 	flushN     metric.Int64Histogram
 	freshnessS metric.Float64Histogram
@@ -45,9 +46,10 @@ func newMetrics(provider metric.MeterProvider, staleness func() time.Duration) (
 	}
 	counter(&m.rows, "flywheel.sink.rows", "{row}", "Rows that ClickHouse has acknowledged, by table.")
 	counter(&m.skipped, "flywheel.sink.skipped", "{record}", "Records without a row, by topic and reason: the reason of the refusal, or parked when ClickHouse refuses the row.")
-	counter(&m.retries, "flywheel.sink.retries", "{insert}", "Inserts that failed and were tried again.")
+	counter(&m.retries, "flywheel.sink.retries", "{attempt}", "Inserts, and connections at start, that failed and were tried again.")
 	counter(&m.lookups, "flywheel.sink.schema.retries", "{lookup}", "Look-ups in the schema registry that failed and were tried again, while a record waited.")
 	counter(&m.commits, "flywheel.sink.commit.retries", "{commit}", "Commits of offsets that failed and are tried again with the next flush; the rows are written.")
+	counter(&m.reads, "flywheel.sink.read.retries", "{attempt}", "Attempts to read from Kafka, to ask it for the ends of the topics or to be a member of the group that failed and were made again.")
 	seconds(&m.flushS, "flywheel.sink.flush.duration", "Time from the first insert of a flush to its commit.", .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300)
 	seconds(&m.freshnessS, "flywheel.sink.freshness", "Age of the oldest row of a flush when it is written, since Kafka took it.", .05, .1, .2, .5, 1, 1.5, 2, 3, 5, 10, 30, 60, 300, 3600)
 	var err error
@@ -76,6 +78,7 @@ func (m *metrics) begin(topics, tables []string) {
 	m.retries.Add(ctx, 0)
 	m.lookups.Add(ctx, 0)
 	m.commits.Add(ctx, 0)
+	m.reads.Add(ctx, 0)
 	for _, table := range tables {
 		m.written(ctx, table, 0)
 	}

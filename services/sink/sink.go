@@ -207,6 +207,7 @@ func (s *Sink) connect(ctx context.Context) (driver.Conn, map[reflect.Type]*tabl
 			return nil, nil, err
 		}
 		s.troubles.set(ofClickHouse, err)
+		s.metrics.retries.Add(ctx, 1)
 		s.logger.Log(ctx, s.unwritten.Level(), "waiting for clickhouse", slog.Any("error.message", err), slog.Duration("flywheel.pause", pause.next))
 		if err := pause.wait(ctx); err != nil {
 			return nil, nil, err

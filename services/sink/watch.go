@@ -89,6 +89,7 @@ func (s *session) learn(ends, starts kadm.ListedOffsets, untold error) (err erro
 // misses notes that Kafka is not read.
 func (s *session) misses(ctx context.Context, c cause, err error) {
 	s.troubles.set(c, err)
+	s.metrics.reads.Add(ctx, 1)
 	s.logger.Log(ctx, s.unread.Level(), "reading from kafka fails; trying on", slog.Any("error.message", err))
 }
 
