@@ -1147,7 +1147,7 @@ func TestAChangelogThatDoesNotGoOnIsTold(t *testing.T) {
 	go func() { done <- p.Run(ctx) }()
 	w.eventually("it is told which partition waits", func() bool {
 		line := log.String()
-		return strings.Contains(line, "find-hanging") && strings.Contains(line, "flywheel.partitions=[2]")
+		return strings.Contains(line, `level=WARN msg="the changelog does not go on: `) && strings.Contains(line, "find-hanging") && strings.Contains(line, "flywheel.partitions=[2]")
 	})
 	stop()
 	if err := <-done; err != nil {

@@ -1,12 +1,19 @@
 package processor
 
 import (
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/metric/noop"
+
+	"flywheel/pkg/codec"
+	"flywheel/pkg/event"
+	"flywheel/pkg/testkit"
+	"flywheel/pkg/topology"
 )
 
 // at is a fetch of one record for each second given.
@@ -119,6 +126,56 @@ func TestATopicThatYieldsNothingIsWaitedFor(t *testing.T) {
 	w.queues[0].push(at(4, 5, 9))
 	step(0, 5, 0) // it yields, is behind again, and is waited for anew
 	step(alignWait, 6, 1)
+}
+
+// TestATopicThatIsWaitedForNoLongerIsTold has a brand read, and records of a topic beside it that
+// nobody gets.
+func TestATopicThatIsWaitedForNoLongerIsTold(t *testing.T) {
+	registry, err := codec.NewStatic()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := newWorker(2, topology.DefaultConfig(), registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoder, err := codec.NewEncoder(t.Context(), registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := encoder.Encode(nil, &event.Brand{BrandID: "acme", Version: 1, Currency: "USD"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1_000_000, 0)
+	w.queues = []queue{{topic: event.TopicBrand}, {topic: event.TopicAmazon, read: 3, end: 10}}
+	w.queues[0].push(kgo.FetchTopicPartition{FetchPartition: kgo.FetchPartition{Records: []*kgo.Record{
+		{Topic: event.TopicBrand, Key: []byte("acme"), Value: value, Timestamp: now},
+	}}})
+	var log testkit.Log
+	timeless := &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}
+	m, err := newMetrics(noop.NewMeterProvider(), func() time.Duration { return 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx := &transaction{ctx: t.Context(), session: &session{Processor: &Processor{logger: slog.New(slog.NewTextHandler(&log, timeless)), metrics: m}}}
+	for _, after := range []time.Duration{0, alignWait - time.Millisecond, alignWait, alignWait + time.Hour} {
+		if err := w.merge(tx, now.Add(after)); err != nil {
+			t.Fatal(err)
+		}
+		want := ""
+		if after >= alignWait { // once
+			want = `level=WARN msg="a topic yields nothing; the others go on, and its records will be late" messaging.destination.name=channel.amazon messaging.destination.partition.id=2 flywheel.records=7 flywheel.duration=30s` + "\n"
+		}
+		if said := log.String(); said != want {
+			t.Errorf("after %s it has said %q, want %q", after, said, want)
+		}
+	}
 }
 
 func TestAQueueIsBounded(t *testing.T) {
