@@ -27,6 +27,7 @@ const (
 	KillClickHouse    Kind = "kill ClickHouse"
 	Join              Kind = "processor joins and leaves"
 	Zombie            Kind = "zombie"
+	SinkZombie        Kind = "zombie of a sink"
 	Impostor          Kind = "zombie replaced by its namesake"
 	ClickHouseRefuses Kind = "ClickHouse refuses"
 	ClickHouseAway    Kind = "ClickHouse is away for long"
@@ -53,6 +54,7 @@ type affliction struct {
 	signs   []sign                             // that an operator must see
 	one     bool                               // that of the services which may show them one does: the others may be idle
 	unseen  string                             // why there are none
+	silent  map[string]string                  // services that show nothing, where another does, and why
 	hurries bool                               // the next fault may come while it is still made good
 	untimed string                             // why the way back is not timed
 	inflict func(context.Context, *play) error // nil if it is not drawn
@@ -64,24 +66,36 @@ type affliction struct {
 // mostly not yet the half that the sink waits for. The second is missed at five seconds.
 const stallMost = min(sessionTimeout, transactionTimeout) * 7 / 8
 
+// Why one of two services shows nothing.
+//
+//nolint:gochecknoglobals // parts of a table
+var (
+	sinkUnaware       = map[string]string{"sink": "what becomes of a processor is not its affair"}
+	processorUnaware  = map[string]string{"processor": "what becomes of a sink is not its affair"}
+	clickhouseUnknown = map[string]string{"processor": "it does not know ClickHouse"}
+	sinkReadsOn       = map[string]string{"sink": "another node leads before half of its session is over, and only then would it tell; it tells at once where a connection breaks that it reads from or the node led its group, and that depends on the node"}
+)
+
 // longest is what the longest fault takes before it is judged.
 const longest = transactionTimeout + diskFull
 
 // faults are all kinds. Each returns when what was broken stands again, without what the
 // services still have to catch up with: that is timed after all of them alike.
 var faults = controlled(atPoints(map[Kind]affliction{ //nolint:gochecknoglobals // a table
-	KillProcessor: {weight: 8, hurries: true, signs: []sign{processorLives}, inflict: func(ctx context.Context, p *play) error {
+	KillProcessor: {weight: 8, hurries: true, signs: []sign{processorLives}, silent: sinkUnaware, inflict: func(ctx context.Context, p *play) error {
 		return p.kill(ctx, p.pick("processor"))
 	}},
-	KillSink: {weight: 5, hurries: true, signs: []sign{sinkLives}, inflict: func(ctx context.Context, p *play) error { return p.kill(ctx, p.pick("sink")) }},
+	KillSink: {weight: 5, hurries: true, signs: []sign{sinkLives}, silent: processorUnaware, inflict: func(ctx context.Context, p *play) error {
+		return p.kill(ctx, p.pick("sink"))
+	}},
 	KillBoth: {weight: 2, hurries: true, signs: []sign{processorLives, sinkLives}, inflict: func(ctx context.Context, p *play) error {
 		return p.kill(ctx, p.pick("processor"), p.pick("sink"))
 	}},
 	// A lone node forgets to end transactions that it has decided, and then they hide what
 	// follows for ever (KAFKA-20734): see DESIGN.md of package apache.
-	KillBroker: {weight: 2, hurries: true, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, inflict: killNode},
-	LoseLeader: {weight: 4, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, inflict: loseLeader},
-	KillClickHouse: {weight: 2, signs: []sign{rowsWait}, inflict: func(ctx context.Context, p *play) error {
+	KillBroker: {weight: 2, hurries: true, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, silent: sinkReadsOn, inflict: killNode},
+	LoseLeader: {weight: 4, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, silent: sinkReadsOn, inflict: loseLeader},
+	KillClickHouse: {weight: 2, signs: []sign{rowsWait}, silent: clickhouseUnknown, inflict: func(ctx context.Context, p *play) error {
 		p.killed = time.Now()
 		if err := p.ClickHouse().Kill(); err != nil {
 			return err
@@ -90,10 +104,11 @@ var faults = controlled(atPoints(map[Kind]affliction{ //nolint:gochecknoglobals 
 		p.rest(1000)
 		return p.StartClickHouse(ctx)
 	}},
-	Join:     {weight: 1, signs: []sign{handsOver}, inflict: join},
-	Zombie:   {weight: 1, signs: []sign{startsOver}, inflict: zombie},
-	Impostor: {weight: 1, signs: []sign{processorLives}, inflict: impostor},
-	ClickHouseRefuses: {weight: 1, signs: []sign{rowsWait}, inflict: func(_ context.Context, p *play) error {
+	Join:       {weight: 1, signs: []sign{handsOver}, silent: sinkUnaware, inflict: join},
+	Zombie:     {weight: 1, signs: []sign{startsOver}, silent: sinkUnaware, inflict: zombie},
+	SinkZombie: {weight: 1, signs: []sign{sinkExcluded}, silent: processorUnaware, inflict: sinkZombie},
+	Impostor:   {weight: 1, signs: []sign{processorLives}, silent: sinkUnaware, inflict: impostor},
+	ClickHouseRefuses: {weight: 1, signs: []sign{rowsWait}, silent: clickhouseUnknown, inflict: func(_ context.Context, p *play) error {
 		p.clickhouse.Refuse()
 		p.rest(3000)
 		p.clickhouse.Pass()
@@ -101,7 +116,7 @@ var faults = controlled(atPoints(map[Kind]affliction{ //nolint:gochecknoglobals 
 	}},
 	// First so that every insert is merely late, and then so that it is done after the sink
 	// has given it up.
-	ClickHouseSlow: {weight: 1, signs: []sign{rowsWait}, inflict: func(_ context.Context, p *play) error {
+	ClickHouseSlow: {weight: 1, signs: []sign{rowsWait}, silent: clickhouseUnknown, inflict: func(_ context.Context, p *play) error {
 		p.clickhouse.Slow(200*time.Millisecond, 200<<10)
 		p.rest(3000)
 		p.clickhouse.Slow(queryTimeout*3/5, 0) // each way
@@ -109,22 +124,22 @@ var faults = controlled(atPoints(map[Kind]affliction{ //nolint:gochecknoglobals 
 		p.clickhouse.Pass()
 		return nil
 	}},
-	ClickHouseStalls: {weight: 1, signs: []sign{rowsWait}, inflict: func(_ context.Context, p *play) error {
+	ClickHouseStalls: {weight: 1, signs: []sign{rowsWait}, silent: clickhouseUnknown, inflict: func(_ context.Context, p *play) error {
 		p.clickhouse.Stall()
 		p.rest(3000)
 		p.clickhouse.Cut()
 		p.clickhouse.Pass()
 		return nil
 	}},
-	ClickHouseLoses: {weight: 2, signs: []sign{rowsWait}, inflict: func(_ context.Context, p *play) error {
+	ClickHouseLoses: {weight: 2, signs: []sign{rowsWait}, silent: clickhouseUnknown, inflict: func(_ context.Context, p *play) error {
 		p.clickhouse.LoseAnswers(1 + p.random.IntN(3))
 		p.rest(1500)
 		return nil
 	}},
-	ClickHouseFull: {weight: 1, signs: []sign{rowsWait}, inflict: fillClickHouse},
-	BrokerFull:     {weight: 1, brokers: []stage.Broker{stage.Embedded}, signs: []sign{startsOver}, one: true, inflict: fillBroker},
-	NodeFull:       {weight: 1, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, inflict: fillNode},
-	KafkaStalls: {weight: 1, signs: []sign{kafkaSilent}, inflict: func(_ context.Context, p *play) error {
+	ClickHouseFull: {weight: 1, signs: []sign{rowsWait}, silent: clickhouseUnknown, inflict: fillClickHouse},
+	BrokerFull:     {weight: 1, brokers: []stage.Broker{stage.Embedded}, signs: []sign{startsOver}, one: true, silent: map[string]string{"sink": "a full disk takes no records; what is there is read, and offsets are committed"}, inflict: fillBroker},
+	NodeFull:       {weight: 1, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, silent: sinkReadsOn, inflict: fillNode},
+	KafkaStalls: {weight: 1, signs: []sign{kafkaSilent}, silent: map[string]string{"sink": "it tells of a stall about when this one ends; of one for long it must"}, inflict: func(_ context.Context, p *play) error {
 		p.StallKafka()
 		time.Sleep(stallMost)
 		p.PassKafka()
@@ -149,7 +164,7 @@ var faults = controlled(atPoints(map[Kind]affliction{ //nolint:gochecknoglobals 
 		return nil
 	}},
 	// What is not drawn: it begins a play or ends it.
-	ClickHouseAway: {signs: []sign{rowsWaitLong}},
+	ClickHouseAway: {signs: []sign{rowsWaitLong}, silent: clickhouseUnknown},
 	Replayed: {
 		unseen:  "the operator does it, and starts the services for it himself",
 		untimed: "all of the input is processed again: the bound for the end of a play holds",
@@ -170,7 +185,7 @@ func controlled(all map[Kind]affliction) map[Kind]affliction {
 // atPoints adds a kill at every point.
 func atPoints(all map[Kind]affliction) map[Kind]affliction {
 	for _, place := range fault.Points() {
-		lives := processorLives
+		lives, silent := processorLives, sinkUnaware
 		switch serviceAt(place.Point) {
 		case "migrate":
 			all[KillAt(place.Point)] = affliction{
@@ -179,9 +194,9 @@ func atPoints(all map[Kind]affliction) map[Kind]affliction {
 			}
 			continue
 		case "sink":
-			lives = sinkLives
+			lives, silent = sinkLives, processorUnaware
 		}
-		all[KillAt(place.Point)] = affliction{weight: 1, hurries: true, signs: []sign{lives}, inflict: func(ctx context.Context, p *play) error { return killAt(ctx, p, place.Point) }}
+		all[KillAt(place.Point)] = affliction{weight: 1, hurries: true, signs: []sign{lives}, silent: silent, inflict: func(ctx context.Context, p *play) error { return killAt(ctx, p, place.Point) }}
 	}
 	return all
 }
@@ -384,10 +399,25 @@ func zombie(ctx context.Context, p *play) error {
 	if err := s.Pause(); err != nil {
 		return err
 	}
-	time.Sleep(max(sessionTimeout, transactionTimeout) + 2*time.Second)
+	time.Sleep(zombiePause)
 	if err := p.resumes(ctx, Zombie); err != nil { // the other has taken over
 		return err
 	}
+	return s.Resume()
+}
+
+// zombiePause is longer than the session and the transaction of who is stopped for it.
+const zombiePause = max(sessionTimeout, transactionTimeout) + 2*time.Second
+
+// sinkZombie stops a sink for longer than its session lasts, and wakes it again. There is no
+// other to take over: it is excluded all the same.
+func sinkZombie(_ context.Context, p *play) error {
+	s := p.pick("sink")
+	p.hit = []*service{s}
+	if err := s.Pause(); err != nil {
+		return err
+	}
+	time.Sleep(zombiePause)
 	return s.Resume()
 }
 

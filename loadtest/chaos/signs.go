@@ -31,8 +31,8 @@ type sign struct {
 	metrics string // one of them counts, in all of its series; a histogram by its values; a bar stands between two
 }
 
-// Signs that several kinds share. While Kafka is away a processor tells of it, or starts
-// over for what it was at, whichever comes first.
+// The signs. While Kafka is away a processor tells of it, or starts over for what it was at,
+// whichever comes first; a sink that its group has excluded is told so by a commit or a heartbeat.
 //
 //nolint:gochecknoglobals // parts of a table
 var (
@@ -42,6 +42,7 @@ var (
 	handsOver      = sign{"processor", false, "state restored", "flywheel_processor_restore_duration_seconds"}
 	kafkaSilent    = sign{"processor", false, "kafka does not answer for every partition|starting over from the last commit", "flywheel_processor_silences_total|flywheel_processor_restarts_total"}
 	sinkReadsNot   = sign{"sink", false, "reading from kafka fails; trying on", "flywheel_sink_read_retries_total"}
+	sinkExcluded   = sign{"sink", false, "offsets were not committed; trying again|reading from kafka fails; trying on", "flywheel_sink_commit_retries_total|flywheel_sink_read_retries_total"}
 	rowsWait       = sign{"sink", false, "clickhouse does not take rows; they wait", "flywheel_sink_retries_total"}
 	rowsWaitLong   = sign{"sink", false, "clickhouse does not take rows; they wait|waiting for clickhouse", "flywheel_sink_retries_total"}
 )

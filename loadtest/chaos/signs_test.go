@@ -164,7 +164,10 @@ func TestNoSignIsThereWithoutAFault(t *testing.T) {
 			[]string{"flywheel_sink_read_retries_total 3"},
 			[]string{"flywheel_sink_read_retries_total 4"},
 			[]string{"reading from kafka fails; trying on"},
-			[]string{`"reading from kafka fails; trying on" in the log of sink-one, and flywheel_sink_read_retries_total`},
+			[]string{
+				`"offsets were not committed; trying again|reading from kafka fails; trying on" in the log of sink-one, and flywheel_sink_commit_retries_total|flywheel_sink_read_retries_total`,
+				`"reading from kafka fails; trying on" in the log of sink-one, and flywheel_sink_read_retries_total`,
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -232,6 +235,10 @@ func TestTheTablesOfFaultsTellWhatIsSeen(t *testing.T) {
 		for kind, f := range faults {
 			if (len(f.signs) == 0) != (f.unseen != "") {
 				t.Errorf("%q has %d signs, and none because %q", kind, len(f.signs), f.unseen)
+			}
+			shows := slices.ContainsFunc(f.signs, func(sign sign) bool { return sign.service == service })
+			if why := f.silent[service]; f.unseen == "" && shows != (why == "") || f.unseen != "" && why != "" {
+				t.Errorf("%q shows something at a %s: %t, and it shows nothing there because %q", kind, service, shows, why)
 			}
 			if f.inflict != nil && f.untimed != "" {
 				t.Errorf("the way back from %q, which is drawn, is not timed because %q", kind, f.untimed)
