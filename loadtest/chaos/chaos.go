@@ -372,10 +372,8 @@ func (p *play) inflict(ctx context.Context, deck *deck, kind Kind) error {
 	// A fault that has begun is brought to its end.
 	whole := context.WithoutCancel(ctx)
 	err := f.inflict(whole, p)
-	if err == nil || errors.Is(err, errUnreached) {
-		if timed := p.resumes(whole, kind); timed != nil {
-			return timed
-		}
+	if timed := p.times(whole, kind, err); timed != nil {
+		return timed
 	}
 	switch {
 	case errors.Is(err, smalldisk.ErrUnavailable):
@@ -408,9 +406,21 @@ func (p *play) inflict(ctx context.Context, deck *deck, kind Kind) error {
 // may: what is still restoring is hit again.
 const hurries = 4
 
+// times the way back from a fault that was inflicted, or from the kill that was one elsewhere:
+// that of another kind than was asked for tells nothing of it.
+func (p *play) times(ctx context.Context, kind Kind, inflicted error) error {
+	switch {
+	case inflicted == nil:
+		return p.resumes(ctx, kind)
+	case errors.Is(inflicted, errUnreached):
+		return p.resumes(ctx, "")
+	}
+	return nil
+}
+
 // resumes waits, after every fault but a hurried one, until the services have done what there
 // was to do: those that were killed since then, and all of them where what they need was broken
-// since it stands again. It notes how long that took.
+// since it stands again. It notes how long that took: for the kind, if there is one, and for all kills.
 func (p *play) resumes(ctx context.Context, kind Kind) error {
 	if p.hurried {
 		return nil
@@ -439,7 +449,9 @@ func (p *play) resumes(ctx context.Context, kind Kind) error {
 		}
 		longest = max(longest, took)
 	}
-	p.report.ResumedMs[kind] = append(p.report.ResumedMs[kind], longest.Milliseconds())
+	if kind != "" {
+		p.report.ResumedMs[kind] = append(p.report.ResumedMs[kind], longest.Milliseconds())
+	}
 	if !p.killed.IsZero() {
 		p.report.RecoveryMs = append(p.report.RecoveryMs, longest.Milliseconds())
 	}

@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
@@ -229,6 +231,43 @@ func TestEveryKindCanBeDrawn(t *testing.T) {
 				if drawn[k] {
 					t.Errorf("%q is drawn", k)
 				}
+			}
+		})
+	}
+}
+
+// A kill that did not come where it should have says how fast the way back from a kill is, and
+// nothing about that from its point.
+func TestTheWayBackIsTimedOfWhatWasInflicted(t *testing.T) {
+	kind := KillAt(fault.SinkInserted)
+	for name, c := range map[string]struct {
+		inflicted      error
+		killed         bool
+		resumed, kills int
+		had            bool
+	}{
+		"the kill at its point":         {nil, true, 1, 1, true},
+		"a kill elsewhere":              {fmt.Errorf("after a while: %w", errUnreached), true, 0, 1, false},
+		"what kills nothing":            {nil, false, 1, 0, true},
+		"what this machine cannot have": {smalldisk.ErrUnavailable, false, 0, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &play{report: &Report{Faults: map[Kind]int{kind: 1}, Seen: map[Kind]int{kind: 1}, ResumedMs: make(map[Kind][]int64)}}
+			if c.killed {
+				p.killed = time.Now()
+			}
+			if err := p.times(t.Context(), kind, c.inflicted); err != nil {
+				t.Fatal(err)
+			}
+			resumed := 0
+			for _, ms := range p.report.ResumedMs {
+				resumed += len(ms)
+			}
+			if kills := len(p.report.RecoveryMs); resumed != c.resumed || kills != c.kills {
+				t.Errorf("%d ways back by kind and %d from kills are noted, want %d and %d", resumed, kills, c.resumed, c.kills)
+			}
+			if got := p.report.Had(kind); got != c.had {
+				t.Errorf("the fault was had: %t, want %t", got, c.had)
 			}
 		})
 	}
