@@ -109,7 +109,7 @@ func scrape(t *testing.T, promql parser.Parser) []labels.Labels {
 			if err != nil {
 				t.Fatal(err)
 			}
-			series = append(series, one)
+			series = append(series, labels.NewBuilder(one).Set(model.JobLabel, "flywheel").Labels()) // as Prometheus does
 		}
 		_ = resp.Body.Close() // it was read
 		awaited = slices.DeleteFunc(awaited, func(name string) bool {
