@@ -1,6 +1,6 @@
-# Flywheel. `make help` lists the targets; all of them need only Go, Node.js,
-# git and make, and `integration` Java and Maven besides. Tools and the
-# ClickHouse library are fetched once into .cache.
+# Flywheel. `make help` lists the targets. Go, Node.js, git and make are enough
+# for most of them; `integration` and `soak` need Java 17 and Maven besides, and
+# `image` Docker. Tools and the ClickHouse library are fetched once into .cache.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -62,7 +62,7 @@ integration: $(GOTESTSUM) build library ## Test against Apache Kafka and a schem
 	$(GO) run ./loadtest proof --kills 60 --seeds 2000
 
 .PHONY: soak
-soak: build library ## Gather a proof ten times as large, in about two hours; an interrupted one goes on
+soak: build library ## Gather a proof ten times as large, in about two hours; an interrupted one goes on (needs Java 17 and Maven)
 	$(GO) run ./loadtest proof --kills 600 --seeds 10000 --away 10m --resume
 
 .PHONY: check

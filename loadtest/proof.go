@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"flywheel/loadtest/proof"
+	"flywheel/loadtest/smalldisk"
 )
 
 func newProof() *cobra.Command {
@@ -21,7 +22,7 @@ func newProof() *cobra.Command {
 			"what it adds up to. It fails if an oracle failed or a mutant survived.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg.Out = cmd.ErrOrStderr()
+			cfg.Out, cfg.Disks = cmd.ErrOrStderr(), smalldisk.Entitled()
 			p, err := proof.Run(cmd.Context(), cfg)
 			if p.Commit != "" {
 				out := json.NewEncoder(cmd.OutOrStdout())

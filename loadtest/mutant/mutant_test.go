@@ -186,8 +186,12 @@ func plant(t *testing.T, root, clean string, m mutant) (row, error) {
 		return r, nil
 	}
 	if died == "" { // what fails by chance now and then does not fail twice
-		if s, again, err := simulate(t, binary, dir, first, seeds); err != nil || again == "" && len(s.Failed) == 0 {
-			return r, errors.Join(err, fmt.Errorf("seed %d fails of %q, and passes when it is asked again", first, r.Oracle))
+		again, died, err := simulate(t, binary, dir, first, seeds)
+		switch {
+		case err != nil:
+			return r, fmt.Errorf("simulate the same again: %w", err)
+		case died == "" && len(again.Failed) == 0:
+			return r, fmt.Errorf("seed %d fails of %q, and passes when it is asked again", first, r.Oracle)
 		}
 	}
 	s, died, err = simulate(t, clean, dir, first, seeds)

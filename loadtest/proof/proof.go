@@ -40,6 +40,7 @@ type Config struct {
 	Dir     string        // of the evidence; proof.json is written there
 	Cache   string        // where Apache Kafka and the registry are installed
 	Resume  bool          // go on with the evidence there is
+	Disks   bool          // small ones are to be had on this machine: no fault may be passed over
 	Out     io.Writer
 }
 
@@ -478,6 +479,11 @@ func (g *gatherer) sum() Proof {
 	if g.Kills > 0 {
 		for _, kind := range g.missing() {
 			p.Failures = append(p.Failures, fmt.Sprintf("no play has had %q, timed the way back from it, and seen what it shows: see in what they say why not", kind))
+		}
+	}
+	if g.Disks {
+		for _, kind := range slices.Sorted(maps.Keys(p.PassedOver)) {
+			p.Failures = append(p.Failures, fmt.Sprintf("%q was passed over on a machine that has what it needs: %s", kind, p.PassedOver[kind]))
 		}
 	}
 	for _, r := range g.Plays {

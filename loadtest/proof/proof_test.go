@@ -42,25 +42,29 @@ func gathered(commit string) evidence {
 func TestEvidenceAddsUp(t *testing.T) {
 	for name, c := range map[string]struct {
 		change  func(*evidence)
+		disks   bool
 		fails   string
 		failed  int
 		mutants Mutants
 	}{
-		"all is well": {func(*evidence) {}, "", 0, Mutants{12, 12}},
+		"all is well": {func(*evidence) {}, false, "", 0, Mutants{12, 12}},
+		"a fault was passed over that the machine allows": {
+			func(*evidence) {}, true, `"the disk of Kafka fills" was passed over on a machine that has what it needs: mount is not installed`, 0, Mutants{12, 12},
+		},
 		"a play has found something": {func(e *evidence) {
 			e.Plays[1].Failures = []verify.Failure{{Oracle: "revisions rise", Text: "revision 1 comes after 2"}}
-		}, "1 failures, the first: revisions rise: revision 1 comes after 2 (again by 'go run ./loadtest chaos --seed 2 --broker embedded --replay')", 1, Mutants{12, 12}},
+		}, false, "1 failures, the first: revisions rise: revision 1 comes after 2 (again by 'go run ./loadtest chaos --seed 2 --broker embedded --replay')", 1, Mutants{12, 12}},
 		"the simulation has found something": {func(e *evidence) {
 			e.Simulations[0].Failures = map[string]int{"conservation": 2}
-		}, "simulation: conservation: 2 seeds", 2, Mutants{12, 12}},
+		}, false, "simulation: conservation: 2 seeds", 2, Mutants{12, 12}},
 		"plays were on two versions of Kafka": {
 			func(e *evidence) { e.Plays[2].KafkaVersion = "4.2.0" },
-			`Kafka is "4.3.0" in one play and "4.2.0" in another (again by 'go run ./loadtest chaos --seed 3 --broker apache --away 1m0s')`, 0,
+			false, `Kafka is "4.3.0" in one play and "4.2.0" in another (again by 'go run ./loadtest chaos --seed 3 --broker apache --away 1m0s')`, 0,
 			Mutants{12, 12},
 		},
 		"plays were beside two registries": {
 			func(e *evidence) { e.Plays[0].Registry = "Apicurio 2" },
-			`the schema registry is "Apicurio 2" in one play and "Apicurio 3.0.9" in another`, 0,
+			false, `the schema registry is "Apicurio 2" in one play and "Apicurio 3.0.9" in another`, 0,
 			Mutants{12, 12},
 		},
 		"every play has missed the one spike that it may": {
@@ -68,10 +72,10 @@ func TestEvidenceAddsUp(t *testing.T) {
 				for i := range e.Plays {
 					e.Plays[i].Tally.Missed = 1
 				}
-			}, "all plays: one spike for an episode: 3 of 21 planted spikes have no alert, more than 2", 1, Mutants{12, 12},
+			}, false, "all plays: one spike for an episode: 3 of 21 planted spikes have no alert, more than 2", 1, Mutants{12, 12},
 		},
-		"too few mutants": {func(e *evidence) { e.Mutants.Planted, e.Mutants.Caught = 11, 11 }, "11 mutants were planted, which is fewer than 12", 0, Mutants{11, 11}},
-		"a mutant lives":  {func(e *evidence) { e.Mutants.Caught = 11 }, "1 of 12 mutants survived", 0, Mutants{12, 11}},
+		"too few mutants": {func(e *evidence) { e.Mutants.Planted, e.Mutants.Caught = 11, 11 }, false, "11 mutants were planted, which is fewer than 12", 0, Mutants{11, 11}},
+		"a mutant lives":  {func(e *evidence) { e.Mutants.Caught = 11 }, false, "1 of 12 mutants survived", 0, Mutants{12, 11}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			commit, err := version(t.Context())
@@ -93,7 +97,7 @@ func TestEvidenceAddsUp(t *testing.T) {
 			if err := write(filepath.Join(dir, "evidence-5-10.json"), e); err != nil {
 				t.Fatal(err)
 			}
-			p, err := Run(t.Context(), Config{Kills: 5, Seeds: 10, First: 1, Mutants: true, Dir: dir, Resume: true, Out: io.Discard})
+			p, err := Run(t.Context(), Config{Kills: 5, Seeds: 10, First: 1, Mutants: true, Dir: dir, Resume: true, Out: io.Discard, Disks: c.disks})
 			if c.fails == "" && err != nil || c.fails != "" && (err == nil || !strings.Contains(err.Error(), c.fails)) {
 				t.Errorf("%v, want %q", err, c.fails)
 			}

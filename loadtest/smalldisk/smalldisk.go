@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -41,10 +42,8 @@ func Mount(ctx context.Context, dir string, mib int) (*Disk, error) {
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("put a disk on %q: it is no folder", dir)
 	}
-	for _, tool := range []string{"mount", "nsenter"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			return nil, fmt.Errorf("%w: %s is not installed (it comes with util-linux)", ErrUnavailable, tool)
-		}
+	if tool := missing(); tool != "" {
+		return nil, fmt.Errorf("%w: %s is not installed (it comes with util-linux)", ErrUnavailable, tool)
 	}
 	d, err := mount(ctx, dir, mib, false)
 	if err != nil && ctx.Err() == nil {
@@ -55,6 +54,33 @@ func Mount(ctx context.Context, dir string, mib int) (*Disk, error) {
 		err = errors.Join(err, other)
 	}
 	return d, err
+}
+
+// missing returns a tool that is not installed; none if all are.
+func missing() string {
+	for _, tool := range []string{"mount", "nsenter"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return tool
+		}
+	}
+	return ""
+}
+
+// Entitled says whether a disk is to be had here for certain: the tools are there, and this
+// process may mount what it likes. If Mount fails then, something is broken.
+func Entitled() bool {
+	status, err := os.ReadFile("/proc/self/status") // there is none but on Linux
+	return err == nil && missing() == "" && mounts(string(status))
+}
+
+// mounts says whether a process of such a status has CAP_SYS_ADMIN, which root in a container
+// mostly has not.
+func mounts(status string) bool {
+	const sysAdmin = 21
+	_, mask, _ := strings.Cut(status, "\nCapEff:")
+	mask, _, _ = strings.Cut(mask, "\n")
+	caps, err := strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
+	return err == nil && caps&(1<<sysAdmin) != 0
 }
 
 // mounted is what the holder says when the disk is there.

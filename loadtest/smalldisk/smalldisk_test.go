@@ -23,12 +23,12 @@ import (
 	"flywheel/pkg/kafka"
 )
 
-// disk mounts one, or ends the test where none can be had and says why.
+// disk mounts one, or ends the test where none can be had and says why: a failure for who may mount.
 func disk(t *testing.T, mib int) (*Disk, string) {
 	t.Helper()
 	dir := t.TempDir()
 	d, err := Mount(t.Context(), dir, mib)
-	if errors.Is(err, ErrUnavailable) {
+	if errors.Is(err, ErrUnavailable) && !Entitled() {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -94,6 +94,24 @@ func TestADiskNeedsNoRoot(t *testing.T) {
 	}
 	if err := d.Fill(1 << 20); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestWhoMayMountIsEntitled(t *testing.T) {
+	for name, c := range map[string]struct {
+		status string
+		want   bool
+	}{
+		"root":                           {"Name:\tx\nCapPrm:\t000001ffffffffff\nCapEff:\t000001ffffffffff\nSeccomp:\t0\n", true},
+		"root in a container":            {"Name:\tx\nCapPrm:\t000001ffffffffff\nCapEff:\t00000000a80425fb\nSeccomp:\t2\n", false},
+		"a user":                         {"Name:\tx\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n", false},
+		"a system without such a status": {"", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := mounts(c.status); got != c.want {
+				t.Errorf("%t, want %t", got, c.want)
+			}
+		})
 	}
 }
 
