@@ -328,9 +328,27 @@ func killAt(ctx context.Context, p *play, point fault.Point) error {
 	return nil
 }
 
-// killNode kills a node of the broker, whatever it leads, and starts it again.
+// drawLeader draws a node that leads a partition of the input: one that leads none is not
+// missed.
+func (p *play) drawLeader(ctx context.Context) (node int, err error) {
+	return p.leader(ctx, p.monitor.inputs[p.random.IntN(len(p.monitor.inputs))], p.random.IntN(partitions))
+}
+
+// leader returns the node that leads a partition, once there is one after the fault before.
+func (p *play) leader(ctx context.Context, topic string, partition int) (node int, err error) {
+	for until := time.Now().Add(recoveryMax); ; time.Sleep(look) {
+		if node, err = p.Kafka.Leader(ctx, topic, int32(partition)); err == nil || ctx.Err() != nil || time.Now().After(until) {
+			return node, err
+		}
+	}
+}
+
+// killNode kills a node of the broker, and starts it again.
 func killNode(ctx context.Context, p *play) error {
-	node := 1 + p.random.IntN(p.Nodes)
+	node, err := p.drawLeader(ctx)
+	if err != nil {
+		return err
+	}
 	p.killed = time.Now()
 	if err := p.Kafka.Kill(node); err != nil {
 		return err
@@ -343,7 +361,7 @@ func killNode(ctx context.Context, p *play) error {
 // loseLeader kills the node that leads a partition of the input: the work must go
 // on without it, and again when it is back.
 func loseLeader(ctx context.Context, p *play) error {
-	node, err := p.Kafka.Leader(ctx, p.monitor.inputs[p.random.IntN(len(p.monitor.inputs))], int32(p.random.IntN(partitions)))
+	node, err := p.drawLeader(ctx)
 	if err != nil {
 		return err
 	}
@@ -504,10 +522,16 @@ func fillBroker(_ context.Context, p *play) error {
 	return disk.Relieve()
 }
 
-// fillNode fills the disk of a node of Apache Kafka, each in its turn, until it
+// fillNode fills the disk of a node of Apache Kafka that leads something, until it
 // gives its only folder up and ends, and starts it again when there is space.
 func fillNode(ctx context.Context, p *play) error {
-	node := 1 + p.report.Faults[NodeFull]%p.Nodes
+	if _, err := p.NodeDisk(1); err != nil {
+		return err
+	}
+	node, err := p.leader(ctx, p.monitor.inputs[0], p.report.Faults[NodeFull]%partitions)
+	if err != nil {
+		return err
+	}
 	p.last += fmt.Sprintf(", that of node %d", node)
 	disk, err := p.NodeDisk(node)
 	if err != nil {
