@@ -14,8 +14,8 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 		money[i], base[i] = 1e7+int64(i), 1e3
 	}
 	posts := []Stimulus{
-		{[]Pulse{{-10, 500}, {4, 100}}, Kernel{4, 8, 288}, 3},
-		{[]Pulse{{20, 700}}, Kernel{4, 8, 288}, 3},
+		{[]Pulse{{-10, 500}, {4, 100}}, Kernel{4, 8, 288, 0}, 3},
+		{[]Pulse{{20, 700}}, Kernel{4, 8, 288, 0}, 3},
 	}
 	var c Cross
 	c.Load(in, &s)

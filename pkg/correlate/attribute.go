@@ -24,10 +24,11 @@ type Attribution struct {
 
 // carrier is the state of one stimulus on its way through the buckets.
 type carrier struct {
-	decay, tail, gain float64
-	in, out           float64 // decayed sums of the pulses that have acted, and of those cut off
-	next, cut         int     // the first pulse that has not acted, not been cut off
-	acting            int     // pulses above 0 between the two
+	decay, first, second, last float64 // see Kernel.terms; λ is gain times as much
+	gain                       float64
+	in, out                    float64 // decayed sums of the pulses that have acted, and of those cut off
+	next, cut                  int     // the first pulse that has not acted, not been cut off
+	acting                     int     // pulses above 0 between the two
 }
 
 // Attribute splits the money of each bucket by responsibility: stimulus p has
@@ -69,18 +70,23 @@ func Attribute(money []int64, base []float64, stimuli []Stimulus, s *Scratch) At
 }
 
 func newCarrier(st *Stimulus) carrier {
-	k := st.Kernel
-	return carrier{decay: k.decay(), tail: k.tail(), gain: max(0, st.Beta) * k.norm()}
+	c := carrier{decay: st.Kernel.decay(), gain: max(0, st.Beta)}
+	c.first, c.second, c.last = st.Kernel.terms()
+	return c
 }
 
 // responsibility returns λ(t); t goes up from 0 by 1.
 func (c *carrier) responsibility(st *Stimulus, t int) float64 {
 	k := st.Kernel
+	before := c.in // what had acted a bucket ago
 	c.in *= c.decay
 	c.out *= c.decay
 	for ; c.next < len(st.Pulses) && st.Pulses[c.next].Bucket+k.Delay <= t; c.next++ {
 		if p := st.Pulses[c.next]; p.Amount > 0 {
 			c.in += left(p, t-k.Delay, k.HalfLife)
+			if p.Bucket+k.Delay < t {
+				before += left(p, t-1-k.Delay, k.HalfLife)
+			}
 			c.acting++
 		}
 	}
@@ -94,7 +100,7 @@ func (c *carrier) responsibility(st *Stimulus, t int) float64 {
 		c.in, c.out = 0, 0
 		return 0
 	}
-	return max(0, c.gain*(c.in-c.tail*c.out))
+	return max(0, c.gain*(c.first*c.in+c.second*before-c.last*c.out))
 }
 
 // left returns what is left at a bucket of a pulse at or before it.

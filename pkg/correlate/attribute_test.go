@@ -21,7 +21,11 @@ func naiveResponsibility(st *Stimulus, t int) float64 {
 
 func drawKernel(t *rapid.T) Kernel {
 	lags := rapid.IntRange(1, 60).Draw(t, "lags")
-	return Kernel{rapid.IntRange(0, lags).Draw(t, "delay"), float64(rapid.IntRange(0, 160).Draw(t, "half_life")) / 4, lags}
+	k := Kernel{rapid.IntRange(0, lags).Draw(t, "delay"), float64(rapid.IntRange(0, 160).Draw(t, "half_life")) / 4, lags, 0}
+	if k.Delay < lags {
+		k.Later = float64(rapid.IntRange(0, 8).Draw(t, "later")) / 8
+	}
+	return k
 }
 
 func drawStimuli(t *rapid.T, k Kernel, buckets int) []Stimulus {
@@ -114,15 +118,17 @@ func TestCreditsMatchTheBackwardRecursion(t *testing.T) {
 			}
 			return math.Exp2(float64(bucket)/float64(k.HalfLife)) * back[0]
 		}
+		first, second, cut := k.terms()
 		var s Scratch
 		got := Attribute(money, base, stimuli, &s)
 		for p, st := range stimuli {
 			want, gross := 0.0, 0.0
 			for _, pulse := range st.Pulses {
 				if pulse.Amount > 0 {
-					gain := st.Beta * float64(pulse.Amount) * k.norm()
-					want += gain * (from(pulse.Bucket+k.Delay) - k.tail()*from(pulse.Bucket+k.Lags+1))
-					gross += gain * from(pulse.Bucket+k.Delay)
+					gain := st.Beta * float64(pulse.Amount)
+					acts := gain * (first*from(pulse.Bucket+k.Delay) + second*from(pulse.Bucket+k.Delay+1))
+					want += acts - gain*cut*from(pulse.Bucket+k.Lags+1)
+					gross += acts
 				}
 			}
 			// Each bucket rounds by at most a micro, and the tail's subtraction cancels digits.

@@ -135,7 +135,7 @@ func TestChooseFindsThePlantedKernel(t *testing.T) {
 					fx[i] = float64(v)
 					sum += fx[i]
 				}
-				Kernel{tt.delay, float64(tt.halfLife), 72}.Convolve(z, fx)
+				Kernel{tt.delay, float64(tt.halfLife), 72, 0}.Convolve(z, fx)
 				y := make([]int64, len(x))
 				level := 80.0
 				effect := tt.share / (1 - tt.share) * level * float64(len(x)) / sum
@@ -232,7 +232,7 @@ func BenchmarkChoose(b *testing.B) {
 	bins := calendar(35 * 24)
 	in := fitted(posts(1, bins, 3, 4000), counts(source(1), bins, 80, 0, 0), bins, 72, &s)
 	var pool Pool
-	pool.Learn("brand", Kernel{3, 8, 72})
+	pool.Learn("brand", Kernel{3, 8, 72, 0})
 	confounded := *in
 	for range 2 {
 		other := fitted(posts(uint64(2+len(confounded.Confounders)), bins, 1, 1000), in.Y, bins, 72, &s)

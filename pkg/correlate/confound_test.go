@@ -13,7 +13,7 @@ import (
 // stimulus does of its own is found.
 func TestConfounders(t *testing.T) {
 	const pairs, days = 6, 35
-	early, late := Kernel{2, 2, 72}, Kernel{26, 4, 72}
+	early, late := Kernel{2, 2, 72, 0}, Kernel{26, 4, 72, 0}
 	for name, tc := range map[string]struct {
 		share float64
 		found [2]int // at least, at most
@@ -24,7 +24,7 @@ func TestConfounders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			deceived, found, held := 0, 0, 0
 			for seed := range uint64(pairs) {
-				p, beta := posted(seed, days, Kernel{6, 4, 72}, tc.share)
+				p, beta := posted(seed, days, Kernel{6, 4, 72, 0}, tc.share)
 				other, _ := posted(seed+100, days, Kernel{}, 0)
 				act := make([]float64, len(p.X))
 				early.Convolve(act, other.X)
@@ -35,7 +35,7 @@ func TestConfounders(t *testing.T) {
 				for _, k := range [...]struct {
 					kernel Kernel
 					size   float64
-				}{{late, 0.15}, {Kernel{6, 4, 72}, beta}} {
+				}{{late, 0.15}, {Kernel{6, 4, 72, 0}, beta}} {
 					from := other.X
 					if k.size == beta {
 						from = slices.Clone(act)
@@ -74,7 +74,7 @@ func TestConfounders(t *testing.T) {
 
 // A confounder that is made of the stimulus leaves nothing to judge by.
 func TestConfoundersThatAreTheStimulus(t *testing.T) {
-	p, _ := posted(4, 35, Kernel{6, 4, 72}, 0.3)
+	p, _ := posted(4, 35, Kernel{6, 4, 72, 0}, 0.3)
 	twice := slices.Clone(p.X)
 	for i := range twice {
 		twice[i] = 2*twice[i] + 5
@@ -89,7 +89,7 @@ func TestConfoundersThatAreTheStimulus(t *testing.T) {
 
 // What a confounder explains is what least squares on all of its lags say.
 func TestConfoundersAreTakenOutExactly(t *testing.T) {
-	p, _ := posted(4, 28, Kernel{6, 4, 72}, 0.3)
+	p, _ := posted(4, 28, Kernel{6, 4, 72, 0}, 0.3)
 	other, _ := posted(104, 28, Kernel{}, 0)
 	p.Confounders = [][]float64{other.X, slices.Repeat([]float64{7}, len(p.X)), other.X}
 	var e Estimator
@@ -102,7 +102,7 @@ func TestConfoundersAreTakenOutExactly(t *testing.T) {
 		t.Errorf("%d coefficients, want one for every %d lags of the one that is not said twice", len(s.centring.basis), width)
 	}
 	// Nothing of any of its kernels is left.
-	for _, k := range []Kernel{{0, 0, 72}, {10, 0, 72}} {
+	for _, k := range []Kernel{{0, 0, 72, 0}, {10, 0, 72, 0}} {
 		act := make([]float64, s.n)
 		for i := range act {
 			for lag := range 2 { // two lags share a coefficient
@@ -138,9 +138,9 @@ func TestChooseWithAConfounder(t *testing.T) {
 		alone, with [2]int    // found without the confounder and with it: at least, at most
 		kernels     [2]Kernel // of the confounder, on the stimulus and on the response
 	}{
-		"no effect":                     {0, [2]int{30, 60}, [2]int{0, 5}, [2]Kernel{{0, 2, 72}, {3, 8, 72}}},
-		"no effect, after twelve hours": {0, [2]int{30, 60}, [2]int{0, 5}, [2]Kernel{{1, 1, 72}, {13, 2, 72}}},
-		"a third":                       {0.33, [2]int{40, 60}, [2]int{45, 60}, [2]Kernel{{0, 2, 72}, {3, 8, 72}}},
+		"no effect":                     {0, [2]int{30, 60}, [2]int{0, 5}, [2]Kernel{{0, 2, 72, 0}, {3, 8, 72, 0}}},
+		"no effect, after twelve hours": {0, [2]int{30, 60}, [2]int{0, 5}, [2]Kernel{{1, 1, 72, 0}, {13, 2, 72, 0}}},
+		"a third":                       {0.33, [2]int{40, 60}, [2]int{45, 60}, [2]Kernel{{0, 2, 72, 0}, {3, 8, 72, 0}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			alone, with := 0, 0
@@ -165,7 +165,7 @@ func TestChooseWithAConfounder(t *testing.T) {
 				act(x, c, tc.kernels[0], 0.5)
 				act(y, c, tc.kernels[1], 0.4)
 				if tc.share > 0 {
-					act(y, x, Kernel{2, 4, 72}, tc.share)
+					act(y, x, Kernel{2, 4, 72, 0}, tc.share)
 				}
 				in := fitted(x, y, bins, 72, &s)
 				if Choose(in, nil, &s).P <= Alpha {

@@ -13,6 +13,9 @@ func TestCreditIsAttributionByStep(t *testing.T) {
 		n := rapid.IntRange(2, 40).Draw(t, "steps")
 		k := Kernel{HalfLife: float64(rapid.IntRange(0, 24).Draw(t, "half-life")) / 4, Lags: rapid.IntRange(1, 12).Draw(t, "lags")}
 		k.Delay = rapid.IntRange(0, k.Lags).Draw(t, "delay")
+		if k.Delay < k.Lags {
+			k.Later = float64(rapid.IntRange(0, 8).Draw(t, "later")) / 8
+		}
 		beta := float64(rapid.IntRange(0, 50).Draw(t, "beta")) / 10
 		x := rapid.SliceOfN(rapid.Float64Range(-5, 100), n, n).Draw(t, "x")
 		base := rapid.SliceOfN(rapid.Map(rapid.IntRange(0, 500), func(tenths int) float64 { return float64(tenths) / 10 }), n, n).Draw(t, "base")
@@ -46,7 +49,7 @@ func TestCreditIsAttributionByStep(t *testing.T) {
 
 func TestCreditAddsUp(t *testing.T) {
 	y := []float64{10, math.NaN(), 30, 40, 0, 60}
-	earned, baseline := Credit([]float64{5, 0, math.NaN(), 7, -3, 2}, y, []float64{5, 5, 5, 0, 5, 5}, Kernel{1, 2, 3}, 2)
+	earned, baseline := Credit([]float64{5, 0, math.NaN(), 7, -3, 2}, y, []float64{5, 5, 5, 0, 5, 5}, Kernel{1, 2, 3, 0}, 2)
 	sum := baseline
 	for _, v := range earned {
 		sum += v
@@ -71,7 +74,7 @@ func TestNobodyOwesCreditOfWhatIsNotTakenBack(t *testing.T) {
 			y[i] = math.Floor(1000 * r.Float64())
 		}
 	}
-	earned, _ := Credit(x, y, base, Kernel{2, 5.3, 24}, 0.7)
+	earned, _ := Credit(x, y, base, Kernel{2, 5.3, 24, 0}, 0.7)
 	for i, v := range earned {
 		if v < 0 {
 			t.Errorf("step %d earns %v", i, v)

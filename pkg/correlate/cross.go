@@ -19,8 +19,8 @@ type Input struct {
 	End int64
 	// HistoryHours is the length of the shorter history the baselines rest on.
 	HistoryHours int
-	// Given says that only Kernel, in steps, is to be judged: one that was chosen
-	// on data from before the window.
+	// Given says that only Kernel, in steps, is to be judged, after whole steps: one that was
+	// chosen on data from before the window.
 	Given  bool
 	Kernel Kernel
 }

@@ -21,11 +21,8 @@ const halfLifeParts = 72
 const delayPrior = 0.5
 
 // dictionary is a set of kernels: of some half-lives, with some delays each. What a kernel
-// makes of a stimulus is a few reads of the stimulus decayed without end, r:
-//
-//	z(t) = first·r(t−delay) + second·r(t−delay−1) − cut·r(t−lags−1).
-//
-// And the products of all r with a response come from those of the stimulus itself,
+// makes of a stimulus is a few reads of the stimulus decayed without end, r (Kernel.terms). And
+// the products of all r with a response come from those of the stimulus itself,
 // m_r(lag) = m_x(lag) + decay·m_r(lag+1). So two Fourier transforms give the scores
 // Σ z(t)·v(t) of all kernels, at all shifts.
 type dictionary struct {
@@ -34,8 +31,7 @@ type dictionary struct {
 	atoms  []atom
 }
 
-// atom is a kernel of a dictionary, or one that is between it and the next delay:
-// a share of it acts a step later.
+// atom is a kernel of a dictionary, of which a share may act a step later.
 //
 // Steps are sums of a finer time. Let an effect wait for d whole steps and decay at a
 // rate λ a step, and let the stimulus come evenly within a step, at U from its start:
@@ -43,8 +39,8 @@ type dictionary struct {
 //
 //	1 − (1 − ρ)/λ, (1 − ρ)²/λ, (1 − ρ)²·ρ/λ …, with ρ = e^−λ,
 //
-// falls d, d + 1, d + 2 … steps later: what α = 1/(1 − ρ) − 1/λ of the kernel with
-// the delay d and 1 − α of that with d + 1 give. α is at most ½ + λ/12: one half,
+// falls d, d + 1, d + 2 … steps later: what the kernel with the delay d gives if 1 − α of it acts
+// later, α = 1/(1 − ρ) − 1/λ. α is at most ½ + λ/12: one half,
 // within a tenth for all half-lives of a step or more. If the effect waits for half a
 // step more, it is about the kernel of delay d + 1 alone. So with one half between them they
 // hold any delay to a quarter of a step. Without those between, what rises over one step is
@@ -95,10 +91,8 @@ func (d *dictionary) add(halfLife float64, first, last, step, each int) {
 		h.each = 1
 	}
 	for delay := first; delay <= last; delay += step {
-		k := Kernel{delay, halfLife, d.lags}
-		d.atoms = append(d.atoms, newAtom(k, 1))
-		for part := 1; part < h.each && delay < d.lags; part++ {
-			d.atoms = append(d.atoms, newAtom(k, 1-float64(part)/float64(h.each)))
+		for part := 0; part == 0 || part < h.each && delay < d.lags; part++ {
+			d.atoms = append(d.atoms, newAtom(Kernel{delay, halfLife, d.lags, float64(part) / float64(h.each)}))
 		}
 	}
 	h.to = len(d.atoms)
@@ -162,34 +156,11 @@ func (d *dictionary) refine(gains []float64) (*dictionary, bool) {
 	return r, true
 }
 
-// newAtom returns a share of a kernel, the rest a step later.
-func newAtom(k Kernel, share float64) atom {
-	later := Kernel{k.Delay + 1, k.HalfLife, k.Lags}
-	a := atom{Kernel: k, first: share * k.norm(), cut: share * k.norm() * k.tail()}
-	if share < 1 {
-		a.second = (1 - share) * later.norm()
-		a.cut += a.second * later.tail()
-	}
-	a.prior = -2 * delayPrior * math.Log1p(12*(float64(k.Delay)+1-share)/float64(k.Lags))
+func newAtom(k Kernel) atom {
+	a := atom{Kernel: k}
+	a.first, a.second, a.cut = k.terms()
+	a.prior = -2 * delayPrior * math.Log1p(12*k.Waits()/float64(k.Lags))
 	return a
-}
-
-// Convolve is that of a kernel.
-func (a *atom) Convolve(dst, x []float64) {
-	decay := a.decay()
-	acc, cut := 0.0, 0.0
-	for t := range dst {
-		before := acc
-		acc *= decay
-		if s := t - a.Delay; s >= 0 {
-			acc += x[s]
-		}
-		cut *= decay
-		if s := t - a.Lags - 1; s >= 0 {
-			cut += x[s]
-		}
-		dst[t] = a.first*acc + a.second*before - a.cut*cut
-	}
 }
 
 // near returns the kernel of a half-life whose delay is the last up to one.

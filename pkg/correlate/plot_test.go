@@ -64,7 +64,7 @@ func TestLagProfiles(t *testing.T) {
 			}
 			burst(x, len(x)-4*back, 20000)
 		}
-		respond(x, y, Kernel{delay, float64(halfLife), 288}, effect)
+		respond(x, y, Kernel{delay, float64(halfLife), 288, 0}, effect)
 		res := Profile(pair72(x, y, hours, stride, &s), &s)
 		return plot(&res)
 	})

@@ -21,7 +21,7 @@ func alike(seed uint64, brands, days int, share float64, s *Scratch) (with, with
 		x := posts(seed+uint64(i)+1e6, bins, 1.5, 4000)
 		base := counts(r, bins, 80, 0.9, 0.4)
 		y := slices.Clone(base)
-		plant(r, y, x, Kernel{2 + r.IntN(3), float64(5 + r.IntN(7)), 72}, share)
+		plant(r, y, x, Kernel{2 + r.IntN(3), float64(5 + r.IntN(7)), 72, 0}, share)
 		with, without = append(with, fitted(x, y, bins, 72, s)), append(without, fitted(x, base, bins, 72, s))
 	}
 	return with, without
@@ -182,11 +182,11 @@ func TestAKernelShownCountsForTheOneMostLikeIt(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct{ shown, want Kernel }{
-		{Kernel{3, 4.4, 72}, Kernel{3, 4, 72}},
-		{Kernel{3, 5.5, 72}, Kernel{1, 8, 72}}, // which has its middle where it is
-		{Kernel{4, 9, 72}, Kernel{6, 8, 72}},
-		{Kernel{7, 0.9, 72}, Kernel{6, 2, 72}},
-		{Kernel{60, 40, 72}, Kernel{36, 24, 72}},
+		{Kernel{3, 4.4, 72, 0}, Kernel{3, 4, 72, 0}},
+		{Kernel{3, 5.5, 72, 0}, Kernel{1, 8, 72, 0}},
+		{Kernel{4, 9, 72, 0}, Kernel{6, 8, 72, 0}},
+		{Kernel{7, 0.9, 72, 0}, Kernel{6, 2, 72, 0}},
+		{Kernel{60, 40, 72, 0}, Kernel{36, 24, 72, 0}},
 	} {
 		if got := kernelAt(nearest(tt.shown), 72); got != tt.want {
 			t.Errorf("%+v counts for %+v, want %+v", tt.shown, got, tt.want)

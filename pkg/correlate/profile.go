@@ -334,10 +334,10 @@ func (w *window) search(in *Input, res *Result) {
 	res.P, res.Tests = min(1, p), p/tail
 }
 
-// test evaluates the one kernel given: nothing is searched.
+// test evaluates the one kernel given, after whole steps: nothing is searched.
 func (w *window) test(k Kernel, res *Result) {
 	var angles [len(kernelDelays)]float64
-	k.Lags = w.lags
+	k = Kernel{Delay: min(int(math.Round(k.Waits())), w.lags), HalfLife: k.HalfLife, Lags: w.lags}
 	n := min(float64(w.n), w.effective(k, &angles))
 	res.Kernel, res.EffectiveN, res.Tests = k, n, 1
 	d := w.decay(k)

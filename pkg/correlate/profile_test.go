@@ -107,10 +107,10 @@ func TestProfileFindsThePlantedKernel(t *testing.T) {
 		stride int
 		kernel Kernel
 	}{
-		{"at once and briefly", 1, Kernel{0, 4, 288}},
-		{"after three hours, half-life two", 1, Kernel{12, 8, 288}},
-		{"after twelve hours, half-life eight", 1, Kernel{48, 32, 288}},
-		{"after three hours, hourly response", 4, Kernel{12, 8, 288}},
+		{"at once and briefly", 1, Kernel{0, 4, 288, 0}},
+		{"after three hours, half-life two", 1, Kernel{12, 8, 288, 0}},
+		{"after twelve hours, half-life eight", 1, Kernel{48, 32, 288, 0}},
+		{"after three hours, hourly response", 4, Kernel{12, 8, 288, 0}},
 	}
 	var s Scratch
 	hours := calendar(28 * 24)
@@ -258,7 +258,7 @@ func TestCorrelationsMatchTheirDefinition(t *testing.T) {
 		in := pair72(counts(r, bins, 400, 0.9, 0.5), counts(r, bins, 20, 0.9, 0.5), hours, stride, &s)
 		res := Profile(in, &s)
 		for lag, got := range res.Lags {
-			if want := naiveCorrelation(in, Kernel{lag, 0, in.Lags()}); math.Abs(float64(got)-want) > 1e-6 {
+			if want := naiveCorrelation(in, Kernel{lag, 0, in.Lags(), 0}); math.Abs(float64(got)-want) > 1e-6 {
 				t.Fatalf("stride %d, lag %d: %v, want %v", stride, lag, got, want)
 			}
 		}

@@ -151,7 +151,7 @@ func TestDictionaryIsDirectEvaluation(t *testing.T) {
 // are judged says, a promotion among them or not.
 func TestEnergyIsThatOfTheJudgedSteps(t *testing.T) {
 	for _, promoted := range []bool{false, true} {
-		p, _ := posted(5, 35, Kernel{6, 4, 72}, 0.3)
+		p, _ := posted(5, 35, Kernel{6, 4, 72, 0}, 0.3)
 		p.StepSeconds, p.Lags = 3600, 72
 		if promoted {
 			p.Declared = make([]int, len(p.X))

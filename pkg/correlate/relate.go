@@ -1,5 +1,7 @@
 package correlate
 
+import "math"
+
 // Relation is what a stimulus does to a response.
 type Relation struct {
 	// Profile is the lag profile, at the steps of the pair.
@@ -131,11 +133,12 @@ func (e *Estimator) Screen(p *Pair) Relation {
 func (e *Estimator) describe(rel *Relation) {
 	s, p, merged := e.settled.study, e.pair, rel.Merged
 	k, beta := &s.atoms[e.fit.at], e.fit.beta
-	rel.Kernel = Kernel{k.Delay * merged, k.HalfLife * float64(merged), p.Lags}
+	rel.Kernel = k.Finer(merged)
+	rel.Kernel.Lags = p.Lags
 	confounded := e.settled.confounded(e.fit)
 	rel.Profile = lagged(p.less(confounded, merged), rel.Kernel.HalfLife, &e.mem)
 	if rel.Verdict == Effective {
-		rel.Profile.near(rel.Kernel.Delay, max(merged, int(rel.Kernel.HalfLife)/8))
+		rel.Profile.near(int(math.Round(rel.Kernel.Waits())), max(merged, int(rel.Kernel.HalfLife)/8))
 	}
 	rel.Beta = beta * e.settled.kept(e.fit)
 	if s.sumY != 0 {

@@ -30,7 +30,7 @@ func BenchmarkEstimator(b *testing.B) {
 	} {
 		perDay := int(daySeconds / tc.step)
 		lags := 3 * perDay
-		p, _ := posted(3, tc.days*perDay/24, Kernel{lags / 24, float64(lags / 18), lags}, tc.share)
+		p, _ := posted(3, tc.days*perDay/24, Kernel{lags / 24, float64(lags / 18), lags, 0}, tc.share)
 		p.StepSeconds, p.Lags = tc.step, lags
 		var e Estimator
 		for stages, name := range []string{"screen", "and bend", "and bound", "and assess"} {

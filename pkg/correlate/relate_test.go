@@ -70,13 +70,13 @@ func TestEffectsOfAFinerTime(t *testing.T) {
 		held        int     // at least
 		off         float64 // at most, of beta, on average
 	}{
-		"of one kernel, 25 days": {25, 60, 0.06, func(uint64) Kernel { return Kernel{4, 12, 288} }, 56, 0.03},
+		"of one kernel, 25 days": {25, 60, 0.06, func(uint64) Kernel { return Kernel{4, 12, 288, 0} }, 56, 0.03},
 		"of any kernel, 35 days": {35, 60, 0.06, func(seed uint64) Kernel {
 			r := source(seed + 500)
-			return Kernel{r.IntN(120), 4 * math.Exp(r.Float64()*math.Log(24)), 288}
+			return Kernel{r.IntN(120), 4 * math.Exp(r.Float64()*math.Log(24)), 288, 0}
 		}, 56, 0.03},
-		"strong, at once":                    {35, 30, 0.6, func(uint64) Kernel { return Kernel{0, 6, 288} }, 27, 0.015},
-		"strong, after three quarters of it": {35, 30, 0.6, func(uint64) Kernel { return Kernel{3, 8, 288} }, 27, 0.007},
+		"strong, at once":                    {35, 30, 0.6, func(uint64) Kernel { return Kernel{0, 6, 288, 0} }, 27, 0.015},
+		"strong, after three quarters of it": {35, 30, 0.6, func(uint64) Kernel { return Kernel{3, 8, 288, 0} }, 27, 0.007},
 	} {
 		t.Run(name, func(t *testing.T) {
 			held, sum, off := 0, 0.0, 0.0
@@ -105,7 +105,7 @@ func TestAResponseThatFalls(t *testing.T) {
 	for seed := range uint64(8) {
 		p, _ := posted(seed, 35, Kernel{}, 0)
 		z := make([]float64, len(p.X))
-		Kernel{3, 4, 72}.Convolve(z, p.X)
+		Kernel{3, 4, 72, 0}.Convolve(z, p.X)
 		for i := range z {
 			p.Y[i] = max(0, 2000+p.Y[i]-0.3*math.Round(z[i]))
 		}
@@ -117,7 +117,7 @@ func TestAResponseThatFalls(t *testing.T) {
 
 // An interval that does not hold what is planted into placebos is none.
 func TestIntervalsThatArePromisedToBeWrong(t *testing.T) {
-	p, _ := posted(3, 35, Kernel{3, 4, 72}, 0.3)
+	p, _ := posted(3, 35, Kernel{3, 4, 72, 0}, 0.3)
 	rel := Relate(p)
 	if rel.Verdict != Effective || rel.Realised < realisedMin {
 		t.Fatalf("%s, held by %v", rel.Verdict, rel.Realised)
@@ -138,11 +138,11 @@ func TestRelate(t *testing.T) {
 		found  [2]int // least and most
 		held   int    // least
 	}{
-		"nothing, five weeks":      {35, Kernel{0, 0, 72}, 0, [2]int{0, 2}, 4},
-		"a tenth, five weeks":      {35, Kernel{3, 4, 72}, 0.1, [2]int{2, 6}, 4},
-		"a third, after two days":  {28, Kernel{48, 4, 72}, 0.33, [2]int{4, 6}, 4},
-		"a half, slowly":           {28, Kernel{6, 24, 72}, 0.5, [2]int{4, 6}, 4},
-		"a half, at once, 3 weeks": {21, Kernel{0, 0, 72}, 0.5, [2]int{4, 6}, 4},
+		"nothing, five weeks":      {35, Kernel{0, 0, 72, 0}, 0, [2]int{0, 2}, 4},
+		"a tenth, five weeks":      {35, Kernel{3, 4, 72, 0}, 0.1, [2]int{2, 6}, 4},
+		"a third, after two days":  {28, Kernel{48, 4, 72, 0}, 0.33, [2]int{4, 6}, 4},
+		"a half, slowly":           {28, Kernel{6, 24, 72, 0}, 0.5, [2]int{4, 6}, 4},
+		"a half, at once, 3 weeks": {21, Kernel{0, 0, 72, 0}, 0.5, [2]int{4, 6}, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found, held, off := 0, 0, 0
@@ -177,7 +177,7 @@ func TestRelate(t *testing.T) {
 func abs(n int) int { return max(n, -n) }
 
 func TestRelateDoesNotAllowForGapsAndUnits(t *testing.T) {
-	p, _ := posted(3, 42, Kernel{3, 4, 72}, 0.3)
+	p, _ := posted(3, 42, Kernel{3, 4, 72, 0}, 0.3)
 	whole := Relate(p)
 	gaps := *p
 	gaps.X, gaps.Y = slices.Clone(p.X), slices.Clone(p.Y)
@@ -208,7 +208,7 @@ func TestStrongEffectsSurviveMissingResponses(t *testing.T) {
 	} {
 		held, shares := 0, 0.0
 		for seed := range uint64(cases) {
-			p, beta := posted(seed, 35, Kernel{3, 4, 72}, 0.7)
+			p, beta := posted(seed, 35, Kernel{3, 4, 72, 0}, 0.7)
 			r, random := source(seed+77), 0.0
 			for i := range p.Y {
 				if i%6 == 0 {
@@ -238,7 +238,7 @@ func TestEstimatorKeepsNothing(t *testing.T) {
 		days  int
 		share float64
 	}{{35, 0.3}, {21, 0}, {10, 0.3}, {35, 0.3}, {28, 0.6}} {
-		p, _ := posted(5, tc.days, Kernel{3, 4, 72}, tc.share)
+		p, _ := posted(5, tc.days, Kernel{3, 4, 72, 0}, tc.share)
 		want := Relate(p)
 		got := e.Screen(p)
 		if got.Low != 0 || got.High != 0 || got.Realised != 0 {
@@ -256,7 +256,7 @@ func TestEstimatorKeepsNothing(t *testing.T) {
 // Where the response may be negative, an effect is not bounded by it; its interval is
 // all the same, and no wider.
 func TestIntervalsOfWhatMayBeNegative(t *testing.T) {
-	p, _ := posted(6, 35, Kernel{3, 4, 72}, 0.3)
+	p, _ := posted(6, 35, Kernel{3, 4, 72, 0}, 0.3)
 	whole := Relate(p)
 	for i := range p.Y {
 		p.Y[i] -= 100
@@ -267,7 +267,7 @@ func TestIntervalsOfWhatMayBeNegative(t *testing.T) {
 }
 
 func TestRelateSaysWhyItCannotTell(t *testing.T) {
-	p, _ := posted(1, 35, Kernel{3, 4, 72}, 0.5)
+	p, _ := posted(1, 35, Kernel{3, 4, 72, 0}, 0.5)
 	short, still, silent := *p, *p, *p
 	short.X, short.Y = p.X[:200], p.Y[:200]
 	still.X, silent.Y = make([]float64, len(p.X)), slices.Repeat([]float64{3}, len(p.Y))

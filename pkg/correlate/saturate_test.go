@@ -40,10 +40,10 @@ func TestReturnsThatDiminish(t *testing.T) {
 		kernel           Kernel
 		recognised, held int // at least; of 1, at most recognised
 	}{
-		{1, 0.6, Kernel{3, 4, 72}, 0, 4},
-		{1, 0.3, Kernel{12, 8, 72}, 0, 4},
-		{0.5, 0.6, Kernel{3, 4, 72}, 4, 4},
-		{0.6, 0.6, Kernel{0, 2, 72}, 3, 3},
+		{1, 0.6, Kernel{3, 4, 72, 0}, 0, 4},
+		{1, 0.3, Kernel{12, 8, 72, 0}, 0, 4},
+		{0.5, 0.6, Kernel{3, 4, 72, 0}, 4, 4},
+		{0.6, 0.6, Kernel{0, 2, 72, 0}, 3, 3},
 	} {
 		t.Run(fmt.Sprintf("%.0f %% by the power of %v", 100*tc.share, tc.exponent), func(t *testing.T) {
 			var e Estimator
@@ -93,7 +93,7 @@ func TestReturnsThatDiminish(t *testing.T) {
 // The deviance is that of gonum's Student's t at its likeliest scale, but for a constant
 // and the prior.
 func TestDevianceOfStudentsT(t *testing.T) {
-	p, _ := posted(3, 28, Kernel{3, 4, 72}, 0.3)
+	p, _ := posted(3, 28, Kernel{3, 4, 72, 0}, 0.3)
 	var e Estimator
 	e.Screen(p)
 	w := e.settled
@@ -190,7 +190,7 @@ func TestActing(t *testing.T) {
 
 // A power has no sign, and its units make no difference.
 func TestBendOfOtherUnits(t *testing.T) {
-	p, _ := bentPair(21, 35, Kernel{3, 4, 72}, 0.6, 0.5)
+	p, _ := bentPair(21, 35, Kernel{3, 4, 72, 0}, 0.6, 0.5)
 	rel := Relate(p)
 	if rel.Exponent == 1 || rel.Verdict != Effective {
 		t.Fatalf("%s, exponent %v", rel.Verdict, rel.Exponent)

@@ -245,7 +245,7 @@ func (p *Partition) profile(b *brand, f *event.Force, end int64, stimulus, respo
 		StepMinutes: f.StepMinutes(), Stride: 1, X: grow(&w.x, 2*lags), ExpectedX: grow(&w.ex, 2*lags),
 	}
 	if known != nil {
-		in.Given, in.Kernel = true, known.Rescale(60, f.StepMinutes())
+		in.Given, in.Kernel = true, known.Finer(60/f.StepMinutes())
 	}
 	if step < window.HourMs && response.signal.Info().Grain != event.QuarterHour {
 		in.Stride = int(window.HourMs / step)

@@ -37,7 +37,7 @@ func written(t testing.TB) log {
 	views, searches := keyOf(event.TikTokViews, [3]byte{}), keyOf(event.BrandedSearches, [3]byte{})
 	p.brands["acme"].studies.put(study{
 		studyKey: studyKey{end: monday / window.HourMs, stimulus: views, response: searches}, from: monday/window.HourMs - 840, valid: true, changed: true,
-		effect: effect{correlate.Kernel{Delay: 2, HalfLife: 6, Lags: event.ShortWindowHours}, 0.06, 0.04, 0.08, 0.96},
+		effect: effect{correlate.Kernel{Delay: 2, HalfLife: 6, Lags: event.ShortWindowHours, Later: 0.375}, 0.06, 0.04, 0.08, 0.96},
 	})
 	changes.take(p)
 	return changes
@@ -87,6 +87,25 @@ func TestADamagedChangelogIsAnError(t *testing.T) {
 		return l.key, l.value
 	}
 	none := func(*writer) {}
+	searchesByViews := func(w *writer) {
+		w.int(0)
+		w.uint(0)
+		for _, s := range [...]event.Signal{event.TikTokViews, event.BrandedSearches} {
+			w.uint(uint64(s))
+			w.bytes([]byte("USD"))
+		}
+	}
+	studied := func(delay int64, numbers ...float64) func(w *writer) {
+		return func(w *writer) {
+			w.text(correlate.Version)
+			w.int(0)
+			w.int(delay)
+			w.int(0)
+			for _, v := range numbers {
+				w.float(v)
+			}
+		}
+	}
 	for name, tc := range map[string]struct {
 		kind       byte
 		key, value func(w *writer)
@@ -108,23 +127,10 @@ func TestADamagedChangelogIsAnError(t *testing.T) {
 				w.int(5)
 			}
 		}, "cannot follow"},
-		"a study of no force": {kindStudy, func(w *writer) { w.int(0); w.uint(10) }, none, "no such force"},
-		"a study of no interval": {kindStudy, func(w *writer) {
-			w.int(0)
-			w.uint(0)
-			for _, s := range [...]event.Signal{event.TikTokViews, event.BrandedSearches} {
-				w.uint(uint64(s))
-				w.bytes([]byte("USD"))
-			}
-		}, func(w *writer) {
-			w.text(correlate.Version)
-			for range 3 {
-				w.int(0)
-			}
-			for _, v := range [...]float64{0.06, 0.04, math.NaN(), 0.96} {
-				w.float(v)
-			}
-		}, "no interval"},
+		"a study of no force":                                      {kindStudy, func(w *writer) { w.int(0); w.uint(10) }, none, "no such force"},
+		"a study of no interval":                                   {kindStudy, searchesByViews, studied(0, 0.06, 0.04, math.NaN(), 0.96, 0), "no interval"},
+		"a study of which more than all acts later":                {kindStudy, searchesByViews, studied(0, 0.06, 0.04, 0.08, 0.96, 1.5), "no share"},
+		"a study of which some acts later than the window reaches": {kindStudy, searchesByViews, studied(72, 0.06, 0.04, 0.08, 0.96, 0.5), "no share"},
 		"an observation of another slot": {kindContent, func(w *writer) { w.int(0); w.text("c") }, func(w *writer) {
 			w.text("poll")
 			w.bool(false)

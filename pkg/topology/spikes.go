@@ -198,7 +198,7 @@ func (p *Partition) explain(b *brand, e *spike.Episode, stimulus, response *seri
 		return 0
 	}
 	w := &p.work
-	kernel := effect.kernel.Rescale(60, int(width/60_000))
+	kernel := effect.kernel.Finer(int(window.HourMs / width))
 	n := kernel.Lags + int(e.End-e.Start)
 	x, above, acts := grow(&w.x, n), grow(&w.ex, n), grow(&w.ey, n)
 	read(x, stimulus, e.End*width, width)

@@ -244,6 +244,7 @@ func (l *changelog) study(b *brand, x *study) {
 	for _, v := range [...]float64{x.beta, x.low, x.high, x.realised} {
 		w.float(v)
 	}
+	w.float(x.kernel.Later)
 	l.put()
 }
 
@@ -255,6 +256,7 @@ const halfLifeUnit = 1.0 / 64
 var (
 	errNoForce    = errors.New("there is no such force")
 	errNoInterval = errors.New("the numbers of a study are no interval")
+	errNoKernel   = errors.New("the part of a study's kernel that acts later is no share")
 )
 
 // restoreStudy reads a study. One of another program or another history is not used.
@@ -283,6 +285,13 @@ func (b *brand) restoreStudy(key, r *reader, tombstone bool, statistics string) 
 	x.beta, x.low, x.high, x.realised = r.float(), r.float(), r.float(), r.float()
 	if !(0 <= x.low && x.low <= x.beta && x.beta <= x.high && x.high <= math.MaxFloat64 && 0 <= x.realised && x.realised <= 1) {
 		r.refuse(errNoInterval)
+		return
+	}
+	if len(r.left) > 0 { // programs before correlate/13 wrote none
+		x.kernel.Later = r.float()
+	}
+	if !(0 <= x.kernel.Later && x.kernel.Later <= 1) || x.kernel.Later > 0 && x.kernel.Delay == x.kernel.Lags {
+		r.refuse(errNoKernel)
 		return
 	}
 	b.studies.put(x)

@@ -113,6 +113,9 @@ func TestAPlantedEffectIsFoundAtEverySpacing(t *testing.T) {
 			if off > max(2700, tc.spacing.Seconds()) {
 				t.Errorf("the best lag is %d s, want %v", *r.BestLagS, tc.delay)
 			}
+			if apart := *r.Kernel.DelayS - *r.BestLagS; math.Abs(float64(apart)) > max(2700, tc.spacing.Seconds()) {
+				t.Errorf("the delay is %d s, and the best lag %d s", *r.Kernel.DelayS, *r.BestLagS)
+			}
 		})
 	}
 }

@@ -43,7 +43,8 @@ type P struct {
 	Calibrated      float64 `json:"calibrated"`      // against placebos, and all kernels
 }
 
-// KernelTimes is how the effect is spread over time.
+// KernelTimes is how the effect is spread over time: after a delay, on average, it decays with a
+// half-life. Of a delay between two steps a share acts after either, and credit is split by that.
 type KernelTimes struct {
 	DelayS    *int64 `json:"delay_s"`
 	HalfLifeS *int64 `json:"half_life_s"`
@@ -101,7 +102,7 @@ func (r *Result) fill(e *Estimate, step, window time.Duration) {
 		r.Why = reasons(rel, window)
 		return
 	}
-	r.Kernel = KernelTimes{at(int64(rel.Kernel.Delay) * seconds), at(int64(math.Round(rel.Kernel.HalfLife * float64(seconds))))}
+	r.Kernel = KernelTimes{at(int64(math.Round(rel.Kernel.Waits() * float64(seconds)))), at(int64(math.Round(rel.Kernel.HalfLife * float64(seconds))))}
 	r.Effect.PerUnit, r.Effect.Low, r.Effect.High, r.Effect.Realised = &rel.Beta, &rel.Low, &rel.High, &rel.Realised
 	switch rel.Verdict {
 	case correlate.Effective:
