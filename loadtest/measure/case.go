@@ -116,8 +116,8 @@ func (c testCase) run(e *correlate.Estimator, from *source) (outcome, error) {
 // kernel draws one.
 func kernel(r *rand.Rand, hour float64, lags int) correlate.Kernel {
 	delay := [...]float64{0, 3, 12, 30}[r.IntN(4)]
-	half := [...]float64{1, 2, 8, 24}[r.IntN(4)]
-	return correlate.Kernel{Delay: int(math.Round(delay * hour)), HalfLife: math.Round(half * hour), Lags: lags}
+	half := [...]float64{0, 0.3, 0.5, 0.7, 1, 2, 8, 24}[r.IntN(8)]
+	return correlate.Kernel{Delay: int(math.Round(delay * hour)), HalfLife: half * hour, Lags: lags}
 }
 
 // counted draws a pair of which all noise of the response comes with what there is: counts

@@ -8,10 +8,13 @@ import (
 )
 
 // halfLives are the half-lives searched, in 72nds of the window: from nothing to
-// 32 h of 72 h, at most a factor of 3/2 apart from 2 h on.
+// 32 h of 72 h, at most a factor of 3/2 apart from half an hour on, and in quarters of a step. What
+// is between two of them is fitted by one, and baseline and autoregression to what that leaves, which
+// refine does not undo: where 0, 1 and 2 were next to each other, two thirds to nine tenths of
+// the intervals of effects that decay within a step or two held the truth.
 //
 //nolint:gochecknoglobals // a table nobody writes to
-var halfLives = [...]float64{0, 0.5, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32}
+var halfLives = [...]float64{0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32}
 
 // halfLifeParts is how many parts of the window halfLives counts in.
 const halfLifeParts = 72
@@ -68,10 +71,11 @@ const betweenBelow = 8
 
 // newDictionary returns the kernels that are searched first: halfLives, with all delays.
 func newDictionary(lags int) *dictionary {
+	const quarters = 4
 	d := &dictionary{lags: lags}
 	last := -1.0
 	for _, part := range halfLives {
-		if h := math.Round(part * float64(lags) / halfLifeParts); h != last {
+		if h := math.Round(quarters*part*float64(lags)/halfLifeParts) / quarters; h != last {
 			each := 1
 			if h < betweenBelow {
 				each = 2

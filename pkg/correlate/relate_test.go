@@ -99,6 +99,68 @@ func TestEffectsOfAFinerTime(t *testing.T) {
 	}
 }
 
+// viral makes an hourly pair in which a share of the response follows a stimulus that is little
+// but for a burst a day, some of them huge; what follows is counted as well.
+func viral(seed uint64, days int, k Kernel, share float64) (*Pair, float64) {
+	const most = 8000
+	r, bins := source(seed), calendar(days*24)
+	p := &Pair{StepSeconds: 3600, StartS: 4 * daySeconds, Lags: 72}
+	x, z := make([]float64, len(bins)), make([]float64, len(bins))
+	for t := range x {
+		x[t] += 20 * season(bins[t]) * math.Exp(0.4*r.NormFloat64())
+		if r.Float64() < 0.04 {
+			size, decay := min(most, 160*math.Pow(1-r.Float64(), -1/1.3)), math.Exp2(-1/[]float64{0.5, 1, 3, 6}[r.IntN(4)])
+			for u, left := t, size*(1-decay); u < len(x) && left > 1e-3*size; u, left = u+1, left*decay {
+				x[u] += left
+			}
+		}
+		p.X = append(p.X, float64(poisson(r, x[t])))
+	}
+	var sum, all float64
+	for t, v := range counts(r, bins, 60, 0.7, 0.15) {
+		p.Y = append(p.Y, float64(v))
+		sum, all = sum+p.X[t], all+float64(v)
+	}
+	beta := share / (1 - share) * all / sum
+	k.Convolve(z, p.X)
+	for t := range z {
+		p.Y[t] += float64(poisson(r, beta*z[t]))
+	}
+	return p, beta
+}
+
+// Baseline and autoregression are fitted to what the kernels leave that are searched first, so that
+// these have to be close together where a half-life is a step or two. By half-lives of whole steps 90
+// of these 120 intervals held the truth, by those of half steps 105.
+func TestEffectsThatDecayWithinAStepOrTwo(t *testing.T) {
+	const pairs = 24
+	for name, k := range map[string]Kernel{
+		"a third of a step, after three":     {3, 0.3, 72, 0},
+		"half a step, at once":               {0, 0.5, 72, 0},
+		"half a step, after three":           {3, 0.5, 72, 0},
+		"most of a step, after three":        {3, 0.7, 72, 0},
+		"one and a half steps, after twelve": {12, 1.4, 72, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			held, sum := 0, 0.0
+			var e Estimator
+			for seed := range uint64(pairs) {
+				p, beta := viral(seed, 35, k, 0.5)
+				rel := e.Screen(p)
+				e.Bound(&rel)
+				if rel.Low <= beta && beta <= rel.High {
+					held++
+				}
+				sum += rel.Beta / beta / pairs
+			}
+			t.Logf("held %d of %d, the estimate is %.3f of what is planted", held, pairs, sum)
+			if held < pairs-2 || math.Abs(sum-1) > 0.01 {
+				t.Errorf("held %d of %d, the estimate is %.3f of what is planted", held, pairs, sum)
+			}
+		})
+	}
+}
+
 // A response that falls with the stimulus rises where whitening and the baseline make up
 // for it: that is no effect. Of these pairs 8 had one, its interval without 0.
 func TestAResponseThatFalls(t *testing.T) {
