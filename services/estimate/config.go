@@ -1,8 +1,11 @@
 package estimate
 
 import (
+	"errors"
 	"fmt"
 	"time"
+
+	"flywheel/pkg/series"
 )
 
 // Spacings and sizes that can be judged.
@@ -12,6 +15,9 @@ const (
 	pointsMax  = 1 << 20 // of one series
 	lagsMax    = 1 << 16
 )
+
+// ErrWindow is of a window that cannot be looked through, by itself or in steps of the series.
+var ErrWindow = errors.New("--window")
 
 // Config says what is looked for.
 type Config struct {
@@ -24,7 +30,7 @@ func DefaultConfig() Config { return Config{Window: 72 * time.Hour} }
 // Validate reports a setting that cannot work.
 func (c Config) Validate() error {
 	if c.Window < 2*SpacingMin || c.Window > 366*24*time.Hour {
-		return fmt.Errorf("--window: %s is no time an effect may take: want two minutes to a year, such as 72h", c.Window)
+		return fmt.Errorf("%w: %s is no time an effect may take: want two minutes to a year, such as 72h", ErrWindow, series.Short(c.Window))
 	}
 	return nil
 }

@@ -79,10 +79,10 @@ func Run(ctx context.Context, in Input, cfg Config) (*Estimate, error) {
 	declared, used := declare(e.spans, e.grid)
 	lags := int(cfg.Window.Milliseconds() / e.grid.step)
 	if lags < 2 {
-		return nil, fmt.Errorf("--window: %s is less than two steps of %s: give a longer window or finer series", cfg.Window, step)
+		return nil, fmt.Errorf("%w: %s is less than two steps of %s: give a longer window or finer series", ErrWindow, series.Short(cfg.Window), series.Short(step))
 	}
 	if lags > lagsMax {
-		return nil, fmt.Errorf("--window: %s is more than %d steps of %s: give a shorter window or coarser series", cfg.Window, lagsMax, step)
+		return nil, fmt.Errorf("%w: %s is more than %d steps of %s: give a shorter window or coarser series", ErrWindow, series.Short(cfg.Window), lagsMax, series.Short(step))
 	}
 	var earned *earnings
 	if revenue != nil {

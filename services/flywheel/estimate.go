@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -131,6 +132,9 @@ func (e *environment) estimate(ctx context.Context, stdin io.Reader, f estimateF
 		defer plot.discard()
 	}
 	found, err := until(ctx, func() (*estimate.Estimate, error) { return estimate.Run(ctx, in, estimate.Config{Window: f.window}) })
+	if errors.Is(err, estimate.ErrWindow) {
+		return usageError{err}
+	}
 	if err != nil {
 		return err
 	}
