@@ -262,7 +262,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"spacings that do not fit":    {"timestamp,value\n2015-03-02 00:00,1\n2015-03-02 00:07,1\n", x, "", 0, "y.csv has a point every 1h and x.csv every 7m: sum one of them so that its steps are a multiple of the other's"},
 		"no time in common":           {"timestamp,value\n2014-03-02 00:00,1\n2014-03-02 01:00,1\n", x, "", 0, "they have no time in common"},
 		"a window of nothing":         {x, x, "", time.Second, "--window: 1s is no time an effect may take"},
-		"a window of one step":        {x, x, "", time.Hour, "--window: 1h0m0s is less than two steps of 1h0m0s"},
+		"a window of one step":        {x, x, "", time.Hour, "--window: 1h is less than two steps of 1h: give"},
 		"a calendar without a header": {x, x, "2015-03-02,2015-03-03,Sale\n", 0, `c.csv:1: the first line is "2015-03-02,2015-03-03,Sale", want begin,end,name`},
 		"a calendar without a row":    {x, x, "begin,end,name\n", 0, "c.csv holds no row"},
 		"a calendar of two columns":   {x, x, "begin,end\n", 0, "c.csv:1: the line has 2 columns, want 3: begin,end,name"},
@@ -650,6 +650,55 @@ func TestPlot(t *testing.T) {
 	}
 }
 
+// What stands alone between gaps is drawn, and the axis of nothing does not go below it.
+func TestCurvesOfLittle(t *testing.T) {
+	none := math.NaN()
+	for name, tc := range map[string]struct {
+		v         []float64
+		low, high float64
+	}{
+		"a point between gaps": {[]float64{1, 2, none, 9, none, 1, 2}, 0, 9},
+		"nothing but zeros":    {[]float64{0, 0, 0}, 0, 1},
+		"nothing known":        {[]float64{none, none}, 0, 1},
+		"what is below 0":      {[]float64{-3, none, 2}, -3, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &painter{e: &Estimate{grid: grid{step: 3600_000, n: len(tc.v)}}, ink: inks(), per: 1}
+			plt := p.panel("a", "b")
+			p.curve(plt, tc.v, p.ink.blue, 1, "c")
+			if p.err != nil || plt.Y.Min != tc.low || plt.Y.Max != tc.high {
+				t.Errorf("from %v to %v, want %v to %v (%v)", plt.Y.Min, plt.Y.Max, tc.low, tc.high, p.err)
+			}
+		})
+	}
+}
+
+// Lag and kernel are of the best evidence, whatever that is worth.
+func TestWhatMayBeChanceIsSaidToBe(t *testing.T) {
+	const chance = ", which is not significant"
+	for name, tc := range map[string]struct {
+		effect float64
+		chance int // lines that say so
+	}{"an effect": {0.3, 0}, "none": {0, 2}} {
+		t.Run(name, func(t *testing.T) {
+			e := play(4, 28, time.Hour, 3*time.Hour, 4*time.Hour, tc.effect).run(t, nil)
+			var text, picture bytes.Buffer
+			if err := errors.Join(e.Result.WriteText(&text), e.Draw(&picture, SVG)); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Count(text.String(), chance); got != tc.chance {
+				t.Errorf("%d lines say it, want %d:\n%s", got, tc.chance, text.String())
+			}
+			if drawn := strings.Contains(picture.String(), ">best lag"); drawn != (tc.chance == 0) {
+				t.Errorf("the best lag is drawn: %v", drawn)
+			}
+			if want := "(calibrated p " + e.Result.calibrated + ")"; !strings.Contains(picture.String(), want) {
+				t.Errorf("the picture does not say %q", want)
+			}
+		})
+	}
+}
+
 var panelTitle = regexp.MustCompile("^[a-e]  [A-Z]")
 
 // TestPictureOfTheREADME keeps the picture there the one that is drawn.
@@ -720,6 +769,23 @@ func TestSignificantIsWhatTheProbabilitySays(t *testing.T) {
 			r.fill(&Estimate{relation: tc.rel, grid: grid{step: 3600_000}}, time.Hour, 72*time.Hour)
 			if r.Significant != tc.significant || r.Verdict != string(tc.rel.Verdict) || !strings.Contains(r.Why, tc.why) {
 				t.Errorf("significant: %v, %s: %s", r.Significant, r.Verdict, r.Why)
+			}
+		})
+	}
+}
+
+// A response that goes below 0 is no whole to have a share of: one said 742 %.
+func TestTheShareOfAResponseBelowZeroIsNotTold(t *testing.T) {
+	for name, tc := range map[string]struct {
+		y     []float64
+		share bool
+	}{"counts": {[]float64{3, 0, 4}, true}, "what may be below 0": {[]float64{3, -6, 4}, false}} {
+		t.Run(name, func(t *testing.T) {
+			var r Result
+			rel := correlate.Relation{P: 0.01, Verdict: correlate.Effective, Share: 7.42, Placebos: 10}
+			r.fill(&Estimate{relation: rel, y: tc.y, grid: grid{step: 3600_000}}, time.Hour, 72*time.Hour)
+			if told := strings.Contains(r.Why, "% of the response"); told != tc.share {
+				t.Error(r.Why)
 			}
 		})
 	}

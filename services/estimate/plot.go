@@ -144,7 +144,7 @@ func (e *Estimate) Draw(to io.Writer, format Format) error {
 // headline says what was found, in one line.
 func (e *Estimate) headline() string {
 	r := &e.Result
-	text := fmt.Sprintf("Verdict: %s (calibrated p = %.2g)", r.Verdict, r.P.Calibrated)
+	text := fmt.Sprintf("Verdict: %s (calibrated p %s)", r.Verdict, r.calibrated)
 	if r.Effect.PerUnit != nil {
 		text += fmt.Sprintf("; %s per unit, %.0f %% interval %s to %s", number(*r.Effect.PerUnit), 100*r.Effect.Level, number(*r.Effect.Low), number(*r.Effect.High))
 	}
@@ -236,12 +236,18 @@ func (plain) Ticks(from, to float64) []plot.Tick {
 	return ticks
 }
 
-// curve draws a series, averaged to columns; it breaks where there is nothing.
+// curve draws a series, averaged to columns; it breaks where there is nothing, and a column by
+// itself is as wide as one.
 func (p *painter) curve(plt *panel, v []float64, c color.Color, width float64, name string) {
 	var runs []plotter.XYs
 	var run plotter.XYs
+	half := float64(int64(p.per)*p.e.grid.step) / 2000 // of a column, in seconds
 	flush := func() {
-		if len(run) > 1 {
+		if len(run) == 1 {
+			alone := run[0]
+			run = plotter.XYs{{X: alone.X - half, Y: alone.Y}, {X: alone.X + half, Y: alone.Y}}
+		}
+		if len(run) > 0 {
 			runs = append(runs, run)
 		}
 		run = nil
@@ -258,7 +264,7 @@ func (p *painter) curve(plt *panel, v []float64, c color.Color, width float64, n
 			flush()
 			continue
 		}
-		at := float64(p.e.grid.start+int64(from)*p.e.grid.step+int64(p.per)*p.e.grid.step/2) / 1000
+		at := float64(p.e.grid.start+int64(from)*p.e.grid.step)/1000 + half
 		run = append(run, plotter.XY{X: at, Y: sum / float64(n)})
 	}
 	flush()
@@ -276,8 +282,9 @@ func (p *painter) curve(plt *panel, v []float64, c color.Color, width float64, n
 		}
 	}
 	plt.X.Min, plt.X.Max = left, right
-	if plt.Y.Min > 0 {
-		plt.Y.Min = 0
+	plt.Y.Min = min(plt.Y.Min, 0)
+	if !(plt.Y.Max > plt.Y.Min) {
+		plt.Y.Max = plt.Y.Min + 1 // else the axis of nothing begins below 0
 	}
 }
 
@@ -309,7 +316,9 @@ func (p *painter) shade(plt *panel) {
 
 // profile is the lag profile with two bands of independent series: that which one lag
 // leaves once in twenty times, and that which any of all lags does (Bonferroni's, which
-// holds however they hang together).
+// holds however they hang together). They are nominal, of Bartlett's standard error, which bursts
+// exceed: one pair in four without an effect leaves the second. The best lag is
+// marked where the placebos speak for an effect.
 func (p *painter) profile() *panel {
 	r := &p.e.Result
 	plt := p.bare("d  Lag profile of what is new in both", "correlation")
@@ -347,9 +356,9 @@ func (p *painter) profile() *panel {
 	}
 	plt.Add(area, zero, above, below, profile)
 	plt.key.Add("correlation", profile)
-	plt.key.Add("95 % band, one lag", area)
-	plt.key.Add("95 % band, all lags", above)
-	if r.BestLagS != nil {
+	plt.key.Add("nominal 95 %, one lag", area)
+	plt.key.Add("nominal 95 %, all lags", above)
+	if r.Significant && r.BestLagS != nil {
 		at := hours(*r.BestLagS)
 		best := line(plotter.XY{X: at, Y: plt.Y.Min}, plotter.XY{X: at, Y: plt.Y.Max})
 		if p.err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // Result is what is published. Times are UTC; lags are seconds. What cannot be
-// told is null.
+// told is null; revenue that was not given is left out.
 type Result struct {
 	BestLagS      *int64      `json:"best_lag_s"`
 	P             P           `json:"p"`
@@ -106,18 +106,20 @@ func (r *Result) fill(e *Estimate, step, window time.Duration) {
 	r.Effect.PerUnit, r.Effect.Low, r.Effect.High, r.Effect.Realised = &rel.Beta, &rel.Low, &rel.High, &rel.Realised
 	switch rel.Verdict {
 	case correlate.Effective:
-		r.Why = fmt.Sprintf("without an effect such evidence has a probability of %s, by placebos shifted beyond the window; the effect makes up %.0f %% of the response",
-			r.calibrated, 100*rel.Share)
+		r.Why = fmt.Sprintf("without an effect such evidence has a probability of %s, by placebos shifted beyond the window", r.calibrated)
+		if below, _ := negative(e.y); below == 0 { // else there is no whole to have a share of
+			r.Why += fmt.Sprintf("; the effect makes up %.0f %% of the response", 100*rel.Share)
+		}
 	case correlate.NoEffect:
-		r.Why = fmt.Sprintf("such evidence has a probability of %.2g without an effect, and one of %.0f %% of the response would have been found with a probability of %.0f %%",
-			rel.P, 100*correlate.RelevantShare, 100*rel.Power)
+		r.Why = fmt.Sprintf("such evidence has a probability of %s without an effect, and one of %.0f %% of the response would have been found with a probability of %.0f %%",
+			r.calibrated, 100*correlate.RelevantShare, 100*rel.Power)
 	default:
 		found := fmt.Sprintf("the smallest that is found four times out of five makes up %.0f %%", 100*rel.Detectable)
 		if rel.Detectable >= 1 {
 			found = "none would be found four times out of five"
 		}
-		r.Why = fmt.Sprintf("such evidence has a probability of %.2g without an effect, but one of %.0f %% of the response would have been missed with a probability of %.0f %%; %s",
-			rel.P, 100*correlate.RelevantShare, 100*(1-rel.Power), found)
+		r.Why = fmt.Sprintf("such evidence has a probability of %s without an effect, but one of %.0f %% of the response would have been missed with a probability of %.0f %%; %s",
+			r.calibrated, 100*correlate.RelevantShare, 100*(1-rel.Power), found)
 	}
 	if r.Significant {
 		r.returns(rel, step)
@@ -213,15 +215,19 @@ func (r *Result) WriteText(to io.Writer) error {
 	line("verdict", "%s", r.Verdict)
 	line("why", "%s", r.Why)
 	line("p", "calibrated %s; by autocorrelation alone %.3g; naive %.3g", r.calibrated, r.P.Autocorrelation, r.P.Naive)
+	chance := ""
+	if !r.Significant {
+		chance = ", which is not significant"
+	}
 	if r.BestLagS != nil {
-		line("best lag", "%s", seconds(*r.BestLagS))
+		line("best lag", "%s%s", seconds(*r.BestLagS), chance)
 	}
 	if r.Effect.PerUnit != nil {
 		decays := "halving every " + seconds(*r.Kernel.HalfLifeS)
 		if *r.Kernel.HalfLifeS == 0 {
 			decays = "all at once"
 		}
-		line("kernel", "after %s, %s", seconds(*r.Kernel.DelayS), decays)
+		line("kernel", "after %s, %s%s", seconds(*r.Kernel.DelayS), decays, chance)
 		line("effect", "%s of response per unit of stimulus, %.0f %% interval %s to %s (held by %.0f %% of placebos)",
 			number(*r.Effect.PerUnit), 100*r.Effect.Level, number(*r.Effect.Low), number(*r.Effect.High), 100*(*r.Effect.Realised))
 	}
