@@ -71,9 +71,10 @@ func TestTheKernelThatIsToldIsTheOneThatWasFitted(t *testing.T) {
 				pulse, told := make([]float64, p.Lags+2), make([]float64, p.Lags+2)
 				pulse[0] = 1
 				rel.Kernel.Convolve(told, pulse)
-				now, then, decayed := 0.0, 0.0, 0.0 // by the recursion of the scores
+				now, decayed := 0.0, 0.0 // by the recursion of the scores
 				for lag := range told {
-					then, now = now, now*atom.decay()
+					then := now
+					now *= atom.decay()
 					if lag == atom.Delay {
 						now++
 					}
