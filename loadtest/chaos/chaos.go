@@ -299,7 +299,7 @@ func (p *play) keepAway(ctx context.Context) error {
 	if p.Away == 0 {
 		return nil
 	}
-	l := lookOut(ctx, []sign{rowsWaitLong}, p.services...)
+	l := lookOut(ctx, faults[ClickHouseAway].signs, p.services...)
 	p.clickhouse.Refuse()
 	defer p.clickhouse.Pass()
 	away, back := context.WithTimeout(ctx, p.Away)
@@ -366,7 +366,7 @@ func (p *play) inflict(ctx context.Context, deck *deck, kind Kind) error {
 	}
 	p.last, p.hit, p.killed = string(kind), nil, time.Time{}
 	// Drawn for every card, also for one that is passed over, so that a seed is the same everywhere.
-	p.hurried = p.random.IntN(hurries) == 0 && f.hurries && !slices.Contains(p.First, kind)
+	p.hurried = p.random.IntN(hurriesOneIn) == 0 && f.hurries && !slices.Contains(p.First, kind)
 	began, measured := time.Now(), len(p.report.ResumedMs[kind])
 	l := lookOut(ctx, f.signs, p.services...)
 	// A fault that has begun is brought to its end.
@@ -402,9 +402,9 @@ func (p *play) inflict(ctx context.Context, deck *deck, kind Kind) error {
 	return nil
 }
 
-// hurries is how many faults there are to one that the next one comes on top of, of those that
+// hurriesOneIn is how many faults there are to one that the next one comes on top of, of those that
 // may: what is still restoring is hit again.
-const hurries = 4
+const hurriesOneIn = 4
 
 // times the way back from a fault that was inflicted, or from the kill that was one elsewhere:
 // that of another kind than was asked for tells nothing of it.

@@ -186,7 +186,7 @@ func plant(t *testing.T, root, clean string, m mutant) (row, error) {
 		return r, nil
 	}
 	if died == "" {
-		if err := fails(t, binary, dir, first); err != nil {
+		if err := failsAgain(t, binary, dir, first); err != nil {
 			return r, fmt.Errorf("%s: %w", r.Oracle, err)
 		}
 	}
@@ -206,9 +206,9 @@ func plant(t *testing.T, root, clean string, m mutant) (row, error) {
 // goroutines that wake at the same moment comes first.
 const againMax = 10
 
-// fails returns an error unless a seed that has failed does so again, or another one after it:
+// failsAgain returns an error unless a seed that has failed does so again, or another one after it:
 // what fails by chance now and then, with or without a mutant, seldom does so twice.
-func fails(t *testing.T, binary, dir string, seed uint64) error {
+func failsAgain(t *testing.T, binary, dir string, seed uint64) error {
 	for range againMax {
 		switch s, died, err := simulate(t, binary, dir, seed, 1); {
 		case err != nil:

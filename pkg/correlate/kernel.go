@@ -17,7 +17,7 @@ type Kernel struct {
 // Waits returns for how many steps the kernel waits on average before it acts.
 func (k Kernel) Waits() float64 { return float64(k.Delay) + k.Later }
 
-// Finer returns the kernel for steps of which so many make one of these: that which decays as
+// Finer returns the kernel for steps of which so many, one or more, make one of these: that which decays as
 // fast, and acts as late on average. In parts of a step a half-life is as many times as long, and
 // with ρ = 2^(−1/half-life) what decays acts ρ/(1 − ρ) steps behind the delay on average. So of
 // a delay that was fitted to sums up to half a step was not waited for: what comes within a step and
