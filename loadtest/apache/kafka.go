@@ -223,10 +223,11 @@ func (k *Kafka) properties(n *node) []byte {
 		advertised += ",PROXIED://" + n.proxied
 	}
 	// A killed broker that is back waits until its old session has ended. Alone it need not be
-	// noticed earlier than that; with others, one that merely waits for a processor must not be.
+	// noticed earlier than that; with others, one that merely waits for a processor must not be,
+	// and whoever asks once a second and waits two for an answer must miss one meanwhile.
 	session := "2000"
 	if len(k.nodes) > 1 {
-		session = "3000"
+		session = "4500"
 	}
 	all := map[string]string{
 		"process.roles":                  "broker,controller",

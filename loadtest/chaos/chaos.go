@@ -81,8 +81,9 @@ func (r *Report) Had(kind Kind) bool {
 // Partitions of every topic on the stage.
 const partitions = 4
 
-// Timeouts of the services: short, so that a play has many lives, and that a third of a session
-// is over before another node leads for one that was lost: then a processor tells of it.
+// Timeouts of the services: short, so that a play has many lives, and that a processor tells of a
+// node that was lost before another leads for it: three seconds after the last answer at the latest,
+// and another leads after four and a half (see package apache).
 const (
 	sessionTimeout     = 6 * time.Second
 	transactionTimeout = 6 * time.Second

@@ -73,7 +73,7 @@ var (
 	sinkUnaware       = map[string]string{"sink": "what becomes of a processor is not its affair"}
 	processorUnaware  = map[string]string{"processor": "what becomes of a sink is not its affair"}
 	clickhouseUnknown = map[string]string{"processor": "it does not know ClickHouse"}
-	sinkReadsOn       = map[string]string{"sink": "another node leads before half of its session is over, and only then would it tell; it tells at once where a connection breaks that it reads from or the node led its group, and that depends on the node"}
+	sinkReadsOn       = map[string]string{"sink": "another node leads when about half of its session is over, and only then would it tell; it tells at once where a connection breaks that it reads from or the node led its group, and that depends on the node"}
 )
 
 // longest is what the longest fault takes before it is judged.
