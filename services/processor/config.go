@@ -16,7 +16,7 @@ type Config struct {
 	Group              string          `yaml:"group" doc:"Consumer group; processors of one group share the partitions."`
 	InstanceID         string          `yaml:"instance_id" doc:"Name of this processor within the group, the same after a restart and different from every other; empty takes the host's name."`
 	CommitInterval     time.Duration   `yaml:"commit_interval" doc:"Time between two commits; what is computed becomes visible with them. While catching up it may be thirty times that."`
-	CommitRecords      int             `yaml:"commit_records" doc:"Records after which a commit comes early; a processor that is further behind than that catches up, with four times as many."`
+	CommitRecords      int             `yaml:"commit_records" doc:"Records after which a commit comes early; a processor that is further behind than that catches up, with eight times as many."`
 	TransactionTimeout time.Duration   `yaml:"transaction_timeout" doc:"The broker aborts a transaction that is open for longer."`
 	SessionTimeout     time.Duration   `yaml:"session_timeout" doc:"A processor that is silent for longer loses its partitions to the others."`
 	RebalanceTimeout   time.Duration   `yaml:"rebalance_timeout" doc:"Longest time a processor may take to hand over its partitions."`

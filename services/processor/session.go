@@ -374,7 +374,7 @@ func (s *session) poll(ctx context.Context, until time.Time, recordsMax int) (kg
 // so that an event costs the same however many brands there are.
 const (
 	catchUpIntervals = 30 // commit intervals of a transaction, at most
-	catchUpRecords   = 4  // commit_records is multiplied by it
+	catchUpRecords   = 8  // commit_records is multiplied by it
 	catchUpShare     = 6  // refresh_cpu_share is divided by it
 	catchUpLeft      = 20 // of commit_records that part is left of a backlog that is over
 )
