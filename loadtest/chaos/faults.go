@@ -228,6 +228,11 @@ func Kinds(broker stage.Broker, nodes int) []Kind {
 	})
 }
 
+// Only says whether a fault can be done to one kind of broker alone.
+func (k Kind) Only(broker stage.Broker) bool {
+	return slices.Equal(faults[k].brokers, []stage.Broker{broker})
+}
+
 // rest lets up to so many milliseconds pass, at least half of them.
 func (p *play) rest(msMax int) {
 	time.Sleep(time.Duration(msMax/2+p.random.IntN(msMax/2+1)) * time.Millisecond)
@@ -301,8 +306,8 @@ func killAt(ctx context.Context, p *play, point fault.Point) error {
 	if err := p.start(ctx, s, fault.Variable+"="+fault.Format(fault.Rule{Point: point, Passing: passing, Action: fault.Kill})); err != nil {
 		return err
 	}
-	if point == fault.ProcessorRevoked { // somebody has to ask for the partitions
-		if err := join(ctx, p); err != nil {
+	if point == fault.ProcessorRevoked { // somebody has to ask for the partitions, and gets them from nobody who kills himself
+		if err := visit(ctx, p, func(*service) error { return nil }); err != nil {
 			return err
 		}
 	}
@@ -377,29 +382,55 @@ func loseLeader(ctx context.Context, p *play) error {
 }
 
 // nothing is done for as long as the longest fault takes, when all is well and nothing is left of
-// the faults before: no sign may be there in the end.
+// the faults before: no sign may be there in the end, nor, if there is one, once more. A machine
+// that stands still for two seconds is a fault of its own.
 func nothing(ctx context.Context, p *play, signs []sign) error {
-	p.clickhouse.LoseAnswers(0)                                             // there may have been too few inserts
-	time.Sleep(time.Until(p.guestLeft.Add(sessionTimeout + 2*time.Second))) // its partitions go to others then
-	if !p.settle(ctx, signs) {
-		return errUnreached
+	shown, err := idle(ctx, p, signs)
+	if err != nil || len(shown) == 0 {
+		return err
 	}
-	l := lookOut(ctx, signs, p.services...)
-	if l.blind(p.services...) {
-		return errUnreached
+	p.report.Repeated[Nothing]++
+	p.say("nothing was done for %s, and there is all the same: %s; once more", longest, strings.Join(shown, "; "))
+	if shown, err = idle(ctx, p, signs); err != nil {
+		return err
 	}
-	time.Sleep(longest)
-	for _, shown := range l.shown(ctx, p.services...) {
-		p.fail(oracleSigns, "nothing was done for %s, and there is all the same: %s", longest, shown)
+	for _, sign := range shown {
+		p.fail(oracleSigns, "nothing was done for %s, and there is all the same: %s", longest, sign)
 	}
 	return nil
 }
 
+// idle returns the signs that there are after nothing was done.
+func idle(ctx context.Context, p *play, signs []sign) (shown []string, err error) {
+	p.clickhouse.LoseAnswers(0)                                             // there may have been too few inserts
+	time.Sleep(time.Until(p.guestLeft.Add(sessionTimeout + 2*time.Second))) // its partitions go to others then
+	if !p.settle(ctx, signs) {
+		return nil, errUnreached
+	}
+	l := lookOut(ctx, signs, p.services...)
+	if l.blind(p.services...) {
+		return nil, errUnreached
+	}
+	time.Sleep(longest)
+	return l.shown(ctx, p.services...), nil
+}
+
+// placed is what a processor logs that has its place in the group.
+const placed = `"msg":"consuming"`
+
 // join lets a third processor join the group, work and leave in peace.
 func join(ctx context.Context, p *play) error {
+	return visit(ctx, p, func(guest *service) error { return guest.Says(ctx, placed, recoveryMax) })
+}
+
+// visit starts a third processor, and stops it some time after what is waited for.
+func visit(ctx context.Context, p *play, wait func(guest *service) error) error {
 	guest := &service{kind: "processor", instance: "guest"}
 	if err := p.start(ctx, guest); err != nil {
 		return err
+	}
+	if err := wait(guest); err != nil {
+		p.fail(oracleProgress, "a third processor has no place in the group: %v", err)
 	}
 	p.rest(4000)
 	if err := stage.Stop(guest.Process); err != nil {
@@ -446,7 +477,6 @@ func impostor(ctx context.Context, p *play) error {
 	s := p.pick("processor")
 	p.hit = []*service{s}
 	old := s.Process
-	const placed = `"msg":"consuming"`
 	if err := old.Says(ctx, placed, recoveryMax); err != nil {
 		return err
 	}

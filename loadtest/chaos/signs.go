@@ -233,31 +233,36 @@ func (p *play) settle(ctx context.Context, signs []sign) bool {
 	return true
 }
 
-// judge waits for the signs of a fault that is over. It judges nothing once nobody sends
-// any more, when ctx has ended: nothing waits then. Nor without metrics from before it.
-func (p *play) judge(ctx context.Context, kind Kind, l *lookout) {
+// judge waits for the signs of a fault that is over, and returns which do not come. It judges
+// nothing once nobody sends any more, when ctx has ended: nothing waits then. Nor without
+// metrics from before it.
+func (p *play) judge(ctx context.Context, kind Kind, l *lookout) (missing []string) {
 	hit := p.hit
 	if len(hit) == 0 {
 		hit = p.services
 	}
 	if l.blind(hit...) {
 		p.say("what %s shows is not judged: not all told their metrics before it", kind)
-		return
+		return nil
 	}
-	for deadline := time.Now().Add(recoveryMax); ; time.Sleep(look) {
+	for deadline := time.Now().Add(p.patience); ; time.Sleep(look) {
 		// Also once nobody sends any more: what was shown until then counts.
 		whole := context.WithoutCancel(ctx)
-		missing := l.missing(whole, hit...)
+		missing = l.missing(whole, hit...)
 		shown := func(s *service) bool { return len(l.missing(whole, s)) == 0 }
 		switch {
 		case len(missing) == 0, faults[kind].one && slices.ContainsFunc(hit, shown):
 			p.report.Seen[kind]++
-			return
+			return nil
 		case ctx.Err() != nil:
-			return
+			return nil
 		case time.Now().After(deadline):
-			p.fail(oracleSigns, "%s after %s: %s", recoveryMax, p.last, strings.Join(missing, "; "))
-			return
+			return missing
 		}
 	}
+}
+
+// missed fails the play for what its last fault has not shown.
+func (p *play) missed(signs []string) {
+	p.fail(oracleSigns, "%s after %s: %s", p.patience, p.last, strings.Join(signs, "; "))
 }

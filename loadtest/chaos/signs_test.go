@@ -1,8 +1,10 @@
 package chaos
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -216,6 +218,51 @@ func TestWhatWasNotSeenBeforeAFaultIsNotJudged(t *testing.T) {
 			p := &play{Config: Config{Out: io.Discard}, report: &Report{Seen: make(map[Kind]int)}, services: []*service{a.service}}
 			if p.judge(t.Context(), Zombie, l); len(p.report.Seen) > 0 || len(p.report.Failures) > 0 {
 				t.Errorf("seen %v, failures %v", p.report.Seen, p.report.Failures)
+			}
+		})
+	}
+}
+
+// A fault that has hit nothing shows nothing, and is inflicted once more.
+func TestAFaultThatShowsNothingIsInflictedAgain(t *testing.T) {
+	const line = `"msg":"starting over from the last commit; nothing is lost or applied twice"`
+	for name, c := range map[string]struct {
+		shows    int // at which time; 0 for never
+		inflicts int
+		seen     int
+		failures []string
+	}{
+		"it shows at once":       {1, 1, 1, nil},
+		"it shows the next time": {2, 2, 1, nil},
+		"it never shows": {0, 2, 0, []string{
+			`10ms after a fault of a test: processor-one does not log "starting over from the last commit"; flywheel_processor_restarts_total of processor-one does not count`,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const kind Kind = "a fault of a test"
+			a, inflicted := act(t, "processor"), 0
+			faults[kind] = affliction{signs: []sign{startsOver}, hurries: true, inflict: func(_ context.Context, p *play) error {
+				p.hit = []*service{a.service}
+				if inflicted++; inflicted == c.shows {
+					a.says(t, line)
+					a.shows(page("flywheel_processor_restarts_total 1"))
+				}
+				return nil
+			}}
+			t.Cleanup(func() { delete(faults, kind) })
+			p := &play{
+				Config: Config{Out: io.Discard, First: []Kind{kind}}, random: rand.New(rand.NewPCG(1, 0)), patience: 10 * time.Millisecond,
+				report: &Report{Faults: make(map[Kind]int), Seen: make(map[Kind]int), Repeated: make(map[Kind]int), ResumedMs: make(map[Kind][]int64)},
+			}
+			if err := p.inflict(t.Context(), newDeck(nil, nil, 1), kind); err != nil {
+				t.Fatal(err)
+			}
+			var failures []string
+			for _, f := range p.report.Failures {
+				failures = append(failures, f.Text)
+			}
+			if inflicted != c.inflicts || p.report.Repeated[kind] != c.inflicts-1 || p.report.Seen[kind] != c.seen || !slices.Equal(failures, c.failures) {
+				t.Errorf("inflicted %d times, repeated %d, seen %d, failures %q", inflicted, p.report.Repeated[kind], p.report.Seen[kind], failures)
 			}
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -17,6 +18,10 @@ import (
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
 )
+
+// pollMax bounds how long nothing may come of what is there: behind a transaction that nobody
+// ends nothing does.
+const pollMax = time.Minute
 
 // log reads everything that is committed in some topics, and hands it over with what
 // it says, or why that cannot be read. Both are valid until f returns.
@@ -42,9 +47,11 @@ func (c *checker) log(ctx context.Context, topics []string, f func(k *kgo.Record
 		}
 	})
 	for len(left) > 0 {
-		fetches := client.PollFetches(ctx)
+		polling, stop := context.WithTimeout(ctx, pollMax)
+		fetches := client.PollFetches(polling)
+		stop()
 		if err := fetches.Err(); err != nil {
-			return fmt.Errorf("read the topics %v: %w", topics, err)
+			return fmt.Errorf("read the topics %v up to %v, the last offsets by partition (a transaction may be open before): %w", topics, left, err)
 		}
 		for k := range fetches.RecordsAll() {
 			if at := fmt.Sprint(k.Topic, k.Partition); left[at] <= k.Offset {

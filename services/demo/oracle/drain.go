@@ -129,8 +129,12 @@ func (g *Groups) Wait(ctx context.Context, timeout time.Duration, tell func(Stan
 	why := "nothing was committed"
 	for time.Since(started) < timeout {
 		s, err := g.Standing(ctx)
-		if err != nil {
-			return err
+		if err != nil { // a broker may have to be found again
+			still, why = time.Now(), err.Error()
+			if !wait(ctx, pause) {
+				return ctx.Err()
+			}
+			continue
 		}
 		tell(s)
 		if s.outputsTotal != last.outputsTotal || s.ProcessorBehind+s.SinkBehind > 0 {
@@ -142,22 +146,36 @@ func (g *Groups) Wait(ctx context.Context, timeout time.Duration, tell func(Stan
 		last = s
 		if time.Since(still) >= g.settle {
 			left, err := g.unread(ctx, s)
-			if err != nil {
-				return err
-			}
-			if left == "" {
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err != nil:
+				left = err.Error()
+			case left == "":
 				return nil
 			}
 			why = left
 		}
-		select {
-		case <-ctx.Done():
+		if !wait(ctx, pause) {
 			return ctx.Err()
-		case <-time.After(pause):
 		}
 	}
 	return fmt.Errorf("the pipeline has not finished within %s after the last record (%s): give it longer with demo.drain_timeout, or play less with --rate or --brands", timeout, strings.TrimSpace(why))
 }
+
+// wait returns false when ctx ends meanwhile.
+func wait(ctx context.Context, pause time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(pause):
+		return true
+	}
+}
+
+// unreadMax bounds how long the rest of the results is read: behind a transaction that
+// nobody ends nothing comes.
+const unreadMax = 10 * time.Second
 
 // unread says what the sink has not committed of the results, "" if nothing.
 // Offsets alone do not tell: the end of a transaction takes one as well. So the
@@ -186,10 +204,12 @@ func (g *Groups) unread(ctx context.Context, s Standing) (string, error) {
 		return "", err
 	}
 	defer client.Close()
+	reading, stop := context.WithTimeout(ctx, unreadMax)
+	defer stop()
 	for len(open) > 0 {
-		fetches := client.PollFetches(ctx)
+		fetches := client.PollFetches(reading)
 		if err := fetches.Err(); err != nil {
-			return "", fmt.Errorf("read the end of the results' topics: %w", err)
+			return "", fmt.Errorf("read the results up to %v, the ends of their partitions by topic (a transaction may be open before): %w", open, err)
 		}
 		for r := range fetches.RecordsAll() {
 			end, ok := open[r.Topic][r.Partition]
