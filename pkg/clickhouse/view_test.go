@@ -146,6 +146,39 @@ VALUES ('%s', %d, '%s', %v, %v, %v, %d)`, brand, force, end, p, level, p <= leve
 	}
 }
 
+// A force counts among the tests of now as long as its window shares time with the newest
+// one of all, and its brand is processed.
+func TestForceDiscoveryIsOfNow(t *testing.T) {
+	for name, tc := range map[string]struct {
+		end     string
+		retired []bool // by version of the brand's entry
+		want    bool
+	}{
+		"a brand that is heard of":                            {end: "2026-10-05 06:00:00", want: true},
+		"a brand that is quiet from Friday evening to Monday": {end: "2026-10-02 18:00:00", want: true},
+		"a brand whose window ends as the newest begins":      {end: "2026-10-02 12:00:00"},
+		"a brand last heard of in another year":               {end: "2025-01-04 12:00:00"},
+		"a brand whose entry says that it is processed":       {end: "2026-10-05 06:00:00", retired: []bool{false}, want: true},
+		"a brand that retired":                                {end: "2026-10-05 06:00:00", retired: []bool{false, true}},
+		"a brand that came back after it retired":             {end: "2026-10-05 06:00:00", retired: []bool{true, false}, want: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := migrated(t)
+			for brand, end := range map[string]string{"acme": tc.end, "soap": "2026-10-05 12:00:00"} {
+				exec(t, conn, fmt.Sprintf("INSERT INTO correlation (brand_id, force, window_end, test_p_value, test_level) VALUES ('%s', 1, '%s', 0.03, 0.01)", brand, end))
+			}
+			for version, retired := range tc.retired {
+				exec(t, conn, fmt.Sprintf("INSERT INTO brand (brand_id, version, retired) VALUES ('acme', %d, %t)", version+1, retired))
+			}
+			want := []string{"soap | 1 | 0.03"}
+			if tc.want { // 0.03 of two: twice that, over 2 as there are two as small, by 1 + 1/2
+				want = []string{"acme | 2 | 0.045", "soap | 2 | 0.045"}
+			}
+			wantTable(t, conn, "SELECT toString(brand_id), toString(tests), toString(round(q_value, 6)) FROM force_discovery ORDER BY brand_id", want...)
+		})
+	}
+}
+
 func insertCredit(t *testing.T, conn driver.Conn, day, node, currency string, revenue, baseline int64, revision int, credits string) {
 	t.Helper()
 	exec(t, conn, fmt.Sprintf(`INSERT INTO credit
@@ -213,6 +246,54 @@ VALUES ('acme', '00000000-0000-0000-0000-%s', 1, '%s', '%s', '%s', '%s', 1000, 0
 		"acme | tiktok → amazon | resolved | 2026-10-04 12:00:00.000 | 120 | b | 1000 | 0.125 | 0.75 | true | 3",
 		"acme | tiktok → amazon | retracted | 2026-10-05 12:00:00.000 | 15 |  | 1000 | 0.125 | 0.75 | true | 2",
 	)
+}
+
+// Whoever asks for all columns of a view gets them, with and without what may be missing:
+// a view declares the types of its columns, and reads from others that may have changed
+// theirs since. Of each column that can be NULL there is a row in which it is, and one in
+// which it is not.
+func TestEveryColumnOfEveryViewCanBeRead(t *testing.T) {
+	conn := migrated(t)
+	insertCorrelation(t, conn, "acme", 1, "2026-10-04 12:00:00", 1, "significant", 0.5, 1, 60)
+	insertCorrelation(t, conn, "soap", 1, "2026-10-04 12:00:00", 1, "insufficient", 0, 0, -1)
+	exec(t, conn, `INSERT INTO correlation (brand_id, force, window_end, verdict, effect_high, best_lag_minutes, test_level) VALUES
+('toys', 1, '2026-10-04 12:00:00', 'significant', 1, 60, 0.01), ('pans', 1, '2026-10-04 12:00:00', 'insufficient', 0, -1, 0.01)`)
+	insertCredit(t, conn, "2026-10-04 04:00:00", "amazon", "USD", 120, 70, 1, "[1, 1], ['tiktok', 'tiktok'], ['post', ''], [30, 20]")
+	exec(t, conn, "INSERT INTO spike (brand_id, force) VALUES ('acme', 1)")
+
+	views := make(map[string]string)
+	must(t, Each(t.Context(), conn, "SELECT name, as_select FROM system.tables WHERE database = currentDatabase() AND engine = 'View'", func(rows driver.Rows) error {
+		var name, query string
+		err := rows.Scan(&name, &query)
+		views[name] = query
+		return err
+	}))
+	if len(views) < 7 {
+		t.Errorf("only %d views are there", len(views))
+	}
+	for name, query := range views {
+		t.Run(name, func(t *testing.T) {
+			for _, nulls := range []int{0, 1} {
+				n := 0
+				read := fmt.Sprintf("SELECT * FROM %s SETTINGS join_use_nulls = %d", name, nulls)
+				if err := Each(t.Context(), conn, read, func(driver.Rows) error { n++; return nil }); err != nil || n == 0 {
+					t.Errorf("%s: %d rows, error %v", read, n, err)
+				}
+			}
+			// Which can be NULL is told by what the view reads, not by what it declares.
+			rows, err := conn.Query(t.Context(), query)
+			must(t, err)
+			columns := rows.ColumnTypes()
+			must(t, rows.Close())
+			all := count(t, conn, "SELECT count() FROM ("+query+")")
+			for _, c := range columns {
+				read := fmt.Sprintf("SELECT countIf(isNull(%s)) FROM (%s)", c.Name(), query)
+				if missing := count(t, conn, read); c.Nullable() && (missing == 0 || missing == all) {
+					t.Errorf("%s is NULL in %d of %d rows", c.Name(), missing, all)
+				}
+			}
+		})
+	}
 }
 
 // The views write out what the forces are called; package event says what they
