@@ -45,10 +45,10 @@ type Processor struct {
 	troubleMu    sync.Mutex
 	trouble      error        // why nothing is committed at the moment
 	troubleSince time.Time    // when that began
-	restoring    time.Time    // since when partitions are restored, in vain or not; 0 when they are not
 	staleMs      int64        // as of the last commit
 	turnedAt     atomic.Int64 // when the loop last came round, in Unix milliseconds; 0 while there is none
 	outage       outage.Outage
+	restoring    restoring
 	silence      silence
 	refusals     refusals // only the loop of a session touches them
 	overdue      overdue  // likewise
@@ -122,23 +122,31 @@ func New(cfg Config, kafkaConfig kafka.Config, registry codec.Registry,
 // Check returns why the processor makes no progress at the moment, and nil when
 // it does: a condition of readiness.
 func (p *Processor) Check(context.Context) error {
+	why := p.hindered(time.Now())
 	select {
 	case <-p.ready:
+		return why
 	default:
-		if trouble := p.troubled(); trouble != nil {
-			return fmt.Errorf("the processor has not restored its partitions yet: %w", trouble)
-		}
-		return errors.New("the processor has not restored its partitions yet")
 	}
-	p.troubleMu.Lock()
-	defer p.troubleMu.Unlock()
-	if stuck := p.stuck(); p.trouble == nil && stuck > 0 {
+	if why != nil {
+		return fmt.Errorf("the processor has not restored its partitions yet: %w", why)
+	}
+	return errors.New("the processor has not restored its partitions yet")
+}
+
+// hindered returns what keeps the processor from committing, nil when nothing does. What
+// a restore waits for comes before what has ended the session before it.
+func (p *Processor) hindered(now time.Time) error {
+	if why := p.restoring.check(now, p.cfg.TransactionTimeout); why != nil {
+		return why
+	}
+	if trouble := p.troubled(); trouble != nil {
+		return trouble
+	}
+	if stuck := p.stuck(); stuck > 0 {
 		return fmt.Errorf("the processor has been at one transaction for %s: see whether Kafka answers (flywheel ready), and restart it if it does; nothing is lost", stuck.Round(time.Second))
 	}
-	if p.trouble == nil {
-		return p.silence.check(time.Now())
-	}
-	return p.trouble
+	return p.silence.check(now)
 }
 
 // stuck returns for how long the loop has not come round, 0 if that is no longer
@@ -179,25 +187,6 @@ func (p *Processor) recovered(ctx context.Context) {
 	}
 }
 
-// restores notes that partitions are being restored from now on, or no more.
-func (p *Processor) restores(now bool) {
-	p.troubleMu.Lock()
-	defer p.troubleMu.Unlock()
-	switch {
-	case !now:
-		p.restoring = time.Time{}
-	case p.restoring.IsZero():
-		p.restoring = time.Now()
-	}
-}
-
-// restored says whether no partitions are being restored.
-func (p *Processor) restored() bool {
-	p.troubleMu.Lock()
-	defer p.troubleMu.Unlock()
-	return p.restoring.IsZero()
-}
-
 // aged notes the age of the oldest input that no result shows, after a commit.
 func (p *Processor) aged(staleMs int64) {
 	p.troubleMu.Lock()
@@ -209,15 +198,12 @@ func (p *Processor) aged(staleMs int64) {
 func (p *Processor) staleness() time.Duration {
 	p.troubleMu.Lock()
 	defer p.troubleMu.Unlock()
-	age := time.Duration(p.staleMs) * time.Millisecond
+	age, now := time.Duration(p.staleMs)*time.Millisecond, time.Now()
 	var idle time.Duration // since results were last published
 	if p.trouble != nil {
-		idle = time.Since(p.troubleSince)
+		idle = now.Sub(p.troubleSince)
 	}
-	if !p.restoring.IsZero() {
-		idle = max(idle, time.Since(p.restoring))
-	}
-	return age + max(idle, p.stuck(), p.silence.lasts(time.Now()))
+	return age + max(idle, p.restoring.lasts(now), p.stuck(), p.silence.lasts(now))
 }
 
 // Ready is closed once the processor has its partitions restored for the first
@@ -239,7 +225,7 @@ var errFatal = errors.New("the processor cannot go on")
 // has taken this one's name. Whatever else goes wrong, it starts over from what
 // was committed last.
 func (p *Processor) Run(ctx context.Context) error {
-	p.restores(true) // nothing is published before
+	p.restoring.begin(time.Now()) // nothing is published before
 	err := kafka.Persist(ctx, p.kafka, p.prepare)
 	if err == nil {
 		p.encoder, err = codec.AwaitEncoder(ctx, p.registry, p.kafka.ConnectTimeout, func(err error) {

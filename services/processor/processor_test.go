@@ -1125,32 +1125,114 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// TestAChangelogThatDoesNotGoOnIsTold has a transaction on the changelog that nobody ends.
-func TestAChangelogThatDoesNotGoOnIsTold(t *testing.T) {
-	w := newWorld(t)
+// hang leaves a transaction on the changelog open, until it is asked to end it.
+func (w *world) hang() (end func()) {
+	w.t.Helper()
 	other := w.connect(kgo.TransactionalID("other"), kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err := other.BeginTransaction(); err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	if err := other.ProduceSync(t.Context(), &kgo.Record{Topic: event.TopicState, Partition: 2, Key: []byte("k")}).FirstErr(); err != nil {
-		t.Fatal(err)
+	for p := range int32(partitions) {
+		if err := other.ProduceSync(w.t.Context(), &kgo.Record{Topic: event.TopicState, Partition: p, Key: []byte("k")}).FirstErr(); err != nil {
+			w.t.Fatal(err)
+		}
 	}
-	cfg := w.config()
-	cfg.TransactionTimeout = time.Second
-	var log testkit.Log
-	p, err := processor.New(cfg, w.kafka, w.static, slog.New(slog.NewTextHandler(&log, nil)), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
-	if err != nil {
-		t.Fatal(err)
+	return func() {
+		w.t.Helper()
+		if err := other.EndTransaction(w.t.Context(), kgo.TryAbort); err != nil {
+			w.t.Fatal(err)
+		}
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	w.eventually("it is told which partition waits", func() bool {
-		line := log.String()
-		return strings.Contains(line, `level=WARN msg="the changelog does not go on: `) && strings.Contains(line, "find-hanging") && strings.Contains(line, "flywheel.partitions=[2]")
+}
+
+// unstable has the broker say that a transaction with offsets of the group is open, until it
+// is asked to end that.
+func (w *world) unstable() (end func()) {
+	var over atomic.Bool
+	w.cluster.ControlKey(int16(kmsg.OffsetFetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		if over.Load() {
+			return nil, nil, false
+		}
+		answer := r.ResponseKind().(*kmsg.OffsetFetchResponse)
+		for _, g := range r.(*kmsg.OffsetFetchRequest).Groups {
+			group := kmsg.OffsetFetchResponseGroup{Group: g.Group}
+			for _, t := range g.Topics {
+				topic := kmsg.OffsetFetchResponseGroupTopic{Topic: t.Topic, TopicID: t.TopicID}
+				for _, p := range t.Partitions {
+					topic.Partitions = append(topic.Partitions, kmsg.OffsetFetchResponseGroupTopicPartition{Partition: p, Offset: -1, ErrorCode: kerr.UnstableOffsetCommit.Code})
+				}
+				group.Topics = append(group.Topics, topic)
+			}
+			answer.Groups = append(answer.Groups, group)
+		}
+		return answer, nil, true
 	})
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
+	return func() { over.Store(true) }
+}
+
+// TestARestoreThatDoesNotGoOnIsTold has a transaction open that nobody ends, and then ends it.
+func TestARestoreThatDoesNotGoOnIsTold(t *testing.T) {
+	const ofGroup = "the group has given no partitions, or not told their offsets: "
+	for name, tc := range map[string]struct {
+		open func(*world) (end func())
+		late bool // it was ready before, and restores because another joins
+		want string
+	}{
+		"on the changelog, of one that begins":               {(*world).hang, false, "the changelog flywheel.state does not go on in the partitions [0 1 2 3]: "},
+		"on the changelog, of one that was ready":            {(*world).hang, true, "the changelog flywheel.state does not go on in the partitions [0 1]: "},
+		"on the offsets of the group, of one that begins":    {(*world).unstable, false, ofGroup},
+		"on the offsets of the group, of one that was ready": {(*world).unstable, true, ofGroup},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			cfg := w.config()
+			cfg.TransactionTimeout = time.Second
+			var log testkit.Log
+			reader := metric.NewManualReader()
+			p, err := processor.New(cfg, w.kafka, w.static, slog.New(slog.NewTextHandler(&log, nil)), metric.NewMeterProvider(metric.WithReader(reader)), tracenoop.NewTracerProvider())
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.load(60)
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			run := func() { done <- p.Run(ctx) }
+			others := []*member{}
+			var end func()
+			if tc.late {
+				go run()
+				w.drained()
+				w.eventually("it is ready", func() bool { return p.Check(t.Context()) == nil })
+				end = tc.open(w)
+				others = append(others, w.start(func(c *processor.Config) { c.InstanceID, c.TransactionTimeout = "two", time.Second }))
+			} else {
+				end = tc.open(w)
+				go run()
+			}
+			w.eventually("it is told what does not go on, and how to find why", func() bool {
+				err := p.Check(t.Context())
+				return err != nil && strings.Contains(err.Error(), tc.want) && strings.Contains(err.Error(), "kafka-transactions.sh") &&
+					strings.Contains(log.String(), `level=WARN msg="partitions are not restored"`) && strings.Contains(log.String(), tc.want)
+			})
+			if age := staleness(t, reader); age < 1 {
+				t.Errorf("the staleness is %v s, want that of the restore, more than 1", age)
+			}
+			w.load(60)
+			end()
+			w.drained()
+			for _, m := range append(others, &member{Processor: p}) {
+				w.eventually("it is ready again", func() bool { return m.Check(t.Context()) == nil })
+			}
+			w.eventually("the end is told", func() bool { return strings.Contains(log.String(), `level=INFO msg="restoring goes on"`) })
+			w.exact()
+			for _, m := range others {
+				w.end(m)
+			}
+			stop()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -16,7 +16,6 @@ import (
 
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
-	"flywheel/pkg/outage"
 )
 
 // restore brings the workers of the partitions in line with the changelog. A
@@ -129,11 +128,15 @@ func (s *session) read(ctx context.Context, spans map[int32]changes, apply func(
 	}
 	defer client.Close()
 
-	reached, moved := make(map[int32]int64, len(spans)), time.Now()
-	var stalled outage.Outage
+	reached := make(map[int32]int64, len(spans))
 	ticker := time.NewTicker(progressInterval)
 	defer ticker.Stop()
-	for len(reached) < len(spans) || !complete(spans, reached) {
+	for {
+		waiting, left := unread(spans, reached)
+		if len(waiting) == 0 {
+			return nil
+		}
+		s.restoring.stays(waitsForChangelog(waiting))
 		wait, cancel := context.WithTimeout(ctx, progressInterval)
 		fetches := client.PollFetches(wait)
 		cancel()
@@ -144,7 +147,7 @@ func (s *session) read(ctx context.Context, spans map[int32]changes, apply func(
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			if len(p.Records) > 0 {
 				parts = append(parts, p)
-				reached[p.Partition], moved = p.Records[len(p.Records)-1].Offset+1, time.Now()
+				reached[p.Partition] = p.Records[len(p.Records)-1].Offset + 1
 			}
 		})
 		errs := make([]error, len(parts))
@@ -157,34 +160,25 @@ func (s *session) read(ctx context.Context, spans map[int32]changes, apply func(
 		if err := errors.Join(errs...); err != nil {
 			return err
 		}
+		if len(parts) == 0 {
+			continue
+		}
+		s.restoring.moves(time.Now(), waitsForEnds)
 		select {
 		case <-ticker.C:
-			var left int64
-			var waiting []int32
-			for p, c := range spans {
-				if n := c.end - max(c.from, reached[p]); n > 0 {
-					left += n
-					waiting = append(waiting, p)
-				}
-			}
-			if since := time.Since(moved); since > s.cfg.TransactionTimeout {
-				slices.Sort(waiting)
-				s.logger.Log(ctx, stalled.Level(), "the changelog does not go on: a transaction on it has not ended (find it with 'kafka-transactions.sh find-hanging'), or its leader is away",
-					slog.String("messaging.destination.name", event.TopicState), slog.Any("flywheel.partitions", waiting), slog.Duration("flywheel.duration", since.Round(time.Second)))
-				continue
-			}
 			s.logger.InfoContext(ctx, "restoring state", slog.Int("flywheel.partitions", len(spans)), slog.Int64("flywheel.records.left", left))
 		default:
 		}
 	}
-	return nil
 }
 
-func complete(spans map[int32]changes, reached map[int32]int64) bool {
+// unread returns of which partitions there is something to read, ascending, and how much.
+func unread(spans map[int32]changes, reached map[int32]int64) (partitions []int32, left int64) {
 	for p, c := range spans {
-		if reached[p] < c.end {
-			return false
+		if n := c.end - max(c.from, reached[p]); n > 0 {
+			partitions, left = append(partitions, p), left+n
 		}
 	}
-	return true
+	slices.Sort(partitions)
+	return partitions, left
 }

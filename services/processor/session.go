@@ -111,6 +111,7 @@ func (s *session) run(ctx context.Context) error {
 		return fmt.Errorf("configure the Kafka client: %w: %w", err, errFatal)
 	}
 	close(s.begun)
+	defer s.restoring.stays("") // what ends a session says why
 	// A static member does not leave its group when it closes, so nobody else is
 	// disturbed if it is back before its session times out.
 	defer kafka.Leave(s.txn.Client(), end)
@@ -130,6 +131,8 @@ func (s *session) run(ctx context.Context) error {
 	// that there is something to wait for.
 	s.bornAt = time.Now()
 	s.silence.begin(s.bornAt)
+	s.restoring.begin(s.bornAt)
+	s.restoring.moves(s.bornAt, waitsForGroup)
 	watch.Go(func() {
 		kafka.WatchEnds(watching, s.txn.Client(), s.inputs, func(ctx context.Context, ends kadm.ListedOffsets, err error) {
 			s.ends.Store(&ends)
@@ -146,8 +149,10 @@ func (s *session) run(ctx context.Context) error {
 		if err := s.cycle(ctx); err != nil {
 			return explain(ctx, s.txn.Client(), &s.cfg, time.Since(began), err)
 		}
-		s.turnedAt.Store(time.Now().UnixMilli())
-		if time.Since(s.bornAt) > steady && s.restored() {
+		now := time.Now()
+		s.turnedAt.Store(now.UnixMilli())
+		s.restoring.tell(ctx, s.logger, now, s.cfg.TransactionTimeout)
+		if now.Sub(s.bornAt) > steady && s.restoring.over() {
 			s.recovered(ctx)
 		}
 		if s.goal != nil {
@@ -227,7 +232,7 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 	s.mu.Lock() // waits for a transaction that began before the rebalance
 	defer s.mu.Unlock()
 	fault.Reached(fault.ProcessorAssigned)
-	s.restores(true)
+	s.restoring.moves(time.Now(), waitsForEnds)
 	partitions, err := copartitioned(offsets, s.inputs)
 	if err == nil {
 		err = s.restore(ctx, partitions)
@@ -248,7 +253,7 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 		s.owned = append(s.owned, s.workers[p])
 	}
 	s.restoredAt = time.Now()
-	s.restores(false)
+	s.restoring.end()
 	s.dirty.Store(true)
 	s.logger.InfoContext(ctx, "consuming", slog.Any("flywheel.partitions", partitions))
 	s.readyOnce.Do(func() { close(s.ready) })
@@ -262,7 +267,7 @@ func (s *session) joined(ctx context.Context, _ *kgo.Client, partitions map[stri
 	if len(partitions) > 0 {
 		return
 	}
-	s.restores(false)
+	s.restoring.end()
 	if s.goal != nil {
 		s.logger.InfoContext(ctx, "the group has no partition to spare; waiting until the others have caught up")
 	} else {
@@ -293,6 +298,9 @@ func copartitioned(offsets map[string]map[int32]kgo.Offset, topics []string) ([]
 
 func (s *session) revoked(context.Context, *kgo.Client, map[string][]int32) {
 	s.revocations.Add(1)
+	now := time.Now()
+	s.restoring.begin(now)
+	s.restoring.moves(now, waitsForGroup)
 	fault.Reached(fault.ProcessorRevoked)
 	s.interrupt()
 }
