@@ -113,11 +113,11 @@ func TestAnEpisodeThatSlidesOutStands(t *testing.T) {
 }
 
 func FuzzDetect(f *testing.F) {
-	f.Add([]byte("ddddddddd\xff\xffdddddd\xc8d"), 0.5)
-	f.Fuzz(func(t *testing.T, raw []byte, exposure float64) {
+	f.Add([]byte("ddddddddd\xff\xffdddddd\xc8d"), true)
+	f.Fuzz(func(t *testing.T, raw []byte, open bool) {
 		cfg := DefaultConfig()
 		s := flat(min(len(raw), 1000), 100)
-		s.Exposure = exposure
+		s.Open = open
 		for i := range s.Counts {
 			s.Counts[i] = int64(int8(raw[i])) * 4
 		}

@@ -53,9 +53,9 @@ type Series struct {
 	// where they differ.
 	Scale  float64
 	Scales []float64
-	// Exposure is the part of the last bucket that has passed, in (0, 1]. A part
-	// of a bucket may raise, but is never quiet. Anything else means 1.
-	Exposure float64
+	// Open says that the last bucket still fills. It is held to what the whole of it is
+	// expected to hold: so it may raise, and is never quiet (Detect).
+	Open bool
 	// Stimulus, StimulusExpected, StimulusScale and StimulusScales are the same of the
 	// stimulus; empty when there is none.
 	Stimulus         []int64
@@ -146,6 +146,14 @@ func excess(count int64, expected, scale, least float64) float64 {
 // series that begins in the middle of an episode does not invent another start
 // for it, and cutting the series elsewhere changes nothing after the first quiet
 // run. Give it more than EpisodeBucketsMax buckets.
+//
+// An open bucket is compared with what is expected of it when it is over, and so is its
+// stimulus. Its score then only grows as it fills, and what it has raised stands, with the
+// same start, unless counts are taken back. Compared with the part that has passed, an
+// excess E in the part t of a bucket of mean μ would score E/√(φμt), and E/√(φμ) once the rest
+// has come as expected: what is raised in the first (Sustain/Raise)² of a bucket would often
+// fall below Sustain again. The price is that a jump to r times the expected is seen once the part
+// 1/r + Raise·√φ/(r·√μ) has passed, instead of Raise²·φ/((r − 1)²·μ).
 func Detect(dst []Episode, series *Series, cfg *Config) (episodes []Episode, from int64) {
 	d := detector{blocked: true}
 	from = series.First + int64(len(series.Counts))
@@ -174,11 +182,10 @@ type detector struct {
 
 // step takes the i-th bucket in; it returns the episode that the bucket resolved.
 func (d *detector) step(series *Series, i int, cfg *Config) (Episode, bool) {
-	exposure := series.exposure(i)
 	bucket := series.First + int64(i)
-	expected := series.Expected[i] * exposure
+	expected := series.Expected[i]
 	z := excess(series.Counts[i], expected, of(series.Scales, i, series.Scale), cfg.Clear)
-	whole := exposure == 1
+	whole := !series.Open || i < len(series.Counts)-1
 
 	if z >= cfg.Clear {
 		d.quiet = 0
@@ -231,14 +238,6 @@ func (d *detector) result() Episode {
 	return e
 }
 
-// exposure returns the part of the i-th bucket that has passed.
-func (s *Series) exposure(i int) float64 {
-	if i == len(s.Counts)-1 && s.Exposure > 0 && s.Exposure < 1 {
-		return s.Exposure
-	}
-	return 1
-}
-
 // of returns the i-th of some values, and one for all where there are none.
 func of(each []float64, i int, all float64) float64 {
 	if len(each) == 0 {
@@ -247,8 +246,7 @@ func of(each []float64, i int, all float64) float64 {
 	return each[i]
 }
 
-// evidence looks for a stimulus in the buckets up to the i-th. The last bucket
-// of a series counts by its exposure.
+// evidence looks for a stimulus in the buckets up to the i-th.
 func (s *Series) evidence(i int, cfg *Config) Evidence {
 	from := max(0, i-cfg.Lead)
 	ev := Evidence{From: s.First + int64(from), Peak: s.First + int64(from)}
@@ -257,7 +255,7 @@ func (s *Series) evidence(i int, cfg *Config) Evidence {
 	}
 	excess := 0.0
 	for k := from; k <= i; k++ {
-		expected := s.StimulusExpected[k] * s.exposure(k)
+		expected := s.StimulusExpected[k]
 		excess += float64(s.Stimulus[k]) - expected
 		if z := Score(s.Stimulus[k], expected, of(s.StimulusScales, k, s.StimulusScale)); z > ev.PeakZ {
 			ev.Peak, ev.PeakZ = s.First+int64(k), z

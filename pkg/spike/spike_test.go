@@ -12,7 +12,7 @@ import (
 // flat returns a series that holds exactly what is expected, from bucket 1000 on.
 func flat(buckets int, level float64) *Series {
 	s := &Series{
-		First: 1000, Scale: 1, Exposure: 1, StimulusScale: 1,
+		First: 1000, Scale: 1, StimulusScale: 1,
 		Counts: make([]int64, buckets), Expected: make([]float64, buckets),
 		Stimulus: make([]int64, buckets), StimulusExpected: make([]float64, buckets),
 	}
@@ -81,31 +81,32 @@ func TestDetect(t *testing.T) {
 		excess           int64
 	}
 	tests := []struct {
-		name     string
-		counts   []int64 // from bucket 1010 on
-		exposure float64 // of the last of them
-		want     []want
+		name   string
+		counts []int64 // from bucket 1010 on
+		open   bool    // the last of them
+		want   []want
 	}{
-		{"nothing", []int64{100, 110, 90}, 1, nil},
-		{"one bucket at raise", []int64{160}, 1, []want{{Active, 1010, 1010, 1011, 60}}},
-		{"one bucket at sustain is a suspicion", []int64{140}, 1, []want{{Suspected, 1010, 1010, 1011, 40}}},
-		{"which does not outlive the next bucket", []int64{140, 125, 140}, 1, []want{{Suspected, 1012, 1012, 1013, 40}}},
-		{"two in a row at sustain", []int64{140, 152}, 1, []want{{Active, 1010, 1011, 1012, 92}}},
-		{"part of a bucket may raise", []int64{80}, 0.25, []want{{Active, 1010, 1010, 1011, 55}}},
-		{"and bears out a suspicion", []int64{140, 50}, 0.25, []want{{Active, 1010, 1011, 1012, 65}}},
-		{"or leaves it standing", []int64{140, 20}, 0.25, []want{{Suspected, 1010, 1010, 1011, 40}}},
-		{"three quiet buckets do not end it", []int64{160, 100, 120, 90}, 1, []want{{Active, 1010, 1010, 1011, 60}}},
-		{"four do", []int64{160, 100, 120, 90, 100}, 1, []want{{Resolved, 1010, 1010, 1011, 60}}},
-		{"part of a quiet bucket does not", []int64{160, 100, 120, 90, 10}, 0.5, []want{{Active, 1010, 1010, 1011, 60}}},
-		{"a bucket between the thresholds starts the count again", []int64{160, 100, 100, 100, 125, 100, 100, 100}, 1, []want{{Active, 1010, 1010, 1015, 85}}},
-		{"two episodes", []int64{160, 100, 100, 100, 100, 200}, 1, []want{{Resolved, 1010, 1010, 1011, 60}, {Active, 1015, 1015, 1016, 100}}},
+		{"nothing", []int64{100, 110, 90}, false, nil},
+		{"one bucket at raise", []int64{160}, false, []want{{Active, 1010, 1010, 1011, 60}}},
+		{"one bucket at sustain is a suspicion", []int64{140}, false, []want{{Suspected, 1010, 1010, 1011, 40}}},
+		{"which does not outlive the next bucket", []int64{140, 125, 140}, false, []want{{Suspected, 1012, 1012, 1013, 40}}},
+		{"two in a row at sustain", []int64{140, 152}, false, []want{{Active, 1010, 1011, 1012, 92}}},
+		{"part of a bucket raises once it holds as much as raises the whole", []int64{160}, true, []want{{Active, 1010, 1010, 1011, 60}}},
+		{"and not before, however soon that was", []int64{80}, true, nil},
+		{"it bears out a suspicion", []int64{140, 152}, true, []want{{Active, 1010, 1011, 1012, 92}}},
+		{"or leaves it standing", []int64{140, 20}, true, []want{{Suspected, 1010, 1010, 1011, 40}}},
+		{"three quiet buckets do not end it", []int64{160, 100, 120, 90}, false, []want{{Active, 1010, 1010, 1011, 60}}},
+		{"four do", []int64{160, 100, 120, 90, 100}, false, []want{{Resolved, 1010, 1010, 1011, 60}}},
+		{"part of a quiet bucket does not", []int64{160, 100, 120, 90, 10}, true, []want{{Active, 1010, 1010, 1011, 60}}},
+		{"a bucket between the thresholds starts the count again", []int64{160, 100, 100, 100, 125, 100, 100, 100}, false, []want{{Active, 1010, 1010, 1015, 85}}},
+		{"two episodes", []int64{160, 100, 100, 100, 100, 200}, false, []want{{Resolved, 1010, 1010, 1011, 60}, {Active, 1015, 1015, 1016, 100}}},
 	}
 	cfg := DefaultConfig()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s := flat(10+len(tt.counts), 100)
 			copy(s.Counts[10:], tt.counts)
-			s.Exposure = tt.exposure
+			s.Open = tt.open
 			episodes, from := Detect(nil, s, &cfg)
 			var got []want
 			for _, e := range episodes {

@@ -115,10 +115,7 @@ func (p *Partition) findSpikes(b *brand, end int64, newest bool, emit func(any))
 	s := &w.series
 	*s = spike.Series{
 		First: endMs/width - int64(n), Counts: grow(&w.y, n), Expected: grow(&w.ey, n), Scales: grow(&w.sy, n),
-		Exposure: 1,
-	}
-	if newest {
-		s.Exposure = float64(b.clockMs-(endMs-width)) / float64(width)
+		Open: newest && b.clockMs < endMs,
 	}
 	read(s.Counts, response, endMs, width)
 	p.foresee(b, response, s.Expected, s.Scales, enough, endMs, width)

@@ -1,0 +1,139 @@
+package topology
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"flywheel/pkg/event"
+	"flywheel/pkg/window"
+)
+
+// lives keeps what was published of each spike: its statuses, each as often as it
+// came anew, and its newest revision.
+type lives struct {
+	order  []event.ID
+	status map[event.ID][]event.SpikeStatus
+	last   map[event.ID]event.Spike
+}
+
+func (l *lives) take(v any) {
+	s, is := v.(*event.Spike)
+	if !is {
+		return
+	}
+	if l.last == nil {
+		l.status, l.last = make(map[event.ID][]event.SpikeStatus), make(map[event.ID]event.Spike)
+	}
+	if _, known := l.last[s.SpikeID]; !known {
+		l.order = append(l.order, s.SpikeID)
+	}
+	if l.last[s.SpikeID].Status != s.Status {
+		l.status[s.SpikeID] = append(l.status[s.SpikeID], s.Status)
+	}
+	l.last[s.SpikeID] = *s
+}
+
+// once says whether each spike was raised once and resolved once.
+func (l *lives) once() bool {
+	for _, status := range l.status {
+		if !slices.Equal(status, []event.SpikeStatus{event.SpikeStatusActive, event.SpikeStatusResolved}) {
+			return false
+		}
+	}
+	return true
+}
+
+// TestMildSpikesOfAStreamAreRaisedOnce lets ad impressions come one by one, and looks
+// every ten seconds while they are a little more than usual for an hour, and again in the
+// last quarter-hour of the next before it would be over.
+func TestMildSpikesOfAStreamAreRaisedOnce(t *testing.T) {
+	const (
+		stepMs          = 10_000
+		perDay, perHour = window.DayMs / stepMs, window.HourMs / stepMs
+		perQuarter      = perHour / window.QuartersPerHour
+		history, days   = 13, 19
+		noon            = 12 * perHour
+	)
+	r := rand.New(rand.NewPCG(0, 9))
+	p := newPartition(t)
+	var got lives
+	seen, n := 0.0, 0
+	impressions := func(atMs, count int64) {
+		n++
+		p.Apply(adTraffic(fmt.Sprint(n), atMs, count), taken)
+	}
+	for step := range int64(days * perDay) {
+		day, of := step/perDay, step%perDay
+		atMs := monday + step*stepMs
+		level := 100 * (1 + 0.3*math.Sin(2*math.Pi*float64(of)/perDay))
+		if step%perQuarter == 0 {
+			gained := 300.0
+			if of >= noon-perHour && of < noon+perHour && (day > history || day%4 == 0) {
+				gained = 30_000
+			}
+			seen += gained * (0.7 + 0.6*r.Float64())
+			p.Apply(statistics("post", step, atMs, monday, int64(seen)), taken)
+		}
+		if day < history {
+			if step%perQuarter == 0 {
+				impressions(atMs+1000, poisson(r, level))
+			}
+			continue
+		}
+		if day > history && (of >= noon && of < noon+perHour || of >= noon+7*perQuarter && of < noon+8*perQuarter) {
+			level *= 1.6
+		}
+		for range poisson(r, level/perQuarter) {
+			impressions(atMs+r.Int64N(stepMs), 1)
+		}
+		if day > history && of >= noon-perHour && of < noon+4*perHour || of%perHour == 0 {
+			p.Refresh(taken, all, got.take)
+		}
+	}
+	if events := days - history - 1; len(got.order) != events || !got.once() {
+		t.Errorf("%d spikes of %d events: %v, want each raised and resolved", len(got.order), events, got.status)
+	}
+}
+
+// TestReportsOfNoiseRaiseNothing has the report of each period come before the next
+// observation of the posts, which moves the clock: it is one of the whole period.
+func TestReportsOfNoiseRaiseNothing(t *testing.T) {
+	const days, history = 18, 12
+	for name, tc := range map[string]struct {
+		quarters int64 // that a report is of
+		report   func(atMs, n int64) event.Record
+	}{
+		"glance views by the hour":     {4, func(atMs, n int64) event.Record { return glances(fmt.Sprint(atMs), atMs, 20*n) }},
+		"searches by the quarter-hour": {1, func(atMs, n int64) event.Record { return searches(atMs, 1, 15, n) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 9))
+			p := newPartition(t)
+			var got lives
+			seen, gained := 0.0, 0.0
+			for q := range int64(days * 96) {
+				atMs := monday + q*window.QuarterMs
+				switch q % 96 {
+				case 36:
+					gained = 20_000 * r.ExpFloat64()
+				case 0, 42:
+					gained = 500
+				}
+				seen += gained * (0.5 + r.Float64())
+				p.Apply(statistics("post", q, atMs+60_000, monday, int64(seen)), taken)
+				if q%tc.quarters == 0 {
+					p.Apply(tc.report(atMs, poisson(r, 50*(1+0.5*math.Sin(2*math.Pi*float64(q%96)/96)))), taken)
+				}
+				if q > history*96 {
+					p.Refresh(taken, all, got.take)
+				}
+			}
+			if len(got.order) > 0 {
+				t.Errorf("%d spikes of Poisson noise", len(got.order))
+			}
+		})
+	}
+}
