@@ -56,6 +56,9 @@ type Series struct {
 	// Open says that the last bucket still fills. It is held to what the whole of it is
 	// expected to hold: so it may raise, and is never quiet (Detect).
 	Open bool
+	// Skip is how many of the first buckets are there for their stimulus only: the response
+	// begins behind them.
+	Skip int
 	// Stimulus, StimulusExpected, StimulusScale and StimulusScales are the same of the
 	// stimulus; empty when there is none.
 	Stimulus         []int64
@@ -142,8 +145,8 @@ func excess(count int64, expected, scale, least float64) float64 {
 // Suspected or Active, all others are Resolved.
 //
 // An episode starts only after ClearBuckets quiet buckets in a row were seen
-// since the series began or the last one was cut at EpisodeBucketsMax. So a
-// series that begins in the middle of an episode does not invent another start
+// since the response began or the last one was cut at EpisodeBucketsMax. So a
+// response that begins in the middle of an episode does not invent another start
 // for it, and cutting the series elsewhere changes nothing after the first quiet
 // run. Give it more than EpisodeBucketsMax buckets.
 //
@@ -157,7 +160,7 @@ func excess(count int64, expected, scale, least float64) float64 {
 func Detect(dst []Episode, series *Series, cfg *Config) (episodes []Episode, from int64) {
 	d := detector{blocked: true}
 	from = series.First + int64(len(series.Counts))
-	for i := range series.Counts {
+	for i := series.Skip; i < len(series.Counts); i++ {
 		if done, ok := d.step(series, i, cfg); ok {
 			dst = append(dst, done)
 		}

@@ -56,7 +56,7 @@ type brand struct {
 	forces   [forcesMax]*force // nil of one that nothing is known of
 	dirty    uint16            // those a signal of which has moved, as bits from 0
 	days     days
-	episodes []spike.Episode
+	episodes []spike.Episode // whose buckets are quarter-hours, whatever the response
 
 	oldestQuarter int64 // quarters before it are gone
 	oldestHour    int64 // and hours

@@ -571,18 +571,7 @@ func (b *brand) restoreMeta(r *reader, version string) {
 		}
 		b.obtain(signal, r.currency()).published = true
 	}
-	b.episodes = b.episodes[:0]
-	for range r.count(26) {
-		e := spike.Episode{Status: spike.Status(min(r.byte(), byte(spike.Retracted)))}
-		for _, v := range [...]*int64{&e.Start, &e.Peak, &e.End, &e.Excess, &e.Revision, &e.Evidence.From, &e.Evidence.Peak, &e.Evidence.Excess} {
-			*v = r.int()
-		}
-		if e.Start < -momentMs || e.Start > momentMs {
-			r.refuse(fmt.Errorf("an episode cannot start with bucket %d", e.Start))
-		}
-		e.PeakZ, e.Evidence.PeakZ, e.Evidence.Attributed = r.float(), r.float(), r.bool()
-		b.episodes = append(b.episodes, e)
-	}
+	b.restoreEpisodes(r)
 	was := ""
 	for len(r.left) > 0 { // a program before them wrote none
 		i := r.uint()
@@ -608,6 +597,33 @@ func (b *brand) restoreMeta(r *reader, version string) {
 			f.looks.stale = f.looks.from
 		}
 	}
+}
+
+// restoreEpisodes reads the episodes that were published. A program before them counted
+// their buckets in hours where the response came by the hour: what would be in the past
+// by hours is, since quarter-hours taken for hours are four times as far from 1970 as the
+// brand's clock.
+func (b *brand) restoreEpisodes(r *reader) {
+	b.episodes = b.episodes[:0]
+	for range r.count(26) {
+		e := spike.Episode{Status: spike.Status(min(r.byte(), byte(spike.Retracted)))}
+		for _, v := range [...]*int64{&e.Start, &e.Peak, &e.End, &e.Excess, &e.Revision, &e.Evidence.From, &e.Evidence.Peak, &e.Evidence.Excess} {
+			*v = r.int()
+		}
+		if e.Start < 0 || e.Start > momentMs/window.QuarterMs {
+			r.refuse(fmt.Errorf("an episode cannot start with bucket %d", e.Start))
+		}
+		e.PeakZ, e.Evidence.PeakZ, e.Evidence.Attributed = r.float(), r.float(), r.bool()
+		if e.Start*window.HourMs <= b.clockMs {
+			for _, bucket := range [...]*int64{&e.Start, &e.Peak, &e.End, &e.Evidence.From, &e.Evidence.Peak} {
+				*bucket *= window.QuartersPerHour
+			}
+		}
+		b.episodes = append(b.episodes, e)
+	}
+	// Hours and quarter-hours beside each other came in the order of their numbers.
+	slices.SortStableFunc(b.episodes, func(x, y spike.Episode) int { return cmp.Compare(x.Start, y.Start) })
+	b.episodes = slices.CompactFunc(b.episodes, func(x, y spike.Episode) bool { return x.Start == y.Start })
 }
 
 // testsMax bounds how many tests are counted, which is one a day.

@@ -137,3 +137,73 @@ func TestReportsOfNoiseRaiseNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestASpikeStandsWhenAnotherResponseTakesOver has ad impressions end or come back while a
+// spike is seen in the other response, which has other buckets.
+func TestASpikeStandsWhenAnotherResponseTakesOver(t *testing.T) {
+	const days, eventful, eleven, noon, evening = 20, 15, 44, 48, 72
+	startMs := int64(monday + eventful*window.DayMs + 12*window.HourMs)
+	at := func(day, quarter int64) int64 { return day*96 + quarter }
+	const ever = days * 96
+	for name, tc := range map[string]struct {
+		from, to int64  // quarter-hours without ad impressions
+		want     string // the response of the spike
+	}{
+		"ad impressions are there all the time":             {ever, ever, "branded_ad_impressions"},
+		"they end after the spike":                          {at(eventful+1, 0), ever, "branded_ad_impressions"},
+		"they end during it":                                {at(eventful, noon+8), ever, "branded_ad_impressions"},
+		"there are none":                                    {0, ever, "glance_views"},
+		"they come back during it":                          {at(11, 0), at(eventful, noon+9), "glance_views"},
+		"they come back within the last hour before it":     {at(11, 0), at(eventful, noon-1), "branded_ad_impressions"},
+		"they come back after it, and while it is in sight": {at(11, 0), at(eventful+2, 0), "glance_views"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 9))
+			p, backlog, changes := newPartition(t), newPartition(t), make(log)
+			var got, late lives
+			seen := int64(0)
+			for q := range int64(days * 96) {
+				atMs, day, quarter := monday+q*window.QuarterMs, q/96, q%96
+				gained, level := int64(300), 100.0
+				if day == eventful && quarter >= eleven && quarter < noon+12 {
+					gained = 40_000
+				}
+				if day == eventful && quarter >= noon && quarter < evening {
+					level = 300
+				}
+				seen += gained
+				events := []event.Record{statistics("post", q, atMs, monday, seen)}
+				if quarter%4 == 3 {
+					events = append(events, glances(fmt.Sprint(q), atMs-3*window.QuarterMs, poisson(r, level)))
+				}
+				if q < tc.from || q >= tc.to {
+					events = append(events, adTraffic(fmt.Sprint(q), atMs+1000, poisson(r, level)))
+				}
+				for _, e := range events {
+					p.Apply(e, taken)
+					backlog.Apply(e, taken)
+				}
+				if day < 14 {
+					continue
+				}
+				p.Refresh(taken, all, got.take)
+				if changes.take(p); quarter%16 == 0 {
+					p = newPartition(t)
+					changes.restore(t, p)
+				}
+			}
+			backlog.Refresh(taken, all, late.take)
+			for name, l := range map[string]*lives{"live": &got, "of a backlog": &late} {
+				if len(l.order) != 1 {
+					t.Fatalf("there are %d spikes %s, want one: %v", len(l.order), name, l.last)
+				}
+				if s := l.last[l.order[0]]; s.StartedAtMs != startMs || s.ResponseSignal != tc.want || s.Status != event.SpikeStatusResolved {
+					t.Errorf("the one %s is %s, of %s and starts %d min after it does", name, s.Status, s.ResponseSignal, (s.StartedAtMs-startMs)/60_000)
+				}
+			}
+			if !got.once() {
+				t.Errorf("the spike is %v, want it raised and resolved", got.status)
+			}
+		})
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"flywheel/pkg/correlate"
 	"flywheel/pkg/event"
+	"flywheel/pkg/spike"
 	"flywheel/pkg/window"
 )
 
@@ -253,6 +254,40 @@ func TestAStudyOfAnotherProgramIsNotUsed(t *testing.T) {
 		if n := len(p.brands["acme"].studies); slots != n || (n == 1) != tc.valid {
 			t.Errorf("statistics %q: of one study there are %d, and %d slots", tc.statistics, n, slots)
 		}
+	}
+}
+
+// TestEpisodesThatWereCountedInHoursAreRestored reads what a program wrote that counted the
+// buckets of an episode in hours where its response came by the hour, beside others.
+func TestEpisodesThatWereCountedInHoursAreRestored(t *testing.T) {
+	const noon = int64(monday/window.QuarterMs + 48)
+	episode := func(start int64, unit int64) spike.Episode {
+		return spike.Episode{
+			Status: spike.Active, Start: start / unit, Peak: start/unit + 4/unit, End: start/unit + 8/unit, PeakZ: 6, Excess: 70, Revision: 3,
+			Evidence: spike.Evidence{From: (start - 96) / unit, Peak: (start - 4) / unit, PeakZ: 9, Excess: 900, Attributed: true},
+		}
+	}
+	const hour, quarter = window.QuartersPerHour, 1
+	for name, tc := range map[string]struct{ was, want []spike.Episode }{
+		"quarter-hours": {[]spike.Episode{episode(noon+1, quarter)}, []spike.Episode{episode(noon+1, quarter)}},
+		"hours":         {[]spike.Episode{episode(noon, hour)}, []spike.Episode{episode(noon, quarter)}},
+		"hours, and before them quarter-hours, which were kept behind them": {
+			[]spike.Episode{episode(noon, hour), episode(noon-40, quarter)}, []spike.Episode{episode(noon-40, quarter), episode(noon, quarter)},
+		},
+		"the same in both": {[]spike.Episode{episode(noon, hour), episode(noon, quarter)}, []spike.Episode{episode(noon, quarter)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBrand("acme")
+			b.clockMs, b.episodes = monday+2*window.DayMs, tc.was
+			changes := make(log)
+			l := changelog{f: func(key, value []byte) { changes[string(key)] = slices.Clone(value) }}
+			l.meta(b)
+			restored := newPartition(t)
+			changes.restore(t, restored)
+			if got := restored.brands["acme"].episodes; !slices.Equal(got, tc.want) {
+				t.Errorf("got %+v\nwant %+v", got, tc.want)
+			}
+		})
 	}
 }
 

@@ -56,15 +56,54 @@ func (p *Partition) refreshSpikes(b *brand, seen, nowMs int64, emit func(any)) (
 	return spent
 }
 
-// followSpikes looks for episodes from the last end seen up to the newest. It returns
-// the work done, and the moment from which on an episode is in sight of the last look.
+// followSpikes looks for episodes from the last end seen up to the newest: a stride at a
+// time, and no further than to where another response takes over. It returns the work
+// done, and the moment from which on an episode is in sight of the last look.
 func (p *Partition) followSpikes(b *brand, seen, newest, nowMs int64, emit func(any)) (spent Budget, fromMs int64) {
-	for end := max(seen, p.oldestSpikes(b)) + spikeStride; end < newest; end += spikeStride {
-		p.findSpikes(b, end, false, emit)
-		b.revise(nowMs) // one spike may change with every end
+	for seen = max(seen, p.oldestSpikes(b)); ; b.revise(nowMs) { // one spike may change with every end
+		end := min(newest, window.Floor(seen+spikeStride, window.QuartersPerHour)*window.QuartersPerHour)
+		relieved := p.relieved(b, end)
+		for ; seen < relieved && relieved < end; relieved = p.relieved(b, end) {
+			end = relieved
+		}
+		fromMs = p.findSpikes(b, end, relieved, end == newest, emit)
+		if end == newest {
+			return spent, fromMs
+		}
+		seen = end
 		spent++
 	}
-	return spent, p.findSpikes(b, newest, true, emit)
+}
+
+// watched returns the response in which episodes are looked for up to an hour: the first
+// that holds anything in the window. Unlike what a window is correlated with, it is told by
+// hours, which are kept for longer than any episode stays in sight.
+func (p *Partition) watched(b *brand, hour int64) *series {
+	for _, s := range p.plan.forces[spikeForce].Responses {
+		if ser := b.find(s, [3]byte{}); ser != nil && ser.hours.Any(hour-event.ShortWindowHours, hour) {
+			return ser
+		}
+	}
+	return nil
+}
+
+// relieved returns the end, in quarter-hours, up to which episodes were looked for in
+// another response than at a given end, as far as that sees; window.Before if they were not.
+func (p *Partition) relieved(b *brand, end int64) int64 {
+	hour := window.Ceil(end, window.QuartersPerHour)
+	response, first := p.watched(b, hour), hour-spikeHours
+	if !slices.ContainsFunc(p.plan.forces[spikeForce].Responses, func(s event.Signal) bool {
+		ser := b.find(s, [3]byte{})
+		return ser != nil && ser != response && ser.hours.Any(first-event.ShortWindowHours, hour)
+	}) {
+		return window.Before
+	}
+	for hour--; hour > first; hour-- {
+		if other := p.watched(b, hour); other != nil && other != response {
+			return hour * window.QuartersPerHour
+		}
+	}
+	return window.Before
 }
 
 // oldestSpikes is the quarter-hour with which begins what episodes can be looked for in.
@@ -86,21 +125,25 @@ func (b *brand) seenSpikes() int64 {
 }
 
 // findSpikes looks for episodes in the response up to the end of a window, the newest or
-// one before it. An episode without a stimulus before it, or that a declared promotion,
-// price change or stock-out explains, is none. It returns the moment from which on one
-// that starts is in sight: what it says of these is a function of the state.
-func (p *Partition) findSpikes(b *brand, end int64, newest bool, emit func(any)) (fromMs int64) {
+// one before it, from the end at which another response was relieved. An episode without
+// a stimulus before it, or that a declared promotion, price change or stock-out explains,
+// is none. It returns the moment from which on one that starts is in sight: what it says of
+// these is a function of the state. What started while another response was watched is out
+// of sight, and stands as that has shown it: each has buckets of its own, so neither can
+// say when an episode of the other began. Nor is one raised again that goes on when the
+// other takes over.
+func (p *Partition) findSpikes(b *brand, end, relieved int64, newest bool, emit func(any)) (fromMs int64) {
 	f := &p.plan.forces[spikeForce]
-	endMs := end * stepMs(f)
-	response, stimulus := p.response(b, f, end), p.stimulus(b, f, end)
+	response := p.watched(b, window.Ceil(end, window.QuartersPerHour))
 	if response == nil {
-		return endMs
+		return end * window.QuarterMs
 	}
-	width, cfg := int64(window.QuarterMs), p.plan.spikes
-	if response.signal.Info().Grain != event.QuarterHour {
-		width = window.HourMs
+	width, cfg := bucketMs(response), p.plan.spikes
+	if width == window.HourMs {
+		end = window.Ceil(end, window.QuartersPerHour) * window.QuartersPerHour
 		cfg.ClearBuckets, cfg.EpisodeBucketsMax, cfg.Lead = 2, cfg.EpisodeBucketsMax/4, cfg.Lead/4
 	}
+	endMs, stimulus := end*window.QuarterMs, p.stimulus(b, f, end)
 	today := window.Floor(endMs-1, window.DayMs)
 	begin, enough := p.judged(b, response, today)
 	if enough > today {
@@ -119,6 +162,8 @@ func (p *Partition) findSpikes(b *brand, end int64, newest bool, emit func(any))
 	}
 	read(s.Counts, response, endMs, width)
 	p.foresee(b, response, s.Expected, s.Scales, enough, endMs, width)
+	per := width / window.QuarterMs
+	s.Skip = int(max(relieved/per, s.First) - s.First)
 	if stimulus != nil {
 		s.Stimulus, s.StimulusExpected, s.StimulusScales = grow(&w.x, n), grow(&w.ex, n), grow(&w.sx, n)
 		read(s.Stimulus, stimulus, endMs, width)
@@ -129,22 +174,32 @@ func (p *Partition) findSpikes(b *brand, end int64, newest bool, emit func(any))
 	if firstMs > begin*window.HourMs { // whose stimulus is not all there any more is out of sight
 		from = max(from, s.First+int64(cfg.Lead))
 	}
+	from, first := from*per, s.First*per
+	for i := range episodes {
+		e := &episodes[i]
+		for _, bucket := range [...]*int64{&e.Start, &e.Peak, &e.End, &e.Evidence.From, &e.Evidence.Peak} {
+			*bucket *= per
+		}
+	}
 	leadHours := int(int64(cfg.Lead) * width / window.HourMs)
 	w.episodes = slices.DeleteFunc(episodes, func(e spike.Episode) bool {
-		return e.Start < from || !e.Evidence.Attributed || b.explained(f.To, e.Start*width) ||
-			p.chance(b, stimulus, e.Start*width, leadHours) > cfg.LeadChance
+		startMs := e.Start * window.QuarterMs
+		return e.Start < from || !e.Evidence.Attributed || b.explained(f.To, startMs) || p.chance(b, stimulus, startMs, leadHours) > cfg.LeadChance
 	})
 	w.steps = spike.Diff(w.steps[:0], b.episodes, w.episodes, from)
 	for _, t := range w.steps {
-		chance := p.chance(b, stimulus, t.Episode.Start*width, leadHours)
-		explained := 0.0
-		if t.Episode.Status != spike.Retracted {
-			explained = p.explain(b, &t.Episode, stimulus, response, width, endMs, newest)
-		}
-		p.publishSpike(b, f, &t.Episode, response, width, chance, explained, emit)
+		p.publishSpike(b, &t.Episode, stimulus, response, endMs, leadHours, newest, emit)
 	}
-	b.episodes = spike.Apply(b.episodes, w.steps, s.First)
-	return from * width
+	b.episodes = spike.Apply(b.episodes, w.steps, first)
+	return from * window.QuarterMs
+}
+
+// bucketMs is the width of the buckets that episodes of a response are made of.
+func bucketMs(response *series) int64 {
+	if response.signal.Info().Grain == event.QuarterHour {
+		return window.QuarterMs
+	}
+	return window.HourMs
 }
 
 // chance returns the probability that the stimulus in the hours up to a moment is
@@ -180,11 +235,11 @@ const drivenShare = 0.5
 // driven with a probability of at most correlate.FDR, however many it has: one that is
 // would be a false discovery of the tests along its days, and where all discoveries are
 // false, the probability of any is the false discovery rate.
-func (p *Partition) explain(b *brand, e *spike.Episode, stimulus, response *series, width, endMs int64, newest bool) (share float64) {
+func (p *Partition) explain(b *brand, e *spike.Episode, stimulus, response *series, endMs int64, newest bool) (share float64) {
 	if stimulus == nil || e.Excess <= 0 {
 		return 0
 	}
-	startMs := e.Start * width
+	startMs, width := e.Start*window.QuarterMs, bucketMs(response)
 	day := window.Floor(startMs, window.DayMs)
 	test := p.look(b, spikeForce, day, newest && day == window.Floor(endMs, window.DayMs))
 	if !test.discovery || test.from != stimulus || test.to != response {
@@ -196,12 +251,13 @@ func (p *Partition) explain(b *brand, e *spike.Episode, stimulus, response *seri
 	}
 	w := &p.work
 	kernel := effect.kernel.Finer(int(window.HourMs / width))
-	n := kernel.Lags + int(e.End-e.Start)
+	toMs := e.End * window.QuarterMs
+	n := kernel.Lags + int((toMs-startMs)/width)
 	x, above, acts := grow(&w.x, n), grow(&w.ex, n), grow(&w.ey, n)
-	read(x, stimulus, e.End*width, width)
+	read(x, stimulus, toMs, width)
 	today := window.Floor(endMs-1, window.DayMs)
 	_, enough := p.judged(b, stimulus, today)
-	p.foresee(b, stimulus, above, grow(&w.sx, n), min(enough, today), e.End*width, width)
+	p.foresee(b, stimulus, above, grow(&w.sx, n), min(enough, today), toMs, width)
 	for i := range x {
 		above[i] = float64(x[i]) - above[i]
 	}
@@ -261,18 +317,28 @@ func (p *Partition) ahead(b *brand, ser *series, day, by int64) *dayAhead {
 	return &ser.ahead[len(ser.ahead)-1]
 }
 
-func (p *Partition) publishSpike(b *brand, f *event.Force, e *spike.Episode, response *series, width int64, chance, explained float64, emit func(any)) {
-	startMs := e.Start * width
+// publishSpike publishes what has become of an episode, with what is known beside it now.
+// One that is out of sight is of the response that was watched when it started.
+func (p *Partition) publishSpike(b *brand, e *spike.Episode, stimulus, response *series, endMs int64, leadHours int, newest bool, emit func(any)) {
+	f := &p.plan.forces[spikeForce]
+	startMs := e.Start * window.QuarterMs
+	if then := p.watched(b, window.Floor(startMs, window.HourMs)+1); then != nil {
+		response = then
+	}
+	explained := 0.0
+	if e.Status != spike.Retracted {
+		explained = p.explain(b, e, stimulus, response, endMs, newest)
+	}
 	out := event.Spike{
 		BrandID: b.id, SpikeID: event.NewID("spike", b.id, f.Responses[0].String(), "", startMs),
 		Force: int32(f.Number), Status: event.SpikeStatus(e.Status.String()),
-		StartedAtMs: startMs, PeakAtMs: e.Peak * width, EndedAtMs: e.End * width, PeakZ: e.PeakZ, Excess: e.Excess,
+		StartedAtMs: startMs, PeakAtMs: e.Peak * window.QuarterMs, EndedAtMs: e.End * window.QuarterMs, PeakZ: e.PeakZ, Excess: e.Excess,
 		ResponseSignal: response.signal.String(),
-		Revision:       b.revision, Tier: p.tier(b, f, response, startMs, e.End*width), Watermarks: p.watermarks(b), CodeVersion: p.version,
-		LeadPValue: chance, ExplainedShare: explained, Driven: explained >= drivenShare,
+		Revision:       b.revision, Tier: p.tier(b, f, response, startMs, e.End*window.QuarterMs), Watermarks: p.watermarks(b), CodeVersion: p.version,
+		LeadPValue: p.chance(b, stimulus, startMs, leadHours), ExplainedShare: explained, Driven: explained >= drivenShare,
 	}
 	out.LeadingContentID, out.LeadingViews = b.leading(
-		window.Floor(e.Evidence.From*width, window.HourMs), window.Floor(e.Peak*width, window.HourMs), p.basis(b, spikeForce).Choice)
+		window.Floor(e.Evidence.From, window.QuartersPerHour), window.Floor(e.Peak, window.QuartersPerHour), p.basis(b, spikeForce).Choice)
 	emit(&out)
 }
 
