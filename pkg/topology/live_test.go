@@ -207,3 +207,53 @@ func TestASpikeStandsWhenAnotherResponseTakesOver(t *testing.T) {
 		})
 	}
 }
+
+// TestAFeedThatIsConnectedIsNoSpike has ad impressions begin beside glance views that are
+// weeks old, and both rise for some hours while the ads have little history, and when they
+// have enough.
+func TestAFeedThatIsConnectedIsNoSpike(t *testing.T) {
+	const days, connected, dispersion = 34, 15, 10
+	rises := map[int64]string{19: "glance_views", 31: "branded_ad_impressions"} // by day, and the response in which they are seen
+	for seed := range uint64(3) {
+		r := rand.New(rand.NewPCG(seed, 9))
+		p := newPartition(t)
+		var got lives
+		seen, gained := 0.0, 0.0
+		for q := range int64(days * 96) {
+			atMs, day, quarter := monday+q*window.QuarterMs, q/96, q%96
+			level := 20.0
+			_, rise := rises[day]
+			switch {
+			case rise && quarter >= 44 && quarter < 52:
+				gained = 60_000
+			case quarter == 36:
+				gained = 20_000 * r.ExpFloat64()
+			case quarter == 0 || quarter == 44 || quarter == 52:
+				gained = 300
+			}
+			if rise && quarter >= 48 && quarter < 64 {
+				level *= 2.5
+			}
+			seen += gained * (0.5 + r.Float64())
+			p.Apply(statistics("post", q, atMs, monday, int64(seen)), taken)
+			if quarter%4 == 3 {
+				p.Apply(glances(fmt.Sprint(q), atMs-3*window.QuarterMs, dispersion*poisson(r, level)), taken)
+			}
+			if q >= connected*96+48 {
+				p.Apply(adTraffic(fmt.Sprint(q), atMs+1000, dispersion*poisson(r, level)), taken)
+			}
+			if day >= 14 && quarter%4 == 3 {
+				p.Refresh(taken, all, got.take)
+			}
+		}
+		if len(got.order) != len(rises) || !got.once() {
+			t.Errorf("seed %d: there are %d spikes, want %d: %v", seed, len(got.order), len(rises), got.last)
+		}
+		for _, s := range got.last {
+			day := (s.StartedAtMs - monday) / window.DayMs
+			if want := rises[day]; s.ResponseSignal != want {
+				t.Errorf("seed %d: on day %d there is one of %s, want %q", seed, day, s.ResponseSignal, want)
+			}
+		}
+	}
+}

@@ -397,8 +397,8 @@ func (w *workspace) studies() Budget {
 }
 
 type pastFit struct {
-	ser *series
-	day int64
+	ser       *series
+	from, day int64
 }
 
 type pastChoice struct {

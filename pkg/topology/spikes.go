@@ -76,11 +76,18 @@ func (p *Partition) followSpikes(b *brand, seen, newest, nowMs int64, emit func(
 }
 
 // watched returns the response in which episodes are looked for up to an hour: the first
-// that holds anything in the window. Unlike what a window is correlated with, it is told by
+// that holds anything in the window, and has a history of its own by which to know its
+// seasons. A signal that is connected beside others of its node is compared with nothing
+// that was not there: they are watched in its stead until it has one. Unlike what a window is correlated with, it is told by
 // hours, which are kept for longer than any episode stays in sight.
 func (p *Partition) watched(b *brand, hour int64) *series {
+	today := window.Floor(hour-1, 24)
 	for _, s := range p.plan.forces[spikeForce].Responses {
-		if ser := b.find(s, [3]byte{}); ser != nil && ser.hours.Any(hour-event.ShortWindowHours, hour) {
+		ser := b.find(s, [3]byte{})
+		if ser == nil || !ser.hours.Any(hour-event.ShortWindowHours, hour) {
+			continue
+		}
+		if _, enough := p.judged(b, ser, today); enough <= today {
 			return ser
 		}
 	}
@@ -146,9 +153,6 @@ func (p *Partition) findSpikes(b *brand, end, relieved int64, newest bool, emit 
 	endMs, stimulus := end*window.QuarterMs, p.stimulus(b, f, end)
 	today := window.Floor(endMs-1, window.DayMs)
 	begin, enough := p.judged(b, response, today)
-	if enough > today {
-		return endMs
-	}
 	firstMs := max(begin*window.HourMs, endMs-spikeHours*window.HourMs)
 	if width < window.HourMs {
 		firstMs = max(firstMs, b.oldestQuarter*width)
@@ -209,7 +213,7 @@ func (p *Partition) chance(b *brand, stimulus *series, startMs int64, leadHours 
 		return 1
 	}
 	to := window.Floor(startMs, window.HourMs) + 1
-	from := b.first(stimulus.signal.Info().Node, to-int64(p.cfg.HistoryHours), to)
+	from := b.began(stimulus, to-int64(p.cfg.HistoryHours), to)
 	hours := grow(&p.work.x, int(to-from)) // the episodes' stimulus is not needed any more
 	stimulus.hours.Read(hours, from)
 	return spike.Chance(hours, leadHours)
@@ -268,10 +272,20 @@ func (p *Partition) explain(b *brand, e *spike.Episode, stimulus, response *seri
 	return max(0, share)
 }
 
+// began returns the first hour from ≤ hour < to in which a series holds anything, to when
+// there is none. Its own history begins there: hours before it of a node that was seen
+// sooner (first) are no evidence that nothing is to be expected of it.
+func (b *brand) began(ser *series, from, to int64) int64 {
+	if hour, holds := ser.hours.First(max(from, b.oldestHour), to); holds {
+		return hour
+	}
+	return to
+}
+
 // judged returns the hour in which the history of a series begins, and the first
 // UTC day before which there is enough of it to know the seasons.
 func (p *Partition) judged(b *brand, ser *series, today int64) (begin, enough int64) {
-	begin = b.first(ser.signal.Info().Node, today*24-int64(p.cfg.HistoryHours), today*24)
+	begin = b.began(ser, today*24-int64(p.cfg.HistoryHours), today*24)
 	return begin, window.Ceil(begin+correlate.SeasonalHoursMin, 24)
 }
 
@@ -307,9 +321,10 @@ func (p *Partition) ahead(b *brand, ser *series, day, by int64) *dayAhead {
 			return &ser.ahead[i]
 		}
 	}
-	a := dayAhead{day: day, by: by, scale: p.fit(b, ser, by).Scale()}
+	base := p.baseline(b, ser, b.began(ser, by*24-int64(p.cfg.HistoryHours), by*24), by)
+	a := dayAhead{day: day, by: by, scale: base.Scale()}
 	halves := grow(&p.work.halves, len(a.halves))
-	p.expect(b, ser, by, halves, (day+1)*window.DayMs, halfMs)
+	p.fill(b, ser, base, by, halves, (day+1)*window.DayMs, halfMs)
 	for i, v := range halves {
 		a.halves[i] = float32(v)
 	}
