@@ -445,3 +445,50 @@ func TestDrivenSpikesAreThoseTheStimulusMakes(t *testing.T) {
 		})
 	}
 }
+
+// TestOnlyADiscoveryDrives has spikes that posts make, of brands with so little history that
+// the effect of some is nominal: it explains the spike, but the test of the day has not
+// discovered it.
+func TestOnlyADiscoveryDrives(t *testing.T) {
+	tr := truth{days: 20, delay: 4, life: 12, effect: 0.02, posts: 2, views: 3000, viral: 18, viralHour: 12}
+	viral := int64(monday) + 18*window.DayMs + 12*window.HourMs
+	nominal, discovered := 0, 0
+	for seed := range uint64(4) {
+		p := newPartition(t)
+		last := make(map[event.ID]event.Spike)
+		var effect event.Correlation
+		for _, r := range tr.play(200 + seed).events {
+			at := r.Head().OccurredAtMs
+			p.Apply(r, taken)
+			if at <= viral || at >= viral+10*window.HourMs || at%window.HourMs > 0 {
+				continue
+			}
+			p.Refresh(taken, all, func(v any) {
+				switch v := v.(type) {
+				case *event.Spike:
+					last[v.SpikeID] = *v
+				case *event.Correlation:
+					if v.Force == 1 {
+						effect = *v
+					}
+				}
+			})
+		}
+		for _, s := range last {
+			if s.StartedAtMs < viral || s.Status == event.SpikeStatusRetracted || effect.Effect <= 0 {
+				continue
+			}
+			if effect.Discovery {
+				discovered++
+			} else {
+				nominal++
+			}
+			if s.Driven != effect.Discovery || s.ExplainedShare > 0 != effect.Discovery {
+				t.Errorf("seed %d: a spike with a discovery %v, of p %.4f at the level %.4f, is driven %v and explained to %.2f", seed, effect.Discovery, effect.TestPValue, effect.TestLevel, s.Driven, s.ExplainedShare)
+			}
+		}
+	}
+	if nominal < 2 || discovered < 1 {
+		t.Errorf("%d spikes have a nominal effect and %d a discovered one, want some of both", nominal, discovered)
+	}
+}
