@@ -17,7 +17,7 @@
 package correlate
 
 // Version names the statistics; it changes whenever a number may.
-const Version = "correlate/13"
+const Version = "correlate/14"
 
 // Bounds of one evaluation; Cross keeps exact 64-bit integers within them.
 const (
@@ -62,7 +62,7 @@ const (
 	NoReason        Reason = iota
 	ShortHistory           // less history than the baseline and the window need
 	FlatStimulus           // the stimulus does not vary
-	FlatResponse           // the response does not vary
+	FlatResponse           // the response does not vary, or only as its baseline does
 	FewObservations        // autocorrelation leaves too few independent observations
 	LowPower               // nothing is found, and an effect of RelevantShare might not have been
 	Falling                // the response falls with the stimulus: effects are at least 0

@@ -165,18 +165,21 @@ const outOfTheQuestion = 1e-6
 // interval returns the bare one, stretched by the noise that comes with the effect. That
 // goes with its size: it raises the variance of β₀ by 1 + excess·β₀²/β̂², so that the lower
 // end, a·β̂ below the estimate without it, is where (β̂ − β₀)² = (a·β̂)²·(1 + excess·β₀²/β̂²).
-// It stays above 0 where 0 is refuted. The upper end has the noise of the estimate.
+// It stays above 0 where 0 is refuted. The upper end has the noise of the estimate. Neither is
+// nearer than the estimate has settled, which is more than a response leaves unknown that is
+// its stimulus over again.
 func (p *prober) interval(pNull float64) (low, high float64) {
 	low, high = p.bare(pNull)
 	beta := p.f.beta
-	if p.excess == 0 || beta == 0 {
-		return low, high
+	if p.excess > 0 && beta > 0 {
+		if a := 1 - low/beta; low > 0 && a > 0 {
+			e := p.excess * a * a
+			low = beta * (1 - a*a) / (1 + math.Sqrt(1-(1-e)*(1-a*a)))
+		}
+		high = max(beta, beta+(high-beta)*math.Sqrt(1+p.excess))
 	}
-	if a := 1 - low/beta; low > 0 && a > 0 {
-		e := p.excess * a * a
-		low = beta * (1 - a*a) / (1 + math.Sqrt(1-(1-e)*(1-a*a)))
-	}
-	return low, min(max(beta, beta+(high-beta)*math.Sqrt(1+p.excess)), p.settled.betaMax)
+	low, high = min(low, (1-settled)*beta), max(high, (1+settled)*beta)
+	return low, min(high, p.settled.largest(p.f.at))
 }
 
 // bare returns the ends of the sizes around the estimate that are not refuted
@@ -184,7 +187,7 @@ func (p *prober) interval(pNull float64) (low, high float64) {
 // steps that begin small, and ends at the first size that is.
 func (p *prober) bare(pNull float64) (low, high float64) {
 	const steps = 24
-	beta, most := p.f.beta, p.settled.betaMax
+	beta, most := p.f.beta, p.settled.largest(p.f.at)
 	if pNull <= Alpha {
 		low = p.end(beta, 1, 0, pNull)
 	}

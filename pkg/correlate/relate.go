@@ -110,6 +110,11 @@ func (e *Estimator) Screen(p *Pair) Relation {
 	// The null hypothesis is judged in a world without the effect.
 	e.null = s.world()
 	e.null.assume(fit{})
+	if variance(e.null.residual, s.judged) <= s.negligible {
+		rel.Reason = FlatResponse
+		rel.Profile = lagged(p, 0, &e.mem)
+		return rel
+	}
 	e.evidence = e.null.try(fit{})
 	rel.P = e.evidence.p
 	if t := &e.evidence; t.fall > t.statistic && t.pFall <= Alpha {

@@ -286,14 +286,14 @@ func (w *world) deviance(f fit) float64 {
 		}
 	}
 	steps := float64(len(squares))
-	variance = max(variance/steps, math.SmallestNonzeroFloat64)
+	variance = max(variance/steps, w.negligible)
 	for range rounds {
 		sum := 0.0
 		for _, v := range squares {
 			sum += (degrees + 1) * v / (degrees + v/variance)
 		}
 		last := variance
-		variance = max(sum/steps, math.SmallestNonzeroFloat64)
+		variance = max(sum/steps, w.negligible)
 		if math.Abs(variance-last) <= settled*variance {
 			break
 		}
@@ -312,7 +312,7 @@ func (e *Estimator) widen(low, high float64) (least, most float64) {
 	beta := e.fit.beta
 	least = beta * math.Exp(-math.Hypot(math.Log(low/beta), e.less))
 	most = beta * math.Exp(math.Hypot(math.Log(high/beta), e.more))
-	return least, min(most, e.study.betaMax)
+	return least, min(most, e.settled.largest(e.fit.at))
 }
 
 // Acting returns what acts of the stimulus of each step, in all as much as there is. A step

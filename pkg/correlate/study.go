@@ -41,7 +41,8 @@ type study struct {
 	mirrored             []int       // of those with the stimulus run backwards
 	// independent is how many placebos there are in effect.
 	independent float64
-	betaMax     float64
+	counted     bool         // neither side has a value below 0
+	negligible  float64      // variance of what is left that is as good as none
 	forward     []complex128 // the spectrum of x
 	backward    []complex128 // and of x run backwards: as bursty, and nothing can follow it
 	centring    *centring    // of what is judged
@@ -98,10 +99,8 @@ func (s *study) load(p *Pair) Reason {
 	usual := *p
 	usual.Declared = nil
 	s.usual = usual.groupings()
-	s.betaMax = math.Inf(1)
-	if s.sumX > 0 && s.sumY > 0 && slices.Min(s.raw) >= 0 && slices.Min(s.y) >= 0 {
-		s.betaMax = s.sumY / s.sumX // an effect makes up no more than there is
-	}
+	s.counted = s.sumX > 0 && s.sumY > 0 && slices.Min(s.raw) >= 0 && slices.Min(s.y) >= 0
+	s.negligible = negligiblePart * negligiblePart * variance(s.y, s.judged)
 	s.usualSize, s.smallSize = sparseSize(s.y, s.judged, 0.9, s.mem), sparseSize(s.y, s.present, smallPart, s.mem)
 	s.deviate()
 	s.prepare(p)
@@ -109,6 +108,43 @@ func (s *study) load(p *Pair) Reason {
 		return Confounded
 	}
 	return NoReason
+}
+
+// largest returns the largest effect that a kernel may have: where nothing is below 0, what it
+// adds makes up no more than there is. What a stimulus adds after the end is none of it: of
+// all of the stimulus a response that follows it later holds less than it brings.
+func (s *study) largest(at int) float64 {
+	if !s.counted {
+		return math.Inf(1)
+	}
+	before := s.mem.at
+	adds := s.mem.floats(s.n)
+	s.atoms[at].Convolve(adds, s.raw)
+	within := floats.Sum(adds) / floats.Sum(s.raw)
+	s.mem.release(before)
+	return s.sumY / (s.sumX * within)
+}
+
+// negligiblePart is the part of the response's own deviation below which what an effect
+// leaves is taken for as much. Of a response that is its stimulus over again nothing is left,
+// and in units of nothing no kernel does better than another: all that is reckoned from it
+// would be 0/0, or rounding. What is told apart are differences of about 1 between sums of
+// (effect/left)² over all steps, which floating point and its Fourier transforms hold to
+// about 1e-15 of their size: with 1e-4 they are at most 1e8 a step, and right to a hundredth for
+// 1e5 steps. No series is known that well: what is left of one is more, and none of this is seen.
+const negligiblePart = 1e-4
+
+// variance returns that of the judged values, about their mean.
+func variance(v, judged []float64) float64 {
+	sum, squares, n := 0.0, 0.0, 0.0
+	for t, j := range judged {
+		sum += j * v[t]
+		n += j
+	}
+	for t, j := range judged {
+		squares += j * (v[t] - sum/n) * (v[t] - sum/n)
+	}
+	return squares / n
 }
 
 // deviate takes the baseline out of the stimulus.
@@ -556,9 +592,9 @@ func (w *world) improve(f fit, cs ...float64) fit {
 		w.score(c, u)
 		last := f
 		f = fit{}
-		f.at, _ = w.best(c, max(sigma*sigma, math.SmallestNonzeroFloat64))
+		f.at, _ = w.best(c, max(sigma*sigma, w.negligible))
 		if own := w.through(z, f.at); own > 0 {
-			f.beta = min(max(0, c[f.at]/own), w.betaMax)
+			f.beta = min(max(0, c[f.at]/own), w.largest(f.at))
 		}
 		if limit == huberC && f.at == last.at && math.Abs(f.beta-last.beta) <= settled*f.beta {
 			break
@@ -624,7 +660,7 @@ func (w *world) left(f fit) float64 {
 }
 
 // rest returns what a fit leaves of the whitened response, bounded, and its mean
-// square over all steps, never 0.
+// square over all steps, or what is negligible.
 func (w *world) rest(f fit) (v []float64, variance float64) {
 	v = w.mem.floats(w.n)
 	if f.beta > 0 {
@@ -637,5 +673,5 @@ func (w *world) rest(f fit) (v []float64, variance float64) {
 	for _, x := range v {
 		variance += x * x
 	}
-	return v, max(variance/float64(w.n), math.SmallestNonzeroFloat64)
+	return v, max(variance/float64(w.n), w.negligible)
 }

@@ -181,7 +181,7 @@ func reasons(rel *correlate.Relation, window time.Duration) string {
 	case correlate.FlatStimulus:
 		return "the stimulus does not vary, so that nothing can follow it"
 	case correlate.FlatResponse:
-		return "the response does not vary, so that it follows nothing"
+		return "the response does not vary beyond its baseline, so that it follows nothing"
 	case correlate.Falling:
 		return "the response falls with the stimulus rather than rises, and effects are sought that are at least 0: to measure how far it falls, give the response with its sign turned and a constant added"
 	case correlate.Confounded:
