@@ -270,18 +270,13 @@ func (r *Reader) timestamp(text string) (atMs, offsetMs int64, err error) {
 		return 0, 0, fmt.Errorf("timestamp %s %s: write a time from %d on like 2015-02-26 21:42:53, in UTC, or 2015-02-26T21:42:53Z, or seconds or milliseconds since 1970",
 			show(text), what, yearMin)
 	}
-	var at time.Time
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		at = time.Unix(n, 0).UTC()
-		if n >= millisMin {
-			at = time.UnixMilli(n).UTC()
-		}
-	} else {
+	at, number := sinceEpoch(text)
+	if !number {
 		if at, err = r.layouts(text); err != nil {
 			return fail("is no time")
 		}
 	}
-	if year := at.UTC().Year(); year < yearMin || year >= yearMax {
+	if !inRange(at) {
 		return fail("lies out of range")
 	}
 	if at.Nanosecond()%int(time.Millisecond) != 0 {
@@ -289,6 +284,33 @@ func (r *Reader) timestamp(text string) (atMs, offsetMs int64, err error) {
 	}
 	_, offset := at.Zone()
 	return at.UnixMilli(), 1000 * int64(offset), nil
+}
+
+// Time reads a time in any of the ways in which series have theirs. A number that is not one
+// of theirs is none: 20150302 is a day to whoever wrote it.
+func Time(text string) (time.Time, error) {
+	at, number := sinceEpoch(text)
+	if !number {
+		return new(Reader).layouts(text)
+	}
+	if !inRange(at) {
+		return at, fmt.Errorf("%s lies out of range", show(text))
+	}
+	return at, nil
+}
+
+// sinceEpoch reads seconds or milliseconds since 1970, and says whether the text is a number.
+func sinceEpoch(text string) (time.Time, bool) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if n >= millisMin {
+		return time.UnixMilli(n).UTC(), err == nil
+	}
+	return time.Unix(n, 0).UTC(), err == nil
+}
+
+func inRange(at time.Time) bool {
+	year := at.UTC().Year()
+	return year >= yearMin && year < yearMax
 }
 
 // layouts reads a written time, trying first how the last one was written.

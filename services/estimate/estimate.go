@@ -10,6 +10,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"flywheel/pkg/correlate"
@@ -187,9 +188,6 @@ type side struct {
 	gaps
 }
 
-// stepsMax is how many steps of the coarsest series may make one that all have.
-const stepsMax = 4
-
 // common returns the grid all series are on: the finest that they can be summed to,
 // over the time they share, the others from up to a window before the response.
 func common(stimulus, response *points, confounders []*points, window time.Duration) (grid, error) {
@@ -197,14 +195,10 @@ func common(stimulus, response *points, confounders []*points, window time.Durat
 	all := append([]*points{response}, others...)
 	coarse := slices.MaxFunc(all, func(a, b *points) int { return cmp.Compare(a.spacing, b.spacing) })
 	step := coarse.spacing
-	uneven := func(p *points) bool { return step%p.spacing != 0 }
-	fine := slices.IndexFunc(all, uneven)
-	for slices.ContainsFunc(all, uneven) && step < stepsMax*coarse.spacing {
-		step += coarse.spacing
-	}
-	if slices.ContainsFunc(all, uneven) || step > SpacingMax.Milliseconds() {
-		return grid{}, fmt.Errorf("%s has a point every %s and %s every %s: sum one of them so that its steps are a multiple of the other's",
-			coarse.name, series.Short(time.Duration(coarse.spacing)*time.Millisecond), all[fine].name, series.Short(time.Duration(all[fine].spacing)*time.Millisecond))
+	for slices.ContainsFunc(all, func(p *points) bool { return step%p.spacing != 0 }) {
+		if step += coarse.spacing; step > SpacingMax.Milliseconds() {
+			return grid{}, unfit(all)
+		}
 	}
 	late := slices.MaxFunc(all, func(a, b *points) int { return cmp.Compare(a.first(), b.first()) })
 	early := slices.MinFunc(all, func(a, b *points) int { return cmp.Compare(a.end(), b.end()) })
@@ -222,6 +216,15 @@ func common(stimulus, response *points, confounders []*points, window time.Durat
 			late.name, stamp(time.UnixMilli(late.first())), stamp(time.UnixMilli(late.end())))
 	}
 	return g, nil
+}
+
+// unfit is the error of series that no step of up to a day has in common.
+func unfit(all []*points) error {
+	var named []string
+	for _, p := range all {
+		named = append(named, fmt.Sprintf("%s has a point every %s", p.name, series.Short(time.Duration(p.spacing)*time.Millisecond)))
+	}
+	return fmt.Errorf("%s, and no step of up to a day is a multiple of all these: sum one of them so that its steps are a multiple of the other's", strings.Join(named, ", "))
 }
 
 // credit splits response and revenue among the steps of the stimulus, if there is

@@ -259,7 +259,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"steps of weeks":              {"timestamp,value\n2015-03-02,1\n2015-03-09,1\n", x, "", 0, "x.csv: the lines are 168h apart, which is more than a day: give a finer series"},
 		"a time with two values":      {"timestamp,value\n2015-03-02 02:00,1\n2015-03-02 00:00,1\n2015-03-02 02:00,3\n", x, "", 0, "x.csv:4: timestamp 2015-03-02 02:00:00 is that of line 2: merge the two; if a clock was set back here, write all times in UTC"},
 		"lines of other lengths":      {"timestamp,value\n2015-03-02 05:30,1\n2015-03-02 00:00,1\n2015-03-02 02:00,3\n", x, "", 0, "x.csv:2: the line comes 3h30m after the one before, where line 4 comes after 2h: give all steps one length; whole steps may be missing"},
-		"spacings that do not fit":    {"timestamp,value\n2015-03-02 00:00,1\n2015-03-02 00:07,1\n", x, "", 0, "y.csv has a point every 1h and x.csv every 7m: sum one of them so that its steps are a multiple of the other's"},
+		"spacings that do not fit":    {"timestamp,value\n2015-03-02 00:00,1\n2015-03-02 00:59,1\n", x, "", 0, "y.csv has a point every 1h, x.csv has a point every 59m, and no step of up to a day is a multiple of all these: sum one of them so that its steps are a multiple of the other's"},
 		"no time in common":           {"timestamp,value\n2014-03-02 00:00,1\n2014-03-02 01:00,1\n", x, "", 0, "they have no time in common"},
 		"a window of nothing":         {x, x, "", time.Second, "--window: 1s is no time an effect may take"},
 		"a window of one step":        {x, x, "", time.Hour, "--window: 1h is less than two steps of 1h: give"},
@@ -267,6 +267,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"a calendar without a row":    {x, x, "begin,end,name\n", 0, "c.csv holds no row"},
 		"a calendar of two columns":   {x, x, "begin,end\n", 0, "c.csv:1: the line has 2 columns, want 3: begin,end,name"},
 		"an end before the begin":     {x, x, "begin,end,name\n2015-03-04,2015-03-02,Sale\n", 0, "c.csv:2: the end 2015-03-02 does not lie behind the begin 2015-03-04"},
+		"a day without its signs":     {x, x, "begin,end,name\n20150302,2015-03-02,Sale\n", 0, `c.csv:2: begin "20150302" is no time`},
 		"a begin that is no time":     {x, x, "begin,end,name\nMonday,2015-03-02,Sale\n", 0, `c.csv:2: begin "Monday" is no time: write it like 2015-02-26 21:42:53, in UTC, or 2015-02-26`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -430,9 +431,8 @@ func TestDaysOfClocksThatChangeAreDays(t *testing.T) {
 	}
 }
 
-// Ten and fifteen minutes meet in half an hour, and files need not begin together.
+// Series meet in the finest step that all have, and need not begin together.
 func TestFilesOfOtherSpacingsAndSpans(t *testing.T) {
-	fine := play(14, 42, 5*time.Minute, 6*time.Hour, 4*time.Hour, 0.3)
 	summed := func(v []float64, of int) []float64 {
 		out := make([]float64, len(v)/of)
 		for i := range out {
@@ -442,22 +442,54 @@ func TestFilesOfOtherSpacingsAndSpans(t *testing.T) {
 		}
 		return out
 	}
-	x, y := world{spacing: 10 * time.Minute}, world{spacing: 15 * time.Minute}
-	x.x, y.y = summed(fine.x, 2), summed(fine.y, 3)
-	for i := range 10 * 96 { // ten days later
-		y.y[i] = math.NaN()
+	for name, tc := range map[string]struct{ unit, stimulus, response, common time.Duration }{
+		"10 and 15 minutes meet in half an hour":    {5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute},
+		"5 and 7 minutes meet in 35":                {time.Minute, 5 * time.Minute, 7 * time.Minute, 35 * time.Minute},
+		"25 minutes and an hour meet in 5":          {5 * time.Minute, 25 * time.Minute, time.Hour, 5 * time.Hour},
+		"7 minutes and a quarter meet in 105":       {time.Minute, 7 * time.Minute, 15 * time.Minute, 105 * time.Minute},
+		"a day is a multiple of all that divide it": {5 * time.Minute, 45 * time.Minute, 160 * time.Minute, 24 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fine := play(14, 42, tc.unit, 6*time.Hour, 4*time.Hour, 0.3)
+			x, y := world{spacing: tc.stimulus}, world{spacing: tc.response}
+			x.x, y.y = summed(fine.x, int(tc.stimulus/tc.unit)), summed(fine.y, int(tc.response/tc.unit))
+			for i := range int(10 * 24 * time.Hour / tc.response) { // ten days later
+				y.y[i] = math.NaN()
+			}
+			e, err := Run(t.Context(), Input{Stimulus: source("x.csv", x.file(x.x)), Response: source("y.csv", y.file(y.y))}, DefaultConfig())
+			if err != nil {
+				t.Fatal(err)
+			}
+			// The stimulus counts from one window before the response on.
+			if late := e.grid.at(0).Sub(start.AddDate(0, 0, 7)); e.grid.step != tc.common.Milliseconds() || late < -tc.response || late > tc.common {
+				t.Errorf("steps of %d ms, from %s on", e.grid.step, e.grid.at(0))
+			}
+			if r := e.Result; !r.Significant || *r.Effect.Low > 0.3 || *r.Effect.High < 0.3 || abs(int(*r.BestLagS)-6*3600) > int(tc.common.Seconds()) {
+				t.Errorf("%s: %+v, best lag %v", r.Verdict, r.Effect, *r.BestLagS)
+			}
+		})
 	}
-	e, err := Run(t.Context(), Input{Stimulus: source("x.csv", x.file(x.x)), Response: source("y.csv", y.file(y.y))}, DefaultConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := e.Result
-	if e.grid.step != 30*60*1000 || !r.Significant || *r.Effect.Low > 0.3 || *r.Effect.High < 0.3 || abs(int(*r.BestLagS)-6*3600) > 1800 {
-		t.Errorf("steps of %d ms: %s, %v to %v after %d s", e.grid.step, r.Verdict, *r.Effect.Low, *r.Effect.High, *r.BestLagS)
-	}
-	// The stimulus counts from one window before the response on.
-	if want := start.AddDate(0, 0, 7); !e.grid.at(0).Equal(want) {
-		t.Errorf("begins at %s, want %s", e.grid.at(0), want)
+}
+
+// Times and header of a calendar are written in as many ways as those of a series.
+func TestCalendarsAsTheyAreExported(t *testing.T) {
+	const day = 24 * 3600 * 1000
+	begin := time.Date(2015, 3, 22, 0, 0, 0, 0, time.UTC).UnixMilli()
+	for name, tc := range map[string]struct {
+		text string
+		want span
+	}{
+		"by dates, the last one included": {"begin,end,name\n2015-03-22,2015-03-23,Sale\n", span{begin, begin + 2*day, "Sale"}},
+		"with a header in capitals":       {"\ufeffBegin, END ,Name\n2015-03-22 , 2015-03-23,Sale\n", span{begin, begin + 2*day, "Sale"}},
+		"with times":                      {"begin,end,name\n2015-03-22 00:00,2015-03-23T00:00:00Z,Sale\n", span{begin, begin + day, "Sale"}},
+		"with an offset, as pandas does":  {"begin,end,name\n2015-03-22 01:00:00+01:00,2015-03-23 01:00:00+01:00,Sale\n", span{begin, begin + day, "Sale"}},
+		"in seconds":                      {"begin,end,name\n1426982400,1427068800,Sale\n", span{begin, begin + day, "Sale"}},
+		"in milliseconds":                 {"begin,end,name\n1426982400000,1427068800000,Sale\n", span{begin, begin + day, "Sale"}},
+		"for ever":                        {"begin,end,name\n2015-03-22,9999-12-30,Sale\n", span{begin, 253402214400000, "Sale"}},
+	} {
+		if got, err := readCalendar(source("c.csv", tc.text)); err != nil || !slices.Equal(got, []span{tc.want}) {
+			t.Errorf("%s: got %v, %v, want %v", name, got, err, tc.want)
+		}
 	}
 }
 

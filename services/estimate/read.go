@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 	"time"
 
 	"flywheel/pkg/series"
@@ -160,8 +161,8 @@ const CalendarHeader = "begin,end,name"
 
 const spansMax = 1000
 
-// readCalendar reads the rows begin,end,name. A date without a time is its
-// midnight as a begin, and the midnight after it as an end.
+// readCalendar reads the rows begin,end,name, of times as series have them. A date without a
+// time is its midnight as a begin, and the midnight after it as an end.
 func readCalendar(s Source) ([]span, error) {
 	r := csv.NewReader(s.From)
 	r.FieldsPerRecord, r.TrimLeadingSpace, r.ReuseRecord = -1, true, true
@@ -178,9 +179,12 @@ func readCalendar(s Source) ([]span, error) {
 		if len(row) != 3 {
 			return nil, fmt.Errorf("%s:%d: the line has %d columns, want 3: %s", s.Name, line, len(row), CalendarHeader)
 		}
+		for i := range row {
+			row[i] = strings.TrimSpace(row[i])
+		}
 		if spans == nil {
-			if row[0] = trimMark(row[0]); row[0] != "begin" || row[1] != "end" || row[2] != "name" {
-				return nil, fmt.Errorf("%s:%d: the first line is %q, want %s", s.Name, line, row[0]+","+row[1]+","+row[2], CalendarHeader)
+			if header := strings.TrimPrefix(strings.Join(row, ","), "\ufeff"); !strings.EqualFold(header, CalendarHeader) {
+				return nil, fmt.Errorf("%s:%d: the first line is %q, want %s", s.Name, line, header, CalendarHeader)
 			}
 			spans = []span{}
 			continue
@@ -207,24 +211,12 @@ func readCalendar(s Source) ([]span, error) {
 	return spans, nil
 }
 
-func trimMark(text string) string {
-	if len(text) > 3 && text[:3] == "\ufeff" {
-		return text[3:]
-	}
-	return text
-}
-
 func moment(text string, end bool) (int64, error) {
-	for _, layout := range [...]string{time.DateTime, time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02T15:04"} {
-		if at, err := time.Parse(layout, text); err == nil {
-			return at.UnixMilli(), nil
-		}
-	}
-	at, err := time.Parse(time.DateOnly, text)
+	at, err := series.Time(text)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no time: write it like 2015-02-26 21:42:53, in UTC, or 2015-02-26", text)
+		return 0, fmt.Errorf("%q is no time: write it like 2015-02-26 21:42:53, in UTC, or 2015-02-26, or in seconds or milliseconds since 1970", text)
 	}
-	if end {
+	if _, timed := time.Parse(time.DateOnly, text); end && timed == nil {
 		at = at.AddDate(0, 0, 1)
 	}
 	return at.UnixMilli(), nil

@@ -34,9 +34,10 @@ Each series is a CSV with the header timestamp,value, in any order, with one spa
 minute to a day; whole steps may be missing. Days may have 23 to 25 hours, as clocks have them,
 where their times name an offset. One of the files may be -, standard input. A timestamp is 2015-02-26 21:42:53 (UTC), RFC 3339,
 or seconds or milliseconds since 1970. Series of different spacings are summed to the finest
-steps both have. Revenue has the same form, in units of its currency. A calendar has the header
-begin,end,name and a row for each promotion or event that explains the response otherwise; an
-end is exclusive, but one that is a date alone includes that day.
+steps all have, which may be up to a day: of 5 and 7 minutes those of 35. Revenue has the same
+form, in units of its currency. A calendar has the header begin,end,name, the same times, and a
+row for each promotion or event that explains the response otherwise; an end is exclusive, but
+one that is a date alone includes that day.
 A confounder is another stimulus that may act on both, such as advertising: whatever it may have
 added to the response within the window, at any lag, is taken out of both sides. Each costs
 evidence, so name what is known to act, not everything there is.
@@ -152,7 +153,7 @@ func (e *environment) estimate(ctx context.Context, stdin io.Reader, f estimateF
 	return found.Result.WriteText(e.stdout)
 }
 
-// format returns what a file's name ends in.
+// format returns what a file's name ends in, in whatever case.
 func format(path string) estimate.Format {
-	return estimate.Format(strings.TrimPrefix(filepath.Ext(path), "."))
+	return estimate.Format(strings.ToLower(strings.TrimPrefix(filepath.Ext(path), ".")))
 }
