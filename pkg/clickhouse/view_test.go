@@ -248,6 +248,30 @@ VALUES ('acme', '00000000-0000-0000-0000-%s', 1, '%s', '%s', '%s', '%s', 1000, 0
 	)
 }
 
+// A spike is told of by what is heard of its brand: of one that is gone nobody says that it
+// has ended.
+func TestASpikeOfABrandThatIsGoneGoesOnNoMore(t *testing.T) {
+	for name, tc := range map[string]struct {
+		status, ended string
+		retired       bool
+		want          string
+	}{
+		"one that goes on":                            {"active", "2026-10-05 12:00:00", false, "active"},
+		"of a response that is nine days behind":      {"active", "2026-09-26 12:00:00", false, "active"},
+		"of which nothing was heard for ten days":     {"active", "2026-09-25 12:00:00", false, "resolved"},
+		"of a brand that retired":                     {"active", "2026-10-05 12:00:00", true, "resolved"},
+		"one that was retracted, of one that retired": {"retracted", "2026-09-25 12:00:00", true, "retracted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := migrated(t)
+			exec(t, conn, "INSERT INTO correlation (brand_id, force, window_end) VALUES ('soap', 1, '2026-10-05 12:00:00')")
+			exec(t, conn, fmt.Sprintf("INSERT INTO brand (brand_id, version, retired) VALUES ('acme', 1, %t)", tc.retired))
+			exec(t, conn, fmt.Sprintf("INSERT INTO spike (brand_id, force, status, ended_at) VALUES ('acme', 1, '%s', '%s')", tc.status, tc.ended))
+			wantTable(t, conn, "SELECT toString(status) FROM brand_spike", tc.want)
+		})
+	}
+}
+
 // Whoever asks for all columns of a view gets them, with and without what may be missing:
 // a view declares the types of its columns, and reads from others that may have changed
 // theirs since. Of each column that can be NULL there is a row in which it is, and one in
