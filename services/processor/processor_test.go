@@ -1012,6 +1012,36 @@ func TestARestoreThatTakesLongIsStale(t *testing.T) {
 	}
 }
 
+// TestPartitionsThatAreRestoredFirstAreNotWaitedFor has Kafka give a producer id only when the
+// partitions are there.
+func TestPartitionsThatAreRestoredFirstAreNotWaitedFor(t *testing.T) {
+	w := newWorld(t)
+	var restored atomic.Bool
+	w.cluster.ControlKey(int16(kmsg.InitProducerID), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		resp := r.ResponseKind().(*kmsg.InitProducerIDResponse)
+		resp.ErrorCode = kerr.ConcurrentTransactions.Code // asked again
+		return resp, nil, !restored.Load()
+	})
+	reader := metric.NewManualReader()
+	p, err := processor.New(w.config(), w.kafka, w.static, logger(t, "one"), metric.NewMeterProvider(metric.WithReader(reader)), tracenoop.NewTracerProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	<-p.Ready()
+	restored.Store(true)
+	w.load(60)
+	w.drained()
+	w.eventually("nothing is stale", func() bool { return staleness(t, reader) == 0 })
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestKafkaIsWaitedForAtStart(t *testing.T) {
 	w := newWorld(t)
 	w.cluster.Close()

@@ -106,12 +106,13 @@ func (s *session) run(ctx context.Context) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	opts = append(opts, kgo.WithContext(life))
+	s.awaits()                  // before franz-go calls back
+	defer s.restoring.stays("") // what ends a session says why
 	s.txn, err = kgo.NewGroupTransactSession(append(opts, s.options...)...)
 	if err != nil {
 		return fmt.Errorf("configure the Kafka client: %w: %w", err, errFatal)
 	}
 	close(s.begun)
-	defer s.restoring.stays("") // what ends a session says why
 	// A static member does not leave its group when it closes, so nobody else is
 	// disturbed if it is back before its session times out.
 	defer kafka.Leave(s.txn.Client(), end)
@@ -131,8 +132,6 @@ func (s *session) run(ctx context.Context) error {
 	// that there is something to wait for.
 	s.bornAt = time.Now()
 	s.silence.begin(s.bornAt)
-	s.restoring.begin(s.bornAt)
-	s.restoring.moves(s.bornAt, waitsForGroup)
 	watch.Go(func() {
 		kafka.WatchEnds(watching, s.txn.Client(), s.inputs, func(ctx context.Context, ends kadm.ListedOffsets, err error) {
 			s.ends.Store(&ends)
@@ -253,11 +252,20 @@ func (s *session) assigned(ctx context.Context, offsets map[string]map[int32]kgo
 		s.owned = append(s.owned, s.workers[p])
 	}
 	s.restoredAt = time.Now()
-	s.restoring.end()
+	if s.restoring.end(); s.revocations.Load() != at {
+		s.awaits() // they are gone again
+	}
 	s.dirty.Store(true)
 	s.logger.InfoContext(ctx, "consuming", slog.Any("flywheel.partitions", partitions))
 	s.readyOnce.Do(func() { close(s.ready) })
 	return offsets, nil
+}
+
+// awaits notes that partitions are waited for, which the group is to give.
+func (s *session) awaits() {
+	now := time.Now()
+	s.restoring.begin(now)
+	s.restoring.moves(now, waitsForGroup)
 }
 
 // joined hears how many partitions the group gives to this processor: one to spare gets
@@ -298,9 +306,7 @@ func copartitioned(offsets map[string]map[int32]kgo.Offset, topics []string) ([]
 
 func (s *session) revoked(context.Context, *kgo.Client, map[string][]int32) {
 	s.revocations.Add(1)
-	now := time.Now()
-	s.restoring.begin(now)
-	s.restoring.moves(now, waitsForGroup)
+	s.awaits()
 	fault.Reached(fault.ProcessorRevoked)
 	s.interrupt()
 }
