@@ -52,7 +52,7 @@ embedded: build ## Serve Kafka, schema registry and ClickHouse for use by hand
 
 .PHONY: test
 test: $(GOTESTSUM) library ## Run every test on the embedded engines (PKG=./pkg/config)
-	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- $(PKG)
+	$(GOTESTSUM) --format pkgname-and-test-fails --format-hide-empty-pkg -- -timeout 25m $(PKG)
 
 # Packages without a test of their own with the tag are left to `test`.
 .PHONY: integration

@@ -14,9 +14,11 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
+	"flywheel/loadtest/apache"
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	flykafka "flywheel/pkg/kafka"
@@ -80,17 +82,25 @@ type pipeline struct {
 
 func newPipeline(t *testing.T) *pipeline {
 	t.Helper()
-	return newPipelineOn(t, kafka(t, 1).Brokers())
+	return newPipelineOn(t, kafka(t, 1))
 }
 
-func newPipelineOn(t *testing.T, brokers []string) *pipeline {
+// newPipelineOn gives every node a replica of everything.
+func newPipelineOn(t *testing.T, k *apache.Kafka) *pipeline {
 	t.Helper()
 	p := &pipeline{T: t, kafka: flykafka.DefaultConfig()}
-	p.kafka.Brokers, p.kafka.Topics.Partitions = brokers, partitions
-	if _, err := setup.Topics(t.Context(), p.kafka, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider()); err != nil {
+	p.kafka.Brokers, p.kafka.Topics.Partitions, p.kafka.Topics.Replication = k.Brokers(), partitions, int16(k.Nodes())
+	topics, err := setup.Topics(t.Context(), p.kafka, slog.New(slog.DiscardHandler), metricnoop.NewMeterProvider())
+	if err != nil {
 		t.Fatal(err)
 	}
 	p.client = connect(t, p.kafka.Brokers)
+	for _, node := range p.client.SeedBrokers() { // one knows of a new topic before another does
+		eventually(t, "a node knows all topics", func() bool {
+			resp, err := node.Request(t.Context(), kmsg.NewPtrMetadataRequest())
+			return err == nil && len(resp.(*kmsg.MetadataResponse).Topics) >= len(topics)
+		})
+	}
 	return p
 }
 

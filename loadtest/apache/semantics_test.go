@@ -297,7 +297,10 @@ func TestACoordinatorIsKilledBetweenADecisionAndItsMarkers(t *testing.T) {
 			for n := 1; !want && open == 0 && n < 6; n++ {
 				open = decideAndKill(t, k, nodes, fmt.Sprintf("t-%d", n))
 			}
-			if got := open == 0; got != want {
+			switch heard := open == 0; {
+			case heard && !want:
+				t.Skip("markers were quicker than every kill, which shows nothing")
+			case !heard && want:
 				t.Errorf("%d partitions wait for the end of a transaction that has ended", open)
 			}
 		})

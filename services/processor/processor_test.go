@@ -873,9 +873,7 @@ func TestAnUnreachableRegistryDelaysAndLosesNothing(t *testing.T) {
 	}
 	registry.down.Store(false)
 	w.drained()
-	if err := p.Check(t.Context()); err != nil {
-		t.Errorf("the processor is not ready although it commits again: %v", err)
-	}
+	w.eventually("the processor, which commits again, is ready", func() bool { return p.Check(t.Context()) == nil })
 	w.exact()
 	if letters := w.letters(); len(letters) > 0 {
 		t.Errorf("records were refused for the registry's fault: %v", letters)
@@ -1067,11 +1065,9 @@ func TestKafkaIsWaitedForAtStart(t *testing.T) {
 // a stall, which ends no session.
 func TestAStallShorterThanATransactionIsTold(t *testing.T) {
 	w := newWorld(t)
-	cfg := w.config()
-	cfg.SessionTimeout = 3 * time.Second
 	var log testkit.Log
 	reader := metric.NewManualReader()
-	p, err := processor.New(cfg, w.kafka, w.static, slog.New(slog.NewTextHandler(&log, nil)), metric.NewMeterProvider(metric.WithReader(reader)), tracenoop.NewTracerProvider())
+	p, err := processor.New(w.config(), w.kafka, w.static, slog.New(slog.NewTextHandler(&log, nil)), metric.NewMeterProvider(metric.WithReader(reader)), tracenoop.NewTracerProvider())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1108,9 +1104,7 @@ func TestAStallShorterThanATransactionIsTold(t *testing.T) {
 	if err := p.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "the Kafka brokers have not answered for every partition for ") {
 		t.Errorf("/readyz says %v", err)
 	}
-	if n := silences(t, reader); n != 1 {
-		t.Errorf("%d silences are counted, want 1", n)
-	}
+	w.eventually("one silence is counted", func() bool { return silences(t, reader) == 1 }) // after it is told
 	back.Store(true)
 	w.eventually("the end is told", func() bool { return strings.Contains(log.String(), ends) })
 	if err := p.Check(t.Context()); err != nil {

@@ -157,10 +157,13 @@ func TestAnOutageOfClickHouseDelaysAndLosesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			g := w.throughGate()
-			w.clickhouse.QueryTimeout = time.Second // of a busy machine, too
-			m := w.start(nil)
+			if outage == hung {
+				w.clickhouse.QueryTimeout = time.Second // which a busy machine may take as well
+			}
+			m := w.start(func(c *sink.Config) { c.SessionTimeout = 15 * time.Second }) // only ClickHouse is away
 			w.load(200)
 			w.drained()
+			before := len(w.journal.String())
 			g.set(outage)
 			w.load(200)
 			w.eventually("the sink is not ready", func() bool { return m.Check(t.Context()) != nil })
@@ -180,7 +183,7 @@ func TestAnOutageOfClickHouseDelaysAndLosesNothing(t *testing.T) {
 			w.reviews()
 			w.eventually("the sink is ready again", func() bool { return m.Check(t.Context()) == nil })
 			w.end(m)
-			w.told("clickhouse does not take rows; they wait", "clickhouse takes rows again")
+			w.toldFrom(before, "clickhouse does not take rows; they wait", "clickhouse takes rows again")
 		})
 	}
 }
@@ -189,11 +192,10 @@ func TestAnOutageOfClickHouseDelaysAndLosesNothing(t *testing.T) {
 func TestASlowClickHouseIsToldOfBeforeItFails(t *testing.T) {
 	w := newWorld(t)
 	g := w.throughGate()
-	w.clickhouse.QueryTimeout = 13 * time.Second // the line comes after 10 s
-	m := w.start(nil)
+	m := w.start(func(c *sink.Config) { c.SessionTimeout = 15 * time.Second }) // only ClickHouse is away
 	w.load(50)
 	w.drained()
-	g.set(hung)
+	g.set(hung) // for much less than ClickHouse is given to answer
 	w.load(50)
 	w.eventually("the sink is not ready", func() bool {
 		err := m.Check(t.Context())
@@ -204,6 +206,7 @@ func TestASlowClickHouseIsToldOfBeforeItFails(t *testing.T) {
 	if n := lines(w.journal, slog.LevelWarn, fails); n != 0 {
 		t.Errorf("%q was logged %d times before ClickHouse had time to answer", fails, n)
 	}
+	g.set(shut)
 	w.eventually("why is told", func() bool { return lines(w.journal, slog.LevelWarn, fails) == 1 })
 	g.set(open)
 	w.drained()
@@ -227,9 +230,11 @@ func TestASinkWithoutKafkaIsNotReadyUntilItReadsAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.load(50)
-			m := w.start(nil)
+			const session = 6 * time.Second // longer than a busy machine pauses; a silence is told after its half
+			m := w.start(func(c *sink.Config) { c.SessionTimeout = session })
 			w.drained()
 			w.eventually("nothing waits", func() bool { return w.staleness() == 0 })
+			began := len(w.journal.String())
 			back := make(chan struct{})
 			w.cluster.Control(func(kmsg.Request) (kmsg.Response, error, bool) {
 				select {
@@ -248,7 +253,7 @@ func TestASinkWithoutKafkaIsNotReadyUntilItReadsAgain(t *testing.T) {
 				return err != nil && strings.Contains(err.Error(), "Kafka brokers have not answered")
 			})
 			before := w.staleness()
-			if before < .75 {
+			if before < (session / 2).Seconds() {
 				t.Errorf("Kafka has not answered for half a session, and the staleness is %v s", before)
 			}
 			for until := time.Now().Add(1500 * time.Millisecond); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
@@ -261,10 +266,8 @@ func TestASinkWithoutKafkaIsNotReadyUntilItReadsAgain(t *testing.T) {
 			}
 			comes()
 			w.eventually("the sink is ready again", func() bool { return m.Check(t.Context()) == nil })
-			if age := w.staleness(); age != 0 {
-				t.Errorf("nothing waits, and the staleness is %v s", age)
-			}
-			w.told("reading from kafka fails; trying on", "reading from kafka again")
+			w.eventually("nothing is stale", func() bool { return w.staleness() == 0 })
+			w.toldFrom(began, "reading from kafka fails; trying on", "reading from kafka again")
 			w.load(50)
 			w.drained()
 			w.reviews()
@@ -426,7 +429,7 @@ func TestACommitThatFailsIsTriedAgainWithoutNewRows(t *testing.T) {
 		return resp, nil, true
 	})
 	w.load(100)
-	m := w.start(nil)
+	m := w.start(func(c *sink.Config) { c.SessionTimeout = 15 * time.Second }) // an exclusion would refuse more of them
 	w.drained()
 	w.eventually("the sink is ready", func() bool { return m.Check(t.Context()) == nil })
 	w.reviews()
@@ -435,8 +438,8 @@ func TestACommitThatFailsIsTriedAgainWithoutNewRows(t *testing.T) {
 	if commits.Load() < 3 {
 		t.Errorf("only %d commits: the fault was not met", commits.Load())
 	}
-	if n := w.metric("flywheel.sink.commit.retries").(metricdata.Sum[int64]).DataPoints[0].Value; n != 2 {
-		t.Errorf("%d commits are counted as tried again, want 2", n)
+	if n := w.metric("flywheel.sink.commit.retries").(metricdata.Sum[int64]).DataPoints[0].Value; n < 2 {
+		t.Errorf("%d commits are counted as tried again, want the 2 that were refused", n)
 	}
 }
 

@@ -145,18 +145,33 @@ func (w *world) wait(m *member) error {
 	}
 }
 
+// line is what a log has of a line of a level with a message.
+func line(level slog.Level, message string) string {
+	return fmt.Sprintf("level=%s msg=%q", level, message)
+}
+
 // lines returns how many lines of a level a log has with a message.
 func lines(log *testkit.Log, level slog.Level, message string) int {
-	return strings.Count(log.String(), fmt.Sprintf("level=%s msg=%q", level, message))
+	return strings.Count(log.String(), line(level, message))
 }
 
 // told expects that a trouble was told of once when it began, and once when it was over.
 func (w *world) told(begins, ends string) {
 	w.t.Helper()
-	for level, line := range map[slog.Level]string{slog.LevelWarn: begins, slog.LevelInfo: ends} {
-		if n := lines(w.journal, level, line); n != 1 {
-			w.t.Errorf("%q was logged %d times, want once", line, n)
+	for level, message := range map[slog.Level]string{slog.LevelWarn: begins, slog.LevelInfo: ends} {
+		if n := lines(w.journal, level, message); n != 1 {
+			w.t.Errorf("%q was logged %d times, want once", message, n)
 		}
+	}
+}
+
+// toldFrom expects that, from a place in the journal on, a trouble was told of once when it
+// began, and when it was over. A pause of the machine may look like another one after that.
+func (w *world) toldFrom(place int, begins, ends string) {
+	w.t.Helper()
+	log, _, over := strings.Cut(w.journal.String()[place:], line(slog.LevelInfo, ends))
+	if n := strings.Count(log, line(slog.LevelWarn, begins)); n != 1 || !over {
+		w.t.Errorf("%q was logged %d times, want once, and %q after it: %t", begins, n, ends, over)
 	}
 }
 
