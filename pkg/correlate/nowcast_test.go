@@ -87,12 +87,69 @@ func TestWidenedIntervalsHoldByTheProxyThatIsShown(t *testing.T) {
 			}
 		}
 		for j, h := range held {
-			if rate := float64(h) / brands; rate < 0.88 {
-				t.Errorf("after %d reports %.3f of the intervals by proxy %d hold what is reported, want 0.88 at least", reports, rate, j)
+			if rate := float64(h) / brands; rate < 0.92 {
+				t.Errorf("after %d reports %.3f of the intervals by proxy %d hold what is reported, want 0.92 at least", reports, rate, j)
 			} else {
 				t.Logf("after %d reports %.3f hold by proxy %d", reports, rate, j)
 			}
 		}
+	}
+}
+
+// A mean is as far off as the proxies it is of, whichever others there were before.
+func TestNowcastsHoldByTheProxiesThatAreThere(t *testing.T) {
+	const brands = 1500
+	good := [3]float64{0.03, 0.4, 0.4}
+	for name, tt := range map[string]struct {
+		noise [3]float64
+		was   func(i, reports, proxy int) bool // there in the period of a past report
+		is    [3]bool                          // there now
+		most  float64
+	}{
+		"all, and one far better than the others": {good, nil, [3]bool{true, true, true}, 1}, // than the prior as well
+		"the good one is silent":                  {good, nil, [3]bool{false, true, true}, 0.98},
+		"the good one alone":                      {good, nil, [3]bool{true, false, false}, 1},
+		"a bad one alone":                         {good, nil, [3]bool{false, true, false}, 0.99},
+		"the good one was silent in every other period": {
+			good, func(i, _, j int) bool { return j != 0 || i%2 == 0 }, [3]bool{false, true, true}, 0.99,
+		},
+		"one of three alike has come but now": {
+			[3]float64{0.3, 0.3, 0.3}, func(i, n, j int) bool { return j != 0 || i == n-1 }, [3]bool{true, true, true}, 0.99,
+		},
+		"two that were never there together": {
+			[3]float64{0.3, 0.3, 0.3}, func(i, n, j int) bool { return j != 2 && (j == 0) == (i < n/2) }, [3]bool{true, true, false}, 1,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, reports := range []int{4, 8, 16} {
+				held := 0
+				for seed := range uint64(brands) {
+					all := weeks(seed, reports+1, [3]float64{}, tt.noise)
+					for i := range all[:reports] {
+						for j := range tt.noise {
+							if tt.was != nil && !tt.was(i, reports, j) {
+								all[i].Proxies[j] = 0
+							}
+						}
+					}
+					next := &all[reports]
+					for j, is := range tt.is {
+						if !is {
+							next.Proxies[j] = 0
+						}
+					}
+					n := FitNowcast(all[:reports])
+					if p, ok := n.Predict(next.Proxies); ok && p.Low <= float64(next.Total) && float64(next.Total) <= p.High {
+						held++
+					}
+				}
+				rate := float64(held) / brands
+				t.Logf("after %d reports %.1f %% of the intervals hold", reports, 100*rate)
+				if rate < 0.92 || rate > tt.most {
+					t.Errorf("after %d reports %.3f of the intervals hold what is reported, want 0.92 to %.2f", reports, rate, tt.most)
+				}
+			}
+		})
 	}
 }
 
@@ -104,13 +161,13 @@ func TestNowcastByHand(t *testing.T) {
 		t.Errorf("the ratio is %v, want %v", got, want)
 	}
 	e := second - first
-	if got, want := n.Error, math.Sqrt((2*0.1*0.1+e*e)/3); math.Abs(got-want) > 1e-12 || n.Periods != 1 {
-		t.Errorf("the error is %v of %d periods, want %v of 1", got, n.Periods, want)
-	}
 	p, ok := n.Predict([ProxiesMax]int64{60})
-	const quantile = 3.182446305284263 // Student's, 3 degrees of freedom
+	if want := math.Sqrt((0.1*0.1 + e*e) / 2); math.Abs(p.Error-want) > 1e-12 {
+		t.Errorf("the error is %v, want %v", p.Error, want)
+	}
+	const quantile = 4.30265272974946 // Student's, 2 degrees of freedom
 	want := 60.5 * n.Ratio(0)
-	high := want * math.Exp(quantile*math.Sqrt(n.Error*n.Error+1/(want+0.5)+1/60.5))
+	high := want * math.Exp(quantile*math.Sqrt(p.Error*p.Error+1/(want+0.5)+1/60.5))
 	if !ok || math.Abs(p.Value-want) > 1e-9 || math.Abs(p.High-high) > 1e-9 || math.Abs(p.Low*p.High-want*want) > 1e-6 {
 		t.Errorf("predicted %+v, want %v up to %v", p, want, high)
 	}
@@ -160,9 +217,9 @@ func TestNowcastProperties(t *testing.T) {
 		if !ok {
 			return
 		}
-		for _, v := range [...]float64{p.Value, p.Low, p.High, n.Error} {
+		for _, v := range [...]float64{p.Value, p.Low, p.High, p.Error} {
 			if !(v >= 0) || math.IsInf(v, 0) {
-				t.Fatalf("predicted %+v with error %v", p, n.Error)
+				t.Fatalf("predicted %+v", p)
 			}
 		}
 		if p.Low > p.Value || p.Value > p.High {
@@ -180,6 +237,21 @@ func TestNowcastProperties(t *testing.T) {
 		}
 		if p.Value < least*(1-1e-9) || p.Value > most*(1+1e-9) {
 			t.Fatalf("predicted %v outside of what the proxies say, %v to %v", p.Value, least, most)
+		}
+		part, whole := now, now
+		for j, v := range whole {
+			if part[j] = 0; v > 0 {
+				part[j] = rapid.Int64Range(0, v).Draw(t, "part")
+			}
+		}
+		rest := whole
+		for j := range rest {
+			rest[j] -= part[j]
+		}
+		some, known := n.Share(part, whole)
+		others, _ := n.Share(rest, whole)
+		if !known || !(some >= 0 && some <= 1) || math.Abs(some+others-1) > 1e-9 {
+			t.Fatalf("parts of %v and %v make up a report", some, others)
 		}
 		w := n.Widen(0, 1, 0.9, 1.2)
 		r := n.Ratio(0)

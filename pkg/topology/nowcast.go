@@ -1,14 +1,18 @@
 package topology
 
 import (
+	"slices"
+
 	"flywheel/pkg/correlate"
 	"flywheel/pkg/event"
 	"flywheel/pkg/window"
 )
 
+const proxiesMax = 3
+
 // proxies are the signals that are there at once where branded searches are
 // reported by the day or week, in the order of correlate.Report.
-func proxies() [3]event.Signal {
+func proxies() [proxiesMax]event.Signal {
 	return [...]event.Signal{event.BrandedAdImpressions, event.GlanceViews, event.OrderedSales}
 }
 
@@ -26,8 +30,9 @@ func proxyOf(s event.Signal) int {
 // proxies.
 type nowcast struct {
 	correlate.Nowcast
-	correlate.Prediction
-	settled float64 // what the platform's reports say, 0 as long as they do not cover all hours
+	correlate.Prediction         // 0 where no proxy was there all of the time
+	settled              float64 // what the platform's reports say, 0 as long as they do not cover all hours
+	shown                [correlate.ProxiesMax]int64
 }
 
 // nowcast says what the platform will report of the hours from ≤ hour < to, and
@@ -42,31 +47,72 @@ func (p *Partition) nowcast(b *brand, from, to int64) (n nowcast, ok bool) {
 		return n, false
 	}
 	span := reports.signal.Info().Grain.Minutes() / 60
+	first := to - int64(p.cfg.HistoryHours)
+	told := p.told(b, first, to)
 	var past []correlate.Report
-	for hour, more := reports.hours.First(to-int64(p.cfg.HistoryHours), to-span+1); more; hour, more = reports.hours.First(hour+1, to-span+1) {
-		past = append(past, correlate.Report{Total: reports.hours.Get(hour), Proxies: p.shown(b, hour, hour+span)})
+	for hour, more := reports.hours.First(first, to-span+1); more; hour, more = reports.hours.First(hour+1, to-span+1) {
+		past = append(past, correlate.Report{Total: reports.hours.Get(hour), Proxies: told.sums(hour, hour+span)})
 	}
-	n.Nowcast = correlate.FitNowcast(past)
-	if n.Prediction, ok = n.Predict(p.shown(b, from, to)); !ok {
-		return n, false
-	}
-	// A report is spread over its hours as its proxies are (Denton, Adjustment of
-	// Monthly or Quarterly Series to Annual Totals, 1971: in proportion).
+	n.Nowcast, n.shown = correlate.FitNowcast(past), told.sums(from, to)
+	n.Prediction, _ = n.Predict(n.shown)
 	covered := from
 	for hour, more := reports.hours.First(from-span+1, to); more && hour <= covered; hour, more = reports.hours.First(hour+1, to) {
 		until := min(to, hour+span)
-		whole, known := n.Predict(p.shown(b, hour, hour+span))
-		part, _ := n.Predict(p.shown(b, covered, until))
-		if !known {
-			break
+		if told.from > hour || told.to < hour+span {
+			told = p.told(b, min(first, hour), max(to, hour+span))
 		}
-		n.settled += float64(reports.hours.Get(hour)) * part.Value / whole.Value
+		share, known := n.Share(told.sums(covered, until), told.sums(hour, hour+span))
+		if !known { // no proxy was there all of the time: the hours count alike
+			share = float64(until-covered) / float64(span)
+		}
+		n.settled += float64(reports.hours.Get(hour)) * share
 		covered = until
 	}
 	if covered < to {
 		n.settled = 0
 	}
 	return n, true
+}
+
+// told is what the proxies have shown by the hour, and which hours of them are gaps.
+type told struct {
+	from, to int64
+	values   [proxiesMax][]int64
+	gaps     [proxiesMax][]bool
+}
+
+// told returns what the proxies have shown in the hours from ≤ hour < to, until its
+// next use.
+func (p *Partition) told(b *brand, from, to int64) *told {
+	t := &p.work.told
+	t.from, t.to = from, to
+	for j, s := range proxies() {
+		var currency [3]byte
+		if s.Info().Money {
+			currency = b.currency()
+		}
+		values := grow(&t.values[j], int(to-from))
+		clear(values)
+		if ser := b.find(s, currency); ser != nil {
+			ser.hours.Read(values, from)
+		}
+		correlate.Gaps(grow(&t.gaps[j], len(values)), values)
+	}
+	return t
+}
+
+// sums returns what the proxies have shown in the hours from ≤ hour < to, 0 of one that
+// was not there all of the time.
+func (t *told) sums(from, to int64) (sums [correlate.ProxiesMax]int64) {
+	for j := range t.values {
+		if slices.Contains(t.gaps[j][from-t.from:to-t.from], true) {
+			continue
+		}
+		for _, v := range t.values[j][from-t.from : to-t.from] {
+			sums[j] += v
+		}
+	}
+	return sums
 }
 
 // spreadMs returns the moment from which on nowcasts change with an hour of a signal: a
@@ -90,20 +136,6 @@ func (b *brand) spreadMs(s event.Signal, atMs int64) int64 {
 	return atMs
 }
 
-// shown returns what the proxies have shown in the hours from ≤ hour < to.
-func (p *Partition) shown(b *brand, from, to int64) (sums [correlate.ProxiesMax]int64) {
-	for j, s := range proxies() {
-		var currency [3]byte
-		if s.Info().Money {
-			currency = b.currency()
-		}
-		if ser := b.find(s, currency); ser != nil {
-			sums[j] = ser.hours.Sum(from, to)
-		}
-	}
-	return sums
-}
-
 // searches fills in what is known of the branded searches of a window beside its
 // response, and has an effect on a proxy that stands in for them say how many
 // branded searches it makes. As long as that rests on the nowcast, the interval
@@ -113,8 +145,7 @@ func (p *Partition) searches(b *brand, f *event.Force, response *series, out *ev
 		return
 	}
 	to := window.Floor(out.WindowEndMs, window.HourMs)
-	from := to - int64(f.WindowHours)
-	n, ok := p.nowcast(b, from, to)
+	n, ok := p.nowcast(b, to-int64(f.WindowHours), to)
 	if !ok {
 		return
 	}
@@ -125,7 +156,7 @@ func (p *Partition) searches(b *brand, f *event.Force, response *series, out *ev
 		return
 	}
 	out.EffectSignal = event.BrandedSearches.String()
-	if shown := p.shown(b, from, to)[j]; out.Tier == event.TierSettled && n.settled > 0 && shown > 0 {
+	if shown := n.shown[j]; out.Tier == event.TierSettled && n.settled > 0 && shown > 0 {
 		ratio := n.settled / float64(shown)
 		out.Effect, out.EffectLow, out.EffectHigh = out.Effect*ratio, out.EffectLow*ratio, out.EffectHigh*ratio
 		return

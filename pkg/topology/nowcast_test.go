@@ -111,6 +111,73 @@ func TestBrandedSearchesAreNowcastUntilTheReport(t *testing.T) {
 	}
 }
 
+// A proxy that is away for hours says nothing of them: the nowcast is by the others, and as
+// wide as they are off; and what a report says is spread by these.
+func TestNowcastsHoldWhileAProxyIsAway(t *testing.T) {
+	const seeds = 6
+	tr := truth{days: 42, delay: 8, life: 24, effect: 0.06, perSearch: 400_000, posts: 3, views: 4000}
+	end := int64(monday) + int64(tr.days)*window.DayMs
+	ads := func(e event.Record) bool { _, is := e.(*event.AmazonAdStream); return is }
+	views := func(e event.Record) bool { _, is := e.(*event.AmazonTrafficHour); return is }
+	for name, tt := range map[string]struct {
+		of       func(event.Record) bool
+		from, to int64 // hours before the end
+	}{
+		"none is":                         {ads, 0, 0},
+		"ads for the last 36 hours":       {ads, 36, 0},
+		"ads in the middle of the window": {ads, 48, 36},
+		"views for the last 36 hours":     {views, 36, 0},
+		"ads before the fourth week":      {ads, 42 * 24, 17 * 24},
+	} {
+		t.Run(name, func(t *testing.T) {
+			held, settled := 0, 0
+			for seed := range uint64(seeds) {
+				world := tr.play(seed)
+				events, volume := byWeek(&world, seed)
+				p := newPartition(t)
+				var report event.Record // that covers the window
+				for _, e := range events {
+					at := e.Head().OccurredAtMs
+					if s, is := e.(*event.AmazonSearchReport); is && at == end-7*window.DayMs {
+						report = s
+					} else if !tt.of(e) || at < end-tt.from*window.HourMs || at >= end-tt.to*window.HourMs {
+						p.Apply(e, taken)
+					}
+				}
+				got := make(results)
+				look := func() (c event.Correlation, searched float64) {
+					p.Refresh(taken, all, got.take)
+					last, _ := p.brands["acme"].last(0)
+					c = got[fmt.Sprintf("force 01 %d", last*window.QuarterMs)].(event.Correlation)
+					whole := window.Floor(c.WindowEndMs, window.HourMs)*window.QuartersPerHour - monday/window.QuarterMs
+					for _, v := range volume[whole-72*window.QuartersPerHour : min(whole, int64(len(volume)))] {
+						searched += float64(v)
+					}
+					return c, searched
+				}
+				c, searched := look()
+				if c.Tier != event.TierProvisional || c.NowcastHigh > 3*c.NowcastLow {
+					t.Fatalf("%s, nowcast in [%g, %g]", c.Tier, c.NowcastLow, c.NowcastHigh)
+				}
+				if c.NowcastLow <= searched && searched <= c.NowcastHigh {
+					held++
+				}
+				p.Apply(report, taken)
+				if c, searched = look(); c.Tier != event.TierSettled {
+					t.Fatalf("by the report it is %s", c.Tier)
+				}
+				if off := math.Abs(math.Log(c.SettledTotal / searched)); off < 0.06 {
+					settled++
+				}
+			}
+			t.Logf("%d of %d nowcasts hold, and %d settled totals come near", held, seeds, settled)
+			if held < seeds-1 || settled < seeds-1 {
+				t.Errorf("%d of %d nowcasts hold, and %d settled totals come near", held, seeds, settled)
+			}
+		})
+	}
+}
+
 // A report that reaches beyond the end of a window is spread over its hours as the proxies
 // are, also as those are that come later: what it settles of the window changes with them.
 func TestWhatAReportSettlesMovesWithLaterProxies(t *testing.T) {

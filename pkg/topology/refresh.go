@@ -375,6 +375,7 @@ type workspace struct {
 	episodes    []spike.Episode
 	steps       []spike.Transition
 	gained      gained
+	told        told
 	contribs    []contrib // of the snapshot that is replaced
 }
 
