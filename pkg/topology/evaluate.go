@@ -517,23 +517,10 @@ func (p *Partition) tier(b *brand, f *event.Force, response *series, fromMs, toM
 	if s := response.signal; s != event.GlanceViews && s != event.BrandedAdImpressions {
 		return event.TierSettled
 	}
-	from, to := window.Floor(fromMs, window.HourMs), window.Ceil(toMs, window.HourMs)
-	for _, s := range [...]event.Signal{event.BrandedSearchesDay, event.BrandedSearchesWeek} {
-		if ser := b.find(s, [3]byte{}); ser != nil && ser.reported(from, to) == to {
-			return event.TierSettled
-		}
+	if _, covers := p.reports(b, window.Floor(fromMs, window.HourMs), window.Ceil(toMs, window.HourMs)); covers {
+		return event.TierSettled
 	}
 	return event.TierProvisional
-}
-
-// reported returns up to which hour the reports of a coarse signal cover the hours
-// from ≤ hour < to without a gap.
-func (ser *series) reported(from, to int64) int64 {
-	span := ser.signal.Info().Grain.Minutes() / 60
-	for hour, more := ser.hours.First(from-span+1, to); more && hour <= from; hour, more = ser.hours.First(hour+1, to) {
-		from = min(to, hour+span)
-	}
-	return from
 }
 
 // watermarks returns how far each source has come, by its name.

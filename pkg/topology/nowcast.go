@@ -39,10 +39,7 @@ type nowcast struct {
 // what it has reported. It learns from the reports of periods that have ended by
 // then, so that of any moment it says what could be said.
 func (p *Partition) nowcast(b *brand, from, to int64) (n nowcast, ok bool) {
-	reports := b.find(event.BrandedSearchesWeek, [3]byte{})
-	if days := b.find(event.BrandedSearchesDay, [3]byte{}); days != nil && days.hours.Any(to-int64(p.cfg.HistoryHours), to) {
-		reports = days
-	}
+	reports, covers := p.reports(b, from, to)
 	if reports == nil {
 		return n, false
 	}
@@ -55,23 +52,53 @@ func (p *Partition) nowcast(b *brand, from, to int64) (n nowcast, ok bool) {
 	}
 	n.Nowcast, n.shown = correlate.FitNowcast(past), told.sums(from, to)
 	n.Prediction, _ = n.Predict(n.shown)
-	covered := from
-	for hour, more := reports.hours.First(from-span+1, to); more && hour <= covered; hour, more = reports.hours.First(hour+1, to) {
+	if !covers {
+		return n, true
+	}
+	for hour, _ := reports.hours.First(from-span+1, to); from < to; hour, _ = reports.hours.First(hour+1, to) {
 		until := min(to, hour+span)
 		if told.from > hour || told.to < hour+span {
 			told = p.told(b, min(first, hour), max(to, hour+span))
 		}
-		share, known := n.Share(told.sums(covered, until), told.sums(hour, hour+span))
+		share, known := n.Share(told.sums(from, until), told.sums(hour, hour+span))
 		if !known { // no proxy was there all of the time: the hours count alike
-			share = float64(until-covered) / float64(span)
+			share = float64(until-from) / float64(span)
 		}
 		n.settled += float64(reports.hours.Get(hour)) * share
-		covered = until
-	}
-	if covered < to {
-		n.settled = 0
+		from = until
 	}
 	return n, true
+}
+
+// reports returns the platform's reports, of days or of weeks, by which the hours from ≤ hour
+// < to are told of, nil for none, and whether they cover all of them. Where both kinds do, or
+// neither, it is those that tell of more of the history: one that strayed in says little.
+func (p *Partition) reports(b *brand, from, to int64) (reports *series, covers bool) {
+	var most int64
+	for _, s := range [...]event.Signal{event.BrandedSearchesDay, event.BrandedSearchesWeek} {
+		ser := b.find(s, [3]byte{})
+		if ser == nil {
+			continue
+		}
+		whole, _ := ser.reported(from, to)
+		_, told := ser.reported(to-int64(p.cfg.HistoryHours), to)
+		if reports == nil || whole && !covers || whole == covers && told > most {
+			reports, covers, most = ser, whole, told
+		}
+	}
+	return reports, covers
+}
+
+// reported says whether the reports of a coarse signal cover all hours from ≤ hour < to, and
+// how many of them.
+func (ser *series) reported(from, to int64) (all bool, hours int64) {
+	span, n := ser.signal.Info().Grain.Minutes()/60, to-from
+	for hour, more := ser.hours.First(from-span+1, to); more; hour, more = ser.hours.First(hour+1, to) {
+		until := min(to, hour+span)
+		hours += until - max(from, hour)
+		from = until
+	}
+	return hours == n, hours
 }
 
 // told is what the proxies have shown by the hour, and which hours of them are gaps.

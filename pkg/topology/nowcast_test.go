@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -176,6 +177,95 @@ func TestNowcastsHoldWhileAProxyIsAway(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where there are reports of days and of weeks, one kind of them tells of a window: that
+// which covers it, or else of more of the history. Its tier is by the same.
+func TestReportsOfOneKindTellOfAWindow(t *testing.T) {
+	const days, perDay = 42, 2400
+	const byDays, byWeeks, byPrior = 0.26, 0.46, 0.1 // how far off the nowcasts are then
+	end := int64(monday) + days*window.DayMs
+	for name, tt := range map[string]struct {
+		days, weeks func(i int) bool // reported
+		tier        event.Tier
+		off         float64
+	}{
+		"weeks, not of the window":        {none, but(5), event.TierProvisional, byWeeks},
+		"and a stray day":                 {only(8), but(5), event.TierProvisional, byWeeks},
+		"and a stray day of the window":   {only(40), but(5), event.TierProvisional, byWeeks},
+		"weeks, and of the window":        {none, every, event.TierSettled, byWeeks},
+		"and two stray days of it":        {only(40, 41), every, event.TierSettled, byWeeks},
+		"and the days of it":              {only(39, 40, 41), but(5), event.TierSettled, byDays},
+		"days, not the last":              {but(41), none, event.TierProvisional, byDays},
+		"and a stray week":                {but(41), only(1), event.TierProvisional, byDays},
+		"and the week of the window":      {but(41), only(5), event.TierSettled, byPrior},
+		"days and weeks, all of them":     {every, every, event.TierSettled, byDays},
+		"weeks until there were days":     {func(i int) bool { return i >= 35 }, but(5), event.TierSettled, byDays},
+		"days that came to an end":        {func(i int) bool { return i < 14 }, func(i int) bool { return i >= 2 }, event.TierSettled, byWeeks},
+		"no report of either kind at all": {none, none, event.TierProvisional, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var reports []event.Record
+			for day := range days {
+				v := int64(perDay)
+				if day%2 == 0 {
+					v = perDay * 2 / 3
+				}
+				if at := int64(monday) + int64(day)*window.DayMs; tt.days(day) {
+					reports = append(reports, searches(at, 1, 24*60, v))
+				}
+			}
+			for week := range days / 7 {
+				v := int64(7 * perDay)
+				if week%2 == 0 {
+					v /= 2
+				}
+				if at := int64(monday) + int64(week)*7*window.DayMs; tt.weeks(week) {
+					reports = append(reports, searches(at, 1, 7*24*60, v))
+				}
+			}
+			p := newPartition(t)
+			for hour := range int64(days * 24) {
+				at := int64(monday) + hour*window.HourMs
+				p.Apply(glances(fmt.Sprint(hour), at, 100), taken)
+				p.Apply(statistics(fmt.Sprint("post", hour), 1, at+window.HourMs-1, at, 1000), taken)
+			}
+			got := make(results)
+			p.Refresh(taken, all, got.take)
+			for _, r := range reports { // to what is published
+				if o := p.Apply(r, taken); o != Applied && o != Late {
+					t.Fatalf("%d minutes at %d: %s", r.(*event.AmazonSearchReport).PeriodMinutes, r.Head().OccurredAtMs, o)
+				}
+			}
+			for p.Refresh(taken, all, got.take); p.Stats().Dirty > 0; {
+				p.Refresh(taken, all, got.take)
+			}
+			c := got[fmt.Sprintf("force 01 %d", end)].(event.Correlation)
+			if c.Tier != tt.tier || (c.SettledTotal > 0) != (tt.tier == event.TierSettled) {
+				t.Errorf("it is %s, with %g settled, want it %s", c.Tier, c.SettledTotal, tt.tier)
+			}
+			if math.Abs(c.NowcastError-tt.off) > 0.05*tt.off {
+				t.Errorf("nowcasts are off by %.3f, want about %.2f", c.NowcastError, tt.off)
+			}
+			want := make(results)
+			p.RecomputeWindow("acme", 1, end, want.take)
+			if diff := gocmp.Diff(want[fmt.Sprintf("force 01 %d", end)], any(c)); diff != "" {
+				t.Errorf("(-batch +stream):\n%s", diff)
+			}
+		})
+	}
+}
+
+func none(int) bool { return false }
+
+func every(int) bool { return true }
+
+func only(which ...int) func(int) bool {
+	return func(i int) bool { return slices.Contains(which, i) }
+}
+
+func but(which ...int) func(int) bool {
+	return func(i int) bool { return !slices.Contains(which, i) }
 }
 
 // A report that reaches beyond the end of a window is spread over its hours as the proxies
