@@ -10,7 +10,9 @@
 // each day and restates with it: as in a Scorer, no event teaches what to expect
 // while it goes on. A Scorer needs nothing but the points of a series in
 // their order: it learns what to expect as it goes, cannot be restated, and says
-// how rare each point is. It is what 'flywheel detect' runs.
+// how rare each point is. It is what 'flywheel detect' runs. An episode has no such score:
+// PeakZ counts standard deviations, by which bursts are not as rare as a normal tail says
+// (pkg/topology/DESIGN.md).
 package spike
 
 import "math"

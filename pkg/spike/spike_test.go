@@ -240,3 +240,49 @@ func BenchmarkDetect(b *testing.B) {
 		Detect(episodes[:0], s, &cfg)
 	}
 }
+
+// What a normal tail gives once in a hundred years comes every month on series that burst
+// by themselves, held to the mean and the scale of the weeks before. So standard deviations
+// say nothing of how rare a bucket is, and no score is made of them.
+func TestStandardDeviationsAreNoRates(t *testing.T) {
+	const learnt, days, perDay = 35, 60, 96
+	for _, tc := range []struct {
+		name        string
+		manners     manners
+		least, most float64 // buckets a month at Raise
+	}{
+		{"quiet", manners{level: 20}, 0, 0.1},
+		{"bursty", bursty(20), 1, 10},
+	} {
+		raise, reached, sustained, months := DefaultConfig().Raise, 0.0, 0.0, 0.0
+		for seed := range uint64(10) {
+			tr := generate(seed, 15*minuteMs, days, tc.manners)
+			var sum, seen [48]float64
+			squares := 0.0
+			kind := func(i int) int { _, k, _ := hoursOf(tr.atMs(i)); return k }
+			for i := range learnt * perDay {
+				sum[kind(i)] += tr.values[i]
+				seen[kind(i)]++
+			}
+			for i := range learnt * perDay {
+				mean := sum[kind(i)] / seen[kind(i)]
+				squares += (tr.values[i] - mean) * (tr.values[i] - mean) / mean
+			}
+			scale := math.Sqrt(squares / (learnt * perDay))
+			for i := learnt * perDay; i < days*perDay; i++ {
+				z := Score(int64(tr.values[i]), sum[kind(i)]/seen[kind(i)], scale)
+				if z >= raise {
+					reached++
+				}
+				if z >= DefaultConfig().Sustain {
+					sustained++
+				}
+			}
+			months += float64(days-learnt) / 30
+		}
+		t.Logf("%s: %.2f buckets a month reach %v, %.1f Sustain", tc.name, reached/months, raise, sustained/months)
+		if rate := reached / months; rate < tc.least || rate > tc.most {
+			t.Errorf("%s: %.2f buckets a month reach %v deviations, want %v to %v", tc.name, rate, raise, tc.least, tc.most)
+		}
+	}
+}
