@@ -333,9 +333,9 @@ func TestAConfounderIsPutOnTheGrid(t *testing.T) {
 	}
 	in := Input{
 		Stimulus: source("x.csv", w.file(w.x)), Response: source("y.csv", w.file(w.y)),
-		Confounders: []Source{source("ads.csv", "timestamp,value\n2015-03-02 00:00,1\n2015-03-02 00:07,1\n")},
+		Confounders: []Source{source("ads.csv", "timestamp,value\n2015-03-02 00:00,1\n2015-03-02 00:59,1\n")},
 	}
-	want := "y.csv has a point every 1h and ads.csv every 7m: sum one of them"
+	want := "y.csv has a point every 1h, x.csv has a point every 1h, ads.csv has a point every 59m, and no step of up to a day is a multiple of all these: sum one of them"
 	if _, err := Run(t.Context(), in, DefaultConfig()); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %q", err, want)
 	}
