@@ -146,6 +146,7 @@ func (s *session) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		began := time.Now()
 		if err := s.cycle(ctx); err != nil {
+			s.report(err) // the group may take a session to say why
 			return explain(ctx, s.txn.Client(), &s.cfg, time.Since(began), err)
 		}
 		now := time.Now()
@@ -182,12 +183,11 @@ func explain(ctx context.Context, client *kgo.Client, cfg *Config, lasted time.D
 	return err
 }
 
-// askMax bounds how long the group is asked: where Kafka is away that is no news.
-const askMax = time.Second
-
-// replaced asks the group whether another has this processor's place.
+// replaced asks the group whether another has this processor's place. Unanswered, it would
+// start over and take the name back from a successor: so it waits until Kafka, had it
+// answered nobody, would have excluded that one as well. Nor could it start over before.
 func replaced(ctx context.Context, client *kgo.Client, cfg *Config) bool {
-	ctx, cancel := context.WithTimeout(ctx, min(askMax, cfg.SessionTimeout))
+	ctx, cancel := context.WithTimeout(ctx, cfg.SessionTimeout)
 	defer cancel()
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Group, req.InstanceID = cfg.Group, &cfg.InstanceID
