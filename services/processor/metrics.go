@@ -54,7 +54,7 @@ func newMetrics(provider metric.MeterProvider, staleness func() time.Duration) (
 	counter(&m.restarts, "flywheel.processor.restarts", "{restart}", "Times the processor started over from the last commit.")
 	counter(&m.silences, "flywheel.processor.silences", "{silence}", "Times that Kafka ceased to answer for every partition, for longer than a third of the session timeout.")
 	counter(&m.evaluations, "flywheel.processor.evaluations", "{evaluation}", "Evaluations of one force of one brand.")
-	seconds(&m.commitS, "flywheel.processor.commit.duration", "Time a commit takes.", .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10)
+	seconds(&m.commitS, "flywheel.processor.commit.duration", "Time a commit takes, and delivering what it holds.", .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10)
 	seconds(&m.restoreS, "flywheel.processor.restore.duration", "Time it takes to restore the partitions of an assignment.", .01, .03, .1, .3, 1, 3, 10, 30, 100, 300)
 	var err error
 	m.commitN, err = meter.Int64Histogram("flywheel.processor.commit.records", metric.WithUnit("{record}"),

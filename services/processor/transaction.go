@@ -194,6 +194,7 @@ func (t *transaction) commit() error {
 	if err := t.begin(); err != nil {
 		return err
 	}
+	ending := time.Now() // before results are delivered: a Kafka that stalls does so there as well
 	fault.Reached(fault.ProcessorFlushing)
 	if err := t.txn.Client().Flush(t.ctx); err != nil {
 		return t.abort(fmt.Errorf("deliver the results: %w", err))
@@ -202,7 +203,6 @@ func (t *transaction) commit() error {
 		return t.abort(*err)
 	}
 	fault.Reached(fault.ProcessorFlushed)
-	ending := time.Now()
 	committed, err := t.txn.End(kgo.PreTxnCommitFnContext(t.ctx, t.fence), kgo.TryCommit)
 	switch {
 	case err != nil:
