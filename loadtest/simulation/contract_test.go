@@ -239,14 +239,8 @@ func (b books) record(record event.Record) {
 		case !r.Branded || r.PeriodMinutes > 60:
 		case r.PeriodMinutes == 15:
 			add("branded_searches", r.Volume)
-		default: // an hour: equal parts, the first ones larger
-			for q := range int64(4) {
-				v := r.Volume / 4
-				if q < r.Volume%4 {
-					v++
-				}
-				b.add(h.BrandID, "branded_searches", h.OccurredAtMs+q*quarterMs, v)
-			}
+		default:
+			b.hour(h.BrandID, "branded_searches_hour", h.OccurredAtMs, r.Volume)
 		}
 	case *event.AmazonTrafficHour:
 		b.hour(h.BrandID, "glance_views", h.OccurredAtMs, r.GlanceViews)

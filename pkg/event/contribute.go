@@ -178,8 +178,9 @@ func (r *AmazonSearchReport) Validate() error {
 }
 
 // Contribute implements Record: branded searches, on the signal of the
-// report's own period, so that a week never poses as an hour, nor a month as a
-// week. An hourly report is spread over its four quarters by largest remainder.
+// report's own period, so that a week never poses as an hour, an hour as its
+// quarters, nor a month as a week. A report of more than a quarter-hour whose quarters
+// lie in two hours is spread over these by largest remainder of the quarters.
 func (r *AmazonSearchReport) Contribute(c []Contribution) []Contribution {
 	switch {
 	case !r.Branded:
@@ -187,15 +188,13 @@ func (r *AmazonSearchReport) Contribute(c []Contribution) []Contribution {
 	case r.PeriodMinutes <= 15:
 		return add(c, BrandedSearches, &r.Header, r.Volume)
 	case r.PeriodMinutes <= 60:
+		const quarterMs, hourMs = 15 * 60_000, 60 * 60_000
 		quarters := int64(r.PeriodMinutes+14) / 15
-		for q := range quarters {
-			v := r.Volume / quarters
-			if q < r.Volume%quarters {
-				v++
-			}
-			if v != 0 {
-				c = append(c, Contribution{Signal: BrandedSearches, AtMs: r.OccurredAtMs + q*15*60_000, Value: v})
-			}
+		inFirst := min(quarters, (hourMs-r.OccurredAtMs%hourMs+quarterMs-1)/quarterMs) // those that begin in its hour
+		first := r.Volume/quarters*inFirst + min(r.Volume%quarters, inFirst)
+		c = add(c, BrandedSearchesHour, &r.Header, first)
+		if rest := r.Volume - first; rest != 0 {
+			c = append(c, Contribution{Signal: BrandedSearchesHour, AtMs: r.OccurredAtMs + inFirst*quarterMs, Value: rest})
 		}
 		return c
 	case r.PeriodMinutes <= 1440:

@@ -36,7 +36,7 @@ func TestWhatEachRecordMoves(t *testing.T) {
 		return Contribution{Signal: s, Value: micros, Currency: currency}
 	}
 	count := func(s Signal, n int64) Contribution { return Contribution{Signal: s, Value: n} }
-	const start, quarter = 1_790_000_000_000, 15 * 60_000
+	const hour, halfPast = 1_789_999_200_000, 1_789_999_200_000 + 30*60_000
 
 	for name, test := range map[string]func(*testing.T){
 		"a post counts one, for its content": contribution[*TikTokContentPublished](nil,
@@ -50,17 +50,19 @@ func TestWhatEachRecordMoves(t *testing.T) {
 		"an order on TikTok is worth what was not refunded": contribution[*TikTokShopOrder](nil, money(TikTokGMV, 15_000_000, "USD")),
 		"a cancelled order on TikTok is worth nothing": contribution(func(r *TikTokShopOrder) { r.Status = OrderStatusCancelled },
 			money(TikTokGMV, 0, "USD")),
-		"an ad counts its impressions":             contribution[*TikTokAdReportHour](nil, count(TikTokAdImpressions, 100)),
-		"an ad that nobody saw moves nothing":      contribution(func(r *TikTokAdReportHour) { r.Impressions = 0 }),
-		"a creator counts one":                     contribution[*TikTokCreatorJoined](nil, count(CreatorsJoined, 1)),
-		"a creator who is a customer counts twice": contribution(func(r *TikTokCreatorJoined) { r.CustomerID = "u1" }, count(CreatorsJoined, 1), count(KnownCreatorsJoined, 1)),
-		"an hour of searches is spread over its quarters, the remainder first": contribution[*AmazonSearchReport](nil,
-			Contribution{Signal: BrandedSearches, AtMs: start, Value: 3},
-			Contribution{Signal: BrandedSearches, AtMs: start + quarter, Value: 3},
-			Contribution{Signal: BrandedSearches, AtMs: start + 2*quarter, Value: 2},
-			Contribution{Signal: BrandedSearches, AtMs: start + 3*quarter, Value: 2}),
-		"an hour of one search is one quarter": contribution(func(r *AmazonSearchReport) { r.Volume = 1 }, count(BrandedSearches, 1)),
-		"a quarter of searches stays one":      contribution(func(r *AmazonSearchReport) { r.PeriodMinutes = 15 }, count(BrandedSearches, 10)),
+		"an ad counts its impressions":                contribution[*TikTokAdReportHour](nil, count(TikTokAdImpressions, 100)),
+		"an ad that nobody saw moves nothing":         contribution(func(r *TikTokAdReportHour) { r.Impressions = 0 }),
+		"a creator counts one":                        contribution[*TikTokCreatorJoined](nil, count(CreatorsJoined, 1)),
+		"a creator who is a customer counts twice":    contribution(func(r *TikTokCreatorJoined) { r.CustomerID = "u1" }, count(CreatorsJoined, 1), count(KnownCreatorsJoined, 1)),
+		"an hour of searches never poses as quarters": contribution(func(r *AmazonSearchReport) { r.OccurredAtMs = hour }, count(BrandedSearchesHour, 10)),
+		"an hour from half past is spread over two, the remainder first": contribution(func(r *AmazonSearchReport) { r.OccurredAtMs, r.Volume = halfPast, 11 },
+			Contribution{Signal: BrandedSearchesHour, AtMs: halfPast, Value: 6},
+			Contribution{Signal: BrandedSearchesHour, AtMs: hour + 60*60_000, Value: 5}),
+		"45 minutes from half past, by their quarters": contribution(func(r *AmazonSearchReport) { r.OccurredAtMs, r.PeriodMinutes, r.Volume = halfPast, 45, 10 },
+			Contribution{Signal: BrandedSearchesHour, AtMs: halfPast, Value: 7},
+			Contribution{Signal: BrandedSearchesHour, AtMs: hour + 60*60_000, Value: 3}),
+		"half an hour of one search is of its hour": contribution(func(r *AmazonSearchReport) { r.PeriodMinutes, r.Volume = 30, 1 }, count(BrandedSearchesHour, 1)),
+		"a quarter of searches stays one":           contribution(func(r *AmazonSearchReport) { r.PeriodMinutes = 15 }, count(BrandedSearches, 10)),
 		"a day of searches never poses as quarters": contribution(func(r *AmazonSearchReport) { r.PeriodMinutes = 1440 },
 			count(BrandedSearchesDay, 10)),
 		"a week of searches never poses as a day": contribution(func(r *AmazonSearchReport) { r.PeriodMinutes = 10_080 },
@@ -118,6 +120,7 @@ func TestEverySignalHasARecordThatMovesIt(t *testing.T) {
 	note(
 		&TikTokContentPublished{Reactivated: true},
 		&TikTokCreatorJoined{CustomerID: "u1"},
+		&AmazonSearchReport{Branded: true, PeriodMinutes: 15, Volume: 1},
 		&AmazonSearchReport{Branded: true, PeriodMinutes: 1440, Volume: 1},
 		&AmazonSearchReport{Branded: true, PeriodMinutes: 10_080, Volume: 1},
 		&AmazonAdStream{ImpressionsDelta: 1},

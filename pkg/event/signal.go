@@ -36,6 +36,7 @@ const (
 	CreatorInvites
 	Citations
 	CategoryAdImpressions
+	BrandedSearchesHour
 	signalEnd
 )
 
@@ -108,6 +109,7 @@ var signals = [SignalsMax]SignalInfo{
 	CreatorInvites:         {"creator_invites", "{message}", NodeMessaging, QuarterHour, false},
 	Citations:              {"citations", "{citation}", NodeAISearch, QuarterHour, false},
 	CategoryAdImpressions:  {"category_ad_impressions", "{impression}", NodeAmazon, Hour, false},
+	BrandedSearchesHour:    {"branded_searches_hour", "{search}", NodeAmazon, Hour, false},
 }
 
 // Force is a directed, measurable influence between two nodes.
@@ -149,13 +151,13 @@ func Forces() []Force { return forces[:] }
 
 //nolint:gochecknoglobals // a table nobody writes to
 var forces = [...]Force{
-	{1, NodeTikTok, NodeAmazon, ShortWindowHours, []Signal{TikTokViews, TikTokAdImpressions}, []Signal{BrandedSearches, BrandedAdImpressions, GlanceViews}, []Signal{Citations, ReplenishmentSends, CategoryAdImpressions}, BrandedRevenue},
+	{1, NodeTikTok, NodeAmazon, ShortWindowHours, []Signal{TikTokViews, TikTokAdImpressions}, []Signal{BrandedSearches, BrandedSearchesHour, BrandedAdImpressions, GlanceViews}, []Signal{Citations, ReplenishmentSends, CategoryAdImpressions}, BrandedRevenue},
 	{2, NodeTikTok, NodeAISearch, LongWindowHours, []Signal{TikTokViews, TikTokPosts}, []Signal{Citations}, nil, NoSignal},
 	{3, NodeAmazon, NodeShopify, LongWindowHours, []Signal{UnitsShipped}, []Signal{AmazonRegistrations}, nil, NoSignal},
 	{4, NodeAmazon, NodeAISearch, LongWindowHours, []Signal{Reviews}, []Signal{Citations}, nil, NoSignal},
 	{5, NodeShopify, NodeTikTok, LongWindowHours, []Signal{CreatorInvites}, []Signal{KnownCreatorsJoined}, nil, NoSignal},
 	{6, NodeShopify, NodeMessaging, LongWindowHours, []Signal{ConsentedRegistrations}, []Signal{ActiveSubscribers}, nil, NoSignal},
-	{7, NodeAISearch, NodeAmazon, ShortWindowHours, []Signal{Citations}, []Signal{BrandedSearches, BrandedAdImpressions, GlanceViews}, []Signal{TikTokViews, ReplenishmentSends, CategoryAdImpressions}, BrandedRevenue},
+	{7, NodeAISearch, NodeAmazon, ShortWindowHours, []Signal{Citations}, []Signal{BrandedSearches, BrandedSearchesHour, BrandedAdImpressions, GlanceViews}, []Signal{TikTokViews, ReplenishmentSends, CategoryAdImpressions}, BrandedRevenue},
 	{8, NodeAISearch, NodeShopify, ShortWindowHours, []Signal{Citations}, []Signal{AISessions, AIOrders}, []Signal{TikTokViews, ReplenishmentSends}, ShopifyRevenue},
 	{9, NodeMessaging, NodeAmazon, ShortWindowHours, []Signal{ReplenishmentSends, ReplenishmentClicks}, []Signal{RepeatUnits, Reviews}, []Signal{TikTokViews, Citations, CategoryAdImpressions}, BrandedRevenue},
 	{10, NodeMessaging, NodeTikTok, LongWindowHours, []Signal{ReactivationSends}, []Signal{CreatorsJoined, ReactivatedPosts}, nil, NoSignal},

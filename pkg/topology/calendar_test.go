@@ -42,7 +42,7 @@ func TestWhatIsDeclaredIsExpected(t *testing.T) {
 			}
 			b := p.brands["acme"]
 			expected := make([]float64, 24)
-			p.expect(b, b.find(event.BrandedSearches, [3]byte{}), end/window.DayMs, expected, end+window.DayMs, window.HourMs)
+			p.expect(b, b.find(event.BrandedSearchesHour, [3]byte{}), end/window.DayMs, expected, end+window.DayMs, window.HourMs)
 			for hour, mu := range expected {
 				if math.Abs(mu-tc.want) > 5 {
 					t.Errorf("hour %d: %.1f searches are expected, want about %.0f", hour, mu, tc.want)

@@ -171,6 +171,9 @@ func (p *Partition) searches(b *brand, f *event.Force, response *series, out *ev
 	if f.Responses[0] != event.BrandedSearches {
 		return
 	}
+	if out.EffectSignal == event.BrandedSearchesHour.String() { // the unit is the same
+		out.EffectSignal = event.BrandedSearches.String()
+	}
 	to := window.Floor(out.WindowEndMs, window.HourMs)
 	n, ok := p.nowcast(b, to-int64(f.WindowHours), to)
 	if !ok {
