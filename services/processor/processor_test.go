@@ -1010,6 +1010,35 @@ func TestARestoreThatTakesLongIsStale(t *testing.T) {
 	}
 }
 
+// TestACommitLastsFromItsFirstDelivery has Kafka stall when results are delivered.
+func TestACommitLastsFromItsFirstDelivery(t *testing.T) {
+	w := newWorld(t)
+	const stall = time.Second
+	w.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		w.cluster.SleepControl(func() { time.Sleep(stall) })
+		return nil, nil, false
+	})
+	reader := metric.NewManualReader()
+	p, err := processor.New(w.config(), w.kafka, w.static, logger(t, "one"), metric.NewMeterProvider(metric.WithReader(reader)), tracenoop.NewTracerProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	w.load(60)
+	w.drained()
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	longest, _ := told(t, reader, "flywheel.processor.commit.duration").(metricdata.Histogram[float64]).DataPoints[0].Max.Value()
+	if longest < stall.Seconds() {
+		t.Errorf("the longest commit took %v s, want that of a stall, %s", longest, stall)
+	}
+}
+
 // TestPartitionsThatAreRestoredFirstAreNotWaitedFor has Kafka give a producer id only when the
 // partitions are there.
 func TestPartitionsThatAreRestoredFirstAreNotWaitedFor(t *testing.T) {
