@@ -1226,16 +1226,20 @@ func (w *world) unstable() (end func()) {
 
 // TestARestoreThatDoesNotGoOnIsTold has a transaction open that nobody ends, and then ends it.
 func TestARestoreThatDoesNotGoOnIsTold(t *testing.T) {
-	const ofGroup = "the group has given no partitions, or not told their offsets: "
+	const (
+		ofGroup    = "the group has given no partitions, or not told their offsets: "
+		findsGroup = "'kafka-transactions.sh … find-hanging --topic __consumer_offsets'"
+		findsState = "'kafka-transactions.sh … describe-producers --topic flywheel.state --partition 0'"
+	)
 	for name, tc := range map[string]struct {
-		open func(*world) (end func())
-		late bool // it was ready before, and restores because another joins
-		want string
+		open        func(*world) (end func())
+		late        bool // it was ready before, and restores because another joins
+		want, finds string
 	}{
-		"on the changelog, of one that begins":               {(*world).hang, false, "the changelog flywheel.state does not go on in the partitions [0 1 2 3]: "},
-		"on the changelog, of one that was ready":            {(*world).hang, true, "the changelog flywheel.state does not go on in the partitions [0 1]: "},
-		"on the offsets of the group, of one that begins":    {(*world).unstable, false, ofGroup},
-		"on the offsets of the group, of one that was ready": {(*world).unstable, true, ofGroup},
+		"on the changelog, of one that begins":               {(*world).hang, false, "the changelog flywheel.state does not go on in the partitions [0 1 2 3]: ", findsState},
+		"on the changelog, of one that was ready":            {(*world).hang, true, "the changelog flywheel.state does not go on in the partitions [0 1]: ", findsState},
+		"on the offsets of the group, of one that begins":    {(*world).unstable, false, ofGroup, findsGroup},
+		"on the offsets of the group, of one that was ready": {(*world).unstable, true, ofGroup, findsGroup},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -1265,8 +1269,8 @@ func TestARestoreThatDoesNotGoOnIsTold(t *testing.T) {
 			}
 			w.eventually("it is told what does not go on, and how to find why", func() bool {
 				err := p.Check(t.Context())
-				return err != nil && strings.Contains(err.Error(), tc.want) && strings.Contains(err.Error(), "kafka-transactions.sh") &&
-					strings.Contains(log.String(), `level=WARN msg="partitions are not restored"`) && strings.Contains(log.String(), tc.want)
+				return err != nil && strings.Contains(err.Error(), tc.want) && strings.Contains(err.Error(), tc.finds) &&
+					strings.Contains(log.String(), `level=WARN msg="partitions are not restored" error.message="restoring has not gone on for `)
 			})
 			if age := staleness(t, reader); age < 1 {
 				t.Errorf("the staleness is %v s, want that of the restore, more than 1", age)

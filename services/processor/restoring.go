@@ -21,7 +21,7 @@ const (
 // waitsForChangelog is what restoring waits for while the changelog of partitions is not read to its end.
 func waitsForChangelog(partitions []int32) string {
 	return fmt.Sprintf("the changelog %s does not go on in the partitions %d: a transaction on it has not ended "+
-		"(find it with 'kafka-transactions.sh … describe-producers --topic %[1]s --partition %d', and see deploy/RUNBOOK.md before you abort it), or a leader is away",
+		"(find it with 'kafka-transactions.sh … describe-producers --topic %[1]s --partition %[3]d', and see deploy/RUNBOOK.md before you abort it), or a leader is away",
 		event.TopicState, partitions, partitions[0])
 }
 
