@@ -81,6 +81,7 @@ func tamper(ctx context.Context, t *testing.T, p verify.Pipeline, ledger *simula
 	for column, field := range map[string]string{"tier": "Tier", "reason": "Reason", "effect_signal": "EffectSignal", "code_version": "CodeVersion"} {
 		columns, fields = append(columns, column+" = concat("+column+", '?')"), append(fields, field+":")
 	}
+	p.Failures = 1_000_000 // one change may have many, and must not hide another's
 	forge(ctx, t, p)
 	oracles := verify.Oracles()
 	for _, changes := range [][]struct {

@@ -4,6 +4,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -61,6 +62,7 @@ type Pipeline struct {
 	Topology topology.Config // of the processors
 	Replays  int             // how often the input was processed again from its start
 	Since    int64           // spikes of a lower revision are of a state that was deleted, and are deleted as well
+	Failures int             // of one oracle that are kept at the most; 0 for enough to see what is wrong
 }
 
 // checker collects what fails.
@@ -73,10 +75,11 @@ type checker struct {
 	topology topology.Config
 	replays  int
 	since    int64
+	most     int
 	letters  map[string]int // dead letters in Kafka by the record they are about
 }
 
-// failuresMax bounds the failures of one oracle that are kept.
+// failuresMax is how many failures of one oracle are kept where nobody wants more.
 const failuresMax = 20
 
 func (c *checker) fail(oracle, format string, args ...any) {
@@ -86,7 +89,7 @@ func (c *checker) fail(oracle, format string, args ...any) {
 			n++
 		}
 	}
-	if n < failuresMax {
+	if n < c.most {
 		c.Failures = append(c.Failures, Failure{oracle, fmt.Sprintf(format, args...)})
 	}
 }
@@ -95,7 +98,7 @@ func (c *checker) fail(oracle, format string, args ...any) {
 // what was sent to it. The error says what could not be looked at.
 func All(ctx context.Context, p Pipeline, ledger *simulator.Detail) (Result, error) {
 	var r Result
-	c := &checker{&r, p.Kafka, p.Registry, p.Conn, p.Topology, p.Replays, p.Since, nil}
+	c := &checker{&r, p.Kafka, p.Registry, p.Conn, p.Topology, p.Replays, p.Since, cmp.Or(p.Failures, failuresMax), nil}
 	facts, err := oracle.Gather(ctx, c.conn)
 	if err != nil {
 		return r, err
