@@ -113,6 +113,9 @@ func TestEverySignalHasARecordThatMovesIt(t *testing.T) {
 		for _, r := range rs {
 			for _, c := range r.Contribute(nil) {
 				moved[c.Signal] = true
+				if want := c.Signal.Info().Record; r.Type() != want {
+					t.Errorf("%s is moved by %s, want %s alone", c.Signal, r.Type(), want)
+				}
 			}
 		}
 	}

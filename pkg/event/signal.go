@@ -59,11 +59,12 @@ func (g Grain) Minutes() int64 { return [...]int64{15, 60, 1440, 10080}[g] }
 
 // SignalInfo describes one signal.
 type SignalInfo struct {
-	Name  string // as in tables and metrics
-	Unit  string // as in UCUM: {view}, or {micro} for millionths of the brand's currency
-	Node  NodeName
-	Grain Grain
-	Money bool // in millionths of the brand's reporting currency
+	Name   string // as in tables and metrics
+	Unit   string // as in UCUM: {view}, or {micro} for millionths of the brand's currency
+	Node   NodeName
+	Grain  Grain
+	Money  bool // in millionths of the brand's reporting currency
+	Record Type // of the channel records that move it
 }
 
 // Info returns the description of the signal; the zero SignalInfo for an
@@ -80,36 +81,36 @@ func (s Signal) String() string { return s.Info().Name }
 
 //nolint:gochecknoglobals // a table nobody writes to
 var signals = [SignalsMax]SignalInfo{
-	TikTokPosts:            {"tiktok_posts", "{post}", NodeTikTok, QuarterHour, false},
-	TikTokViews:            {"tiktok_views", "{view}", NodeTikTok, QuarterHour, false},
-	TikTokAdImpressions:    {"tiktok_ad_impressions", "{impression}", NodeTikTok, Hour, false},
-	TikTokGMV:              {"tiktok_gmv", "{micro}", NodeTikTok, QuarterHour, true},
-	CreatorsJoined:         {"creators_joined", "{creator}", NodeTikTok, QuarterHour, false},
-	KnownCreatorsJoined:    {"known_creators_joined", "{creator}", NodeTikTok, QuarterHour, false},
-	ReactivatedPosts:       {"reactivated_posts", "{post}", NodeTikTok, QuarterHour, false},
-	BrandedSearches:        {"branded_searches", "{search}", NodeAmazon, QuarterHour, false},
-	BrandedSearchesDay:     {"branded_searches_day", "{search}", NodeAmazon, Day, false},
-	BrandedSearchesWeek:    {"branded_searches_week", "{search}", NodeAmazon, Week, false},
-	BrandedAdImpressions:   {"branded_ad_impressions", "{impression}", NodeAmazon, QuarterHour, false},
-	GlanceViews:            {"glance_views", "{view}", NodeAmazon, Hour, false},
-	OrderedSales:           {"ordered_sales", "{micro}", NodeAmazon, Hour, true},
-	BrandedRevenue:         {"branded_revenue", "{micro}", NodeAmazon, QuarterHour, true},
-	UnitsShipped:           {"units_shipped", "{unit}", NodeAmazon, QuarterHour, false},
-	RepeatUnits:            {"repeat_units", "{unit}", NodeAmazon, QuarterHour, false},
-	Reviews:                {"reviews", "{review}", NodeAmazon, QuarterHour, false},
-	AmazonRegistrations:    {"amazon_registrations", "{registration}", NodeShopify, QuarterHour, false},
-	ConsentedRegistrations: {"consented_registrations", "{registration}", NodeShopify, QuarterHour, false},
-	AISessions:             {"ai_sessions", "{session}", NodeShopify, QuarterHour, false},
-	AIOrders:               {"ai_orders", "{order}", NodeShopify, QuarterHour, false},
-	ShopifyRevenue:         {"shopify_revenue", "{micro}", NodeShopify, QuarterHour, true},
-	ActiveSubscribers:      {"active_subscribers", "{event}", NodeMessaging, QuarterHour, false},
-	ReplenishmentSends:     {"replenishment_sends", "{message}", NodeMessaging, QuarterHour, false},
-	ReplenishmentClicks:    {"replenishment_clicks", "{click}", NodeMessaging, QuarterHour, false},
-	ReactivationSends:      {"reactivation_sends", "{message}", NodeMessaging, QuarterHour, false},
-	CreatorInvites:         {"creator_invites", "{message}", NodeMessaging, QuarterHour, false},
-	Citations:              {"citations", "{citation}", NodeAISearch, QuarterHour, false},
-	CategoryAdImpressions:  {"category_ad_impressions", "{impression}", NodeAmazon, Hour, false},
-	BrandedSearchesHour:    {"branded_searches_hour", "{search}", NodeAmazon, Hour, false},
+	TikTokPosts:            {"tiktok_posts", "{post}", NodeTikTok, QuarterHour, false, TypeTikTokContentPublished},
+	TikTokViews:            {"tiktok_views", "{view}", NodeTikTok, QuarterHour, false, TypeTikTokContentStatistics},
+	TikTokAdImpressions:    {"tiktok_ad_impressions", "{impression}", NodeTikTok, Hour, false, TypeTikTokAdReportHour},
+	TikTokGMV:              {"tiktok_gmv", "{micro}", NodeTikTok, QuarterHour, true, TypeTikTokShopOrder},
+	CreatorsJoined:         {"creators_joined", "{creator}", NodeTikTok, QuarterHour, false, TypeTikTokCreatorJoined},
+	KnownCreatorsJoined:    {"known_creators_joined", "{creator}", NodeTikTok, QuarterHour, false, TypeTikTokCreatorJoined},
+	ReactivatedPosts:       {"reactivated_posts", "{post}", NodeTikTok, QuarterHour, false, TypeTikTokContentPublished},
+	BrandedSearches:        {"branded_searches", "{search}", NodeAmazon, QuarterHour, false, TypeAmazonSearchReport},
+	BrandedSearchesDay:     {"branded_searches_day", "{search}", NodeAmazon, Day, false, TypeAmazonSearchReport},
+	BrandedSearchesWeek:    {"branded_searches_week", "{search}", NodeAmazon, Week, false, TypeAmazonSearchReport},
+	BrandedAdImpressions:   {"branded_ad_impressions", "{impression}", NodeAmazon, QuarterHour, false, TypeAmazonAdStream},
+	GlanceViews:            {"glance_views", "{view}", NodeAmazon, Hour, false, TypeAmazonTrafficHour},
+	OrderedSales:           {"ordered_sales", "{micro}", NodeAmazon, Hour, true, TypeAmazonSalesHour},
+	BrandedRevenue:         {"branded_revenue", "{micro}", NodeAmazon, QuarterHour, true, TypeAmazonOrder},
+	UnitsShipped:           {"units_shipped", "{unit}", NodeAmazon, QuarterHour, false, TypeAmazonOrder},
+	RepeatUnits:            {"repeat_units", "{unit}", NodeAmazon, QuarterHour, false, TypeAmazonOrder},
+	Reviews:                {"reviews", "{review}", NodeAmazon, QuarterHour, false, TypeAmazonReview},
+	AmazonRegistrations:    {"amazon_registrations", "{registration}", NodeShopify, QuarterHour, false, TypeShopifyCustomerRegistered},
+	ConsentedRegistrations: {"consented_registrations", "{registration}", NodeShopify, QuarterHour, false, TypeShopifyCustomerRegistered},
+	AISessions:             {"ai_sessions", "{session}", NodeShopify, QuarterHour, false, TypeShopifySession},
+	AIOrders:               {"ai_orders", "{order}", NodeShopify, QuarterHour, false, TypeShopifyOrder},
+	ShopifyRevenue:         {"shopify_revenue", "{micro}", NodeShopify, QuarterHour, true, TypeShopifyOrder},
+	ActiveSubscribers:      {"active_subscribers", "{event}", NodeMessaging, QuarterHour, false, TypeMessageEvent},
+	ReplenishmentSends:     {"replenishment_sends", "{message}", NodeMessaging, QuarterHour, false, TypeMessageEvent},
+	ReplenishmentClicks:    {"replenishment_clicks", "{click}", NodeMessaging, QuarterHour, false, TypeMessageEvent},
+	ReactivationSends:      {"reactivation_sends", "{message}", NodeMessaging, QuarterHour, false, TypeMessageEvent},
+	CreatorInvites:         {"creator_invites", "{message}", NodeMessaging, QuarterHour, false, TypeMessageEvent},
+	Citations:              {"citations", "{citation}", NodeAISearch, QuarterHour, false, TypeAICitationTrial},
+	CategoryAdImpressions:  {"category_ad_impressions", "{impression}", NodeAmazon, Hour, false, TypeAmazonAdStream},
+	BrandedSearchesHour:    {"branded_searches_hour", "{search}", NodeAmazon, Hour, false, TypeAmazonSearchReport},
 }
 
 // Force is a directed, measurable influence between two nodes.

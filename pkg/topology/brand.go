@@ -15,7 +15,7 @@ import (
 
 const (
 	forcesMax = 10
-	nodesMax  = 8 // numbers for nodes
+	feedsMax  = 24 // numbers for feeds
 )
 
 // Steps of the two kinds of windows, and the windows in steps.
@@ -39,7 +39,7 @@ type brand struct {
 	sources   []source        // in the order of their first event
 	series    []*series       // by signal and currency
 	keys      []seriesKey     // of the series, in their order
-	begins    [nodesMax]int64 // first hour in which anything of a node was seen; window.Before: nothing was
+	begins    [feedsMax]int64 // first hour in which anything of a feed was seen; window.Before: nothing was
 	facts     facts
 	snapshots snapshots
 	gone      []event.ID // snapshots taken out since Changes
@@ -355,28 +355,28 @@ func (p *Partition) add(b *brand, c contrib) {
 	}
 }
 
-// begin notes that an hour of a series has changed: where the history of its node
+// begin notes that an hour of a series has changed: where the history of its feed
 // begins, all that rests on it changes too. With added something was only added to
 // the hour: if it was empty, it no longer is.
 func (p *Partition) begin(b *brand, ser *series, hour int64, added bool) {
-	begin := &b.begins[p.plan.nodes[ser.signal]]
+	begin := &b.begins[p.plan.feeds[ser.signal]]
 	was := *begin
 	if was != window.Before && hour > was {
 		return
 	}
 	if *begin = hour; !added || hour == was {
 		p.derive(b)
-		*begin = b.begun(ser.signal.Info().Node)
+		*begin = b.begun(feedOf(ser.signal))
 	}
 	if was != window.Before && *begin != was {
 		b.forget()
 	}
 }
 
-// begun returns the first hour in which anything of a node was seen, window.Before when
+// begun returns the first hour in which anything of a feed was seen, window.Before when
 // nothing was: so it is again when all of it was taken back.
-func (b *brand) begun(node event.NodeName) int64 {
-	if hour := b.first(node, b.oldestHour, window.After); hour != window.After {
+func (b *brand) begun(f feed) int64 {
+	if hour := b.first(f, b.oldestHour, window.After); hour != window.After {
 		return hour
 	}
 	return window.Before
@@ -390,7 +390,7 @@ func (p *Partition) moves(b *brand, ser *series, atMs int64) {
 	}
 	ser.ahead = slices.DeleteFunc(ser.ahead, func(a dayAhead) bool { return hour < a.by*24 })
 	confounds := p.plan.confounds[ser.signal]
-	b.studies.moved(ser, hour, confounds, p.plan.besides[p.plan.nodes[ser.signal]])
+	b.studies.moved(ser, hour, confounds, p.plan.besides[p.plan.feeds[ser.signal]])
 	b.rests = slices.DeleteFunc(b.rests, func(r rest) bool { return hour < r.day*24 })
 	touches := p.plan.touches[ser.signal]
 	b.dirty |= touches

@@ -687,7 +687,7 @@ func (p *Partition) settle() {
 		for _, ser := range b.series {
 			ser.quarters.Drop(b.oldestQuarter)
 			ser.hours.Drop(b.oldestHour)
-			b.begins[p.plan.nodes[ser.signal]] = b.begun(ser.signal.Info().Node)
+			b.begins[p.plan.feeds[ser.signal]] = b.begun(feedOf(ser.signal))
 		}
 		if b.due() || b.dirty != 0 {
 			p.enqueue(b, unknownMs)

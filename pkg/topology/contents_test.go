@@ -24,14 +24,14 @@ func TestViewsThatCancelBeginNoHistory(t *testing.T) {
 	}
 	a, b := now.brands["acme"], later.brands["acme"]
 	later.derive(b)
-	if tiktok := now.plan.nodes[event.TikTokViews]; a.begins[tiktok] != window.Before || b.begins[tiktok] != window.Before {
-		t.Errorf("the node begins in hour %d, counted later %d, want none", a.begins[tiktok], b.begins[tiktok])
+	if tiktok := now.plan.feeds[event.TikTokViews]; a.begins[tiktok] != window.Before || b.begins[tiktok] != window.Before {
+		t.Errorf("the feed begins in hour %d, counted later %d, want none", a.begins[tiktok], b.begins[tiktok])
 	}
 }
 
 // TestViewsAreTheSameWheneverTheyAreCounted applies observations in any order to
 // two partitions, of which one counts the views after each: the buckets, where the
-// node's history begins and what is due must not tell when they were counted.
+// feed's history begins and what is due must not tell when they were counted.
 func TestViewsAreTheSameWheneverTheyAreCounted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		at := rapid.Custom(func(t *rapid.T) int64 {

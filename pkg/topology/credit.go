@@ -366,7 +366,7 @@ func (p *Partition) rest(b *brand, ser *series, claims []claim, day int64) *corr
 	}
 	w := &p.work.credit
 	node, to := ser.signal.Info().Node, day*24
-	from := b.first(node, to-int64(p.cfg.HistoryHours), to)
+	from := b.first(feedOf(ser.signal), to-int64(p.cfg.HistoryHours), to)
 	n := int(to - from)
 	left := make([]int64, n)
 	ser.hours.Read(left, from)

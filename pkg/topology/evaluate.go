@@ -398,13 +398,29 @@ func declaration(kind event.CalendarKind) uint8 {
 	}
 }
 
-// first returns the first hour from ≤ hour < to in which anything of a node was
-// seen: its history begins there, also that of a signal which came later. It is
-// to when there is none.
-func (b *brand) first(node event.NodeName, from, to int64) int64 {
+// feed is what the history of a signal begins with: the records that move it, and reports
+// of each period by themselves. Before the first of them nothing is known; hours behind
+// it in which nothing came hold nothing.
+type feed struct {
+	record event.Type
+	report event.Signal
+}
+
+func feedOf(s event.Signal) feed {
+	f := feed{record: s.Info().Record}
+	if f.record == event.TypeAmazonSearchReport {
+		f.report = s
+	}
+	return f
+}
+
+// first returns the first hour from ≤ hour < to in which anything of a feed was
+// seen: the history of its signals begins there, also of one which came later. It is to
+// when there is none.
+func (b *brand) first(f feed, from, to int64) int64 {
 	first := to
 	for _, ser := range b.series {
-		if ser.signal.Info().Node == node {
+		if feedOf(ser.signal) == f {
 			if hour, holds := ser.hours.First(max(from, b.oldestHour), first); holds {
 				first = hour
 			}
@@ -414,12 +430,12 @@ func (b *brand) first(node event.NodeName, from, to int64) int64 {
 }
 
 // fit returns the baseline of a series by the history that ends with the start
-// of a UTC day, and begins with its node's first data.
+// of a UTC day, and begins with its feed's first data.
 func (p *Partition) fit(b *brand, ser *series, day int64) *correlate.Baseline {
 	if ser.fit != nil && ser.fit.day == day && ser.fit.valid {
 		return &ser.fit.base
 	}
-	base := p.baseline(b, ser, b.first(ser.signal.Info().Node, day*24-int64(p.cfg.HistoryHours), day*24), day)
+	base := p.baseline(b, ser, b.first(feedOf(ser.signal), day*24-int64(p.cfg.HistoryHours), day*24), day)
 	if ser.fit == nil || day >= ser.fit.day {
 		ser.fit = &fit{day: day, valid: true, base: *base}
 		return &ser.fit.base
@@ -495,7 +511,7 @@ func (p *Partition) above(b *brand, i int, stimulus, response *series, to, day i
 }
 
 // history fills in both sides of the hours up to one, exclusive, from the first
-// data of both nodes on, with what the baselines up to a day expect.
+// data of both feeds on, with what the baselines up to a day expect.
 func (p *Partition) history(b *brand, stimulus, response *series, hour, day int64) correlate.Hourly {
 	from, n := p.reach(b, stimulus, response, hour)
 	w := &p.work

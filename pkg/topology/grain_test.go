@@ -104,3 +104,38 @@ func TestAnHourOfNoiseIsOneObservation(t *testing.T) {
 		}
 	}
 }
+
+// The history of a signal begins when its feed is connected, whatever else of its node was
+// there before: hours that nobody has reported are none in which nothing was searched.
+func TestAHistoryBeginsWithItsFeed(t *testing.T) {
+	const days, connected = 45, 20
+	tr := truth{days: days, delay: 8, life: 24, effect: 0.06, perSearch: 400_000, posts: 3, views: 4000}
+	end := int64(monday) + days*window.DayMs
+	for seed := range uint64(3) {
+		world := tr.play(seed)
+		look := func(drops func(e event.Record) bool) event.Correlation {
+			p := newPartition(t)
+			for _, e := range world.events {
+				if e.Head().OccurredAtMs >= monday+connected*window.DayMs || !drops(e) {
+					p.Apply(e, taken)
+				}
+			}
+			got := make(results)
+			p.Refresh(taken, all, got.take)
+			c := got[fmt.Sprintf("force 01 %d", end)].(event.Correlation)
+			return c
+		}
+		late := look(func(e event.Record) bool { return e.Type() == event.TypeAmazonSearchReport })
+		alone := look(func(e event.Record) bool {
+			return e.Type() == event.TypeAmazonSearchReport || e.Type() == event.TypeAmazonOrder
+		})
+		if late.Effect != alone.Effect || late.EffectLow != alone.EffectLow || late.EffectHigh != alone.EffectHigh || late.TestPValue != alone.TestPValue {
+			t.Errorf("seed %d: the effect is %g in [%g, %g] and p %g, and without orders from before the reports %g in [%g, %g] and p %g", seed,
+				late.Effect, late.EffectLow, late.EffectHigh, late.TestPValue, alone.Effect, alone.EffectLow, alone.EffectHigh, alone.TestPValue)
+		}
+		if late.EffectLow > tr.effect || late.EffectHigh < tr.effect {
+			t.Errorf("seed %d: the effect of %g is %g in [%g, %g]", seed, tr.effect, late.Effect, late.EffectLow, late.EffectHigh)
+		}
+		t.Logf("seed %d: %g in [%g, %g]", seed, late.Effect, late.EffectLow, late.EffectHigh)
+	}
+}

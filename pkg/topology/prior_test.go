@@ -140,7 +140,7 @@ func unversioned(v any) any {
 func TestARestartWithAnotherPriorIsABatchWithIt(t *testing.T) {
 	tr := weak()
 	tr.effect = 0.02
-	world := tr.play(1)
+	world := tr.play(3)
 	const restart = 17 // days; no day with a test is final yet
 	like, unlike := planted(t, 1, tr), counted(t, 1, 24, 36, 200)
 	for name, priors := range map[string][2]map[int]*correlate.Pool{

@@ -77,9 +77,9 @@ func (p *Partition) followSpikes(b *brand, seen, newest, nowMs int64, emit func(
 
 // watched returns the response in which episodes are looked for up to an hour: the first
 // that holds anything in the window, and has a history of its own by which to know its
-// seasons. A signal that is connected beside others of its node is compared with nothing
-// that was not there: they are watched in its stead until it has one. Unlike what a window is correlated with, it is told by
-// hours, which are kept for longer than any episode stays in sight.
+// seasons: others are watched in the stead of one that was connected beside them until it
+// has one. Unlike what a window is correlated with, it is told by hours, which are kept for
+// longer than any episode stays in sight.
 func (p *Partition) watched(b *brand, hour int64) *series {
 	today := window.Floor(hour-1, 24)
 	for _, s := range p.plan.forces[spikeForce].Responses {
@@ -116,7 +116,13 @@ func (p *Partition) relieved(b *brand, end int64) int64 {
 // oldestSpikes is the quarter-hour with which begins what episodes can be looked for in.
 func (p *Partition) oldestSpikes(b *brand) int64 {
 	oldest := window.Floor(b.clockMs, window.QuarterMs) - hoursKept*window.QuartersPerHour
-	if begin := b.begins[p.plan.nodes[event.BrandedSearches]]; begin != window.Before {
+	begin := int64(window.After)
+	for _, s := range p.plan.forces[spikeForce].Responses {
+		if at := b.begins[p.plan.feeds[s]]; at != window.Before {
+			begin = min(begin, at)
+		}
+	}
+	if begin != window.After {
 		oldest = max(oldest, begin*window.QuartersPerHour)
 	}
 	return max(oldest, b.oldestQuarter)
@@ -213,7 +219,7 @@ func (p *Partition) chance(b *brand, stimulus *series, startMs int64, leadHours 
 		return 1
 	}
 	to := window.Floor(startMs, window.HourMs) + 1
-	from := b.began(stimulus, to-int64(p.cfg.HistoryHours), to)
+	from := b.first(feedOf(stimulus.signal), to-int64(p.cfg.HistoryHours), to)
 	hours := grow(&p.work.x, int(to-from)) // the episodes' stimulus is not needed any more
 	stimulus.hours.Read(hours, from)
 	return spike.Chance(hours, leadHours)
@@ -272,20 +278,10 @@ func (p *Partition) explain(b *brand, e *spike.Episode, stimulus, response *seri
 	return max(0, share)
 }
 
-// began returns the first hour from ≤ hour < to in which a series holds anything, to when
-// there is none. Its own history begins there: hours before it of a node that was seen
-// sooner (first) are no evidence that nothing is to be expected of it.
-func (b *brand) began(ser *series, from, to int64) int64 {
-	if hour, holds := ser.hours.First(max(from, b.oldestHour), to); holds {
-		return hour
-	}
-	return to
-}
-
 // judged returns the hour in which the history of a series begins, and the first
 // UTC day before which there is enough of it to know the seasons.
 func (p *Partition) judged(b *brand, ser *series, today int64) (begin, enough int64) {
-	begin = b.began(ser, today*24-int64(p.cfg.HistoryHours), today*24)
+	begin = b.first(feedOf(ser.signal), today*24-int64(p.cfg.HistoryHours), today*24)
 	return begin, window.Ceil(begin+correlate.SeasonalHoursMin, 24)
 }
 
@@ -321,7 +317,7 @@ func (p *Partition) ahead(b *brand, ser *series, day, by int64) *dayAhead {
 			return &ser.ahead[i]
 		}
 	}
-	base := p.baseline(b, ser, b.began(ser, by*24-int64(p.cfg.HistoryHours), by*24), by)
+	base := p.baseline(b, ser, b.first(feedOf(ser.signal), by*24-int64(p.cfg.HistoryHours), by*24), by)
 	a := dayAhead{day: day, by: by, scale: base.Scale()}
 	halves := grow(&p.work.halves, len(a.halves))
 	p.fill(b, ser, base, by, halves, (day+1)*window.DayMs, halfMs)

@@ -176,7 +176,7 @@ func TestADayWithoutEffectIsItsMoney(t *testing.T) {
 	}{
 		{"at first all days", nil, []int64{3, 2, 1, 0}},
 		{"late views", statistics("post", 3, at(1, 18), at(0, 0), 2500), nil},
-		{"a late report", searches(at(0, 12), 2, 15, 90), nil},
+		{"a late report", searches(at(1, 12), 2, 15, 90), nil},
 		{"a late order", order("late", 1, at(2, 1), 5_000_000, 0, event.OrderStatusPlaced), []int64{2}},
 		{"an order of today", order("now", 1, at(3, 12), 5_000_000, 0, event.OrderStatusPlaced), []int64{3}},
 		{"an order that is returned", order("1", 2, at(1, 11), 10_000_000, 10_000_000, event.OrderStatusReturned), []int64{1}},

@@ -77,15 +77,15 @@ func (s studies) drop(is func(*study) bool) {
 }
 
 // moved drops the studies that have seen an hour of a series, which may confound some
-// forces, or whose history begins elsewhere by it, or that of a confounder of its node
+// forces, or whose history begins elsewhere by it, or that of a confounder of its feed
 // (besides).
 func (s studies) moved(ser *series, hour int64, confounds, besides uint16) {
 	if len(s) == 0 || hour >= s[len(s)-1].end {
 		return
 	}
-	key, node := keyOf(ser.signal, ser.currency), ser.signal.Info().Node
+	key, from := keyOf(ser.signal, ser.currency), feedOf(ser.signal)
 	s.drop(func(x *study) bool {
-		begins := hour <= x.from && (besides&(1<<x.force) != 0 || x.stimulus.signal().Info().Node == node || x.response.signal().Info().Node == node)
+		begins := hour <= x.from && (besides&(1<<x.force) != 0 || feedOf(x.stimulus.signal()) == from || feedOf(x.response.signal()) == from)
 		return hour < x.end && (key == x.stimulus || key == x.response || begins || confounds&(1<<x.force) != 0)
 	})
 }
@@ -192,10 +192,10 @@ func (p *Partition) confounding(b *brand, i int, stimulus, response *series, end
 }
 
 // reach returns the hours up to one that tell of both sides: from the first data of
-// both nodes on.
+// both feeds on.
 func (p *Partition) reach(b *brand, stimulus, response *series, end int64) (from int64, n int) {
 	from = end - int64(p.cfg.HistoryHours)
-	from = max(b.first(stimulus.signal.Info().Node, from, end), b.first(response.signal.Info().Node, from, end))
+	from = max(b.first(feedOf(stimulus.signal), from, end), b.first(feedOf(response.signal), from, end))
 	return from, int(end - from)
 }
 

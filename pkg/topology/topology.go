@@ -117,12 +117,12 @@ type plan struct {
 	// confounds are those whose history a signal confounds: nothing before the next
 	// midnight moves with it.
 	confounds [event.SignalsMax]uint16
-	// besides are those that a signal of a node confounds, by the number of the node: its
-	// history begins with that of the node.
-	besides  [nodesMax]uint16
+	// besides are those that a signal of a feed confounds, by the number of the feed: its
+	// history begins with that of the feed.
+	besides  [feedsMax]uint16
 	credits  uint16                  // the forces that earn credit
 	nowcasts uint16                  // those whose windows say how many branded searches they hold
-	nodes    [event.SignalsMax]uint8 // numbers of the signals' nodes
+	feeds    [event.SignalsMax]uint8 // numbers of the signals' feeds
 	spikes   spike.Config
 }
 
@@ -159,19 +159,19 @@ func New(cfg Config) (*Partition, error) {
 		}
 	}
 	p.plan.touches[event.NoSignal] = 0
-	var nodes []event.NodeName
-	for s := range p.plan.nodes {
-		node := event.Signal(s).Info().Node
-		if !slices.Contains(nodes, node) {
-			nodes = append(nodes, node)
+	var feeds []feed
+	for s := range p.plan.feeds {
+		f := feedOf(event.Signal(s))
+		if !slices.Contains(feeds, f) {
+			feeds = append(feeds, f)
 		}
-		p.plan.nodes[s] = uint8(slices.Index(nodes, node))
+		p.plan.feeds[s] = uint8(slices.Index(feeds, f))
 	}
-	if len(nodes) > nodesMax {
-		return nil, fmt.Errorf("the signals have %d nodes, want at most %d", len(nodes), nodesMax)
+	if len(feeds) > feedsMax {
+		return nil, fmt.Errorf("the signals have %d feeds, want at most %d", len(feeds), feedsMax)
 	}
 	for s, forces := range p.plan.confounds {
-		p.plan.besides[p.plan.nodes[s]] |= forces
+		p.plan.besides[p.plan.feeds[s]] |= forces
 	}
 	return p, nil
 }
