@@ -341,11 +341,7 @@ func read(dst []int64, ser *series, endMs, width int64) {
 // expect sets dst to what the baseline of a series expects of the buckets that end
 // at endMs.
 func (p *Partition) expect(b *brand, ser *series, day int64, dst []float64, endMs, width int64) {
-	p.fill(b, ser, p.fit(b, ser, day), day, dst, endMs, width)
-}
-
-// fill does so with a baseline of the history up to a day.
-func (p *Partition) fill(b *brand, ser *series, base *correlate.Baseline, day int64, dst []float64, endMs, width int64) {
+	base := p.fit(b, ser, day) // before the calendar, which shares its memory
 	c := p.calendar(b, ser.signal.Info().Node, len(dst), endMs, width)
 	base.Fill(dst, c, int(width/60_000), float64(day*window.DayMs-endMs)/window.HourMs)
 }
@@ -435,25 +431,20 @@ func (p *Partition) fit(b *brand, ser *series, day int64) *correlate.Baseline {
 	if ser.fit != nil && ser.fit.day == day && ser.fit.valid {
 		return &ser.fit.base
 	}
-	base := p.baseline(b, ser, b.first(feedOf(ser.signal), day*24-int64(p.cfg.HistoryHours), day*24), day)
-	if ser.fit == nil || day >= ser.fit.day {
-		ser.fit = &fit{day: day, valid: true, base: *base}
-		return &ser.fit.base
-	}
-	return base
-}
-
-// baseline returns that of the history from an hour up to a UTC day.
-func (p *Partition) baseline(b *brand, ser *series, from, day int64) *correlate.Baseline {
-	key := pastFit{ser, from, day}
-	base, known := p.work.fits[key]
-	if known {
+	key := pastFit{ser, day}
+	if base, ok := p.work.fits[key]; ok {
 		return &base
 	}
-	counts := make([]int64, day*24-from)
+	to := day * 24
+	from := b.first(feedOf(ser.signal), to-int64(p.cfg.HistoryHours), to)
+	counts := make([]int64, to-from)
 	ser.hours.Read(counts, from)
-	c := p.calendar(b, ser.signal.Info().Node, len(counts), day*window.DayMs, window.HourMs)
-	base = correlate.Fit(correlate.History{Counts: counts, Calendar: c}, &p.work.scratch)
+	c := p.calendar(b, ser.signal.Info().Node, len(counts), to*window.HourMs, window.HourMs)
+	base := correlate.Fit(correlate.History{Counts: counts, Calendar: c}, &p.work.scratch)
+	if ser.fit == nil || day >= ser.fit.day {
+		ser.fit = &fit{day: day, valid: true, base: base}
+		return &ser.fit.base
+	}
 	if p.work.fits == nil {
 		p.work.fits = make(map[pastFit]correlate.Baseline)
 	}

@@ -398,8 +398,8 @@ func (w *workspace) studies() Budget {
 }
 
 type pastFit struct {
-	ser       *series
-	from, day int64
+	ser *series
+	day int64
 }
 
 type pastChoice struct {

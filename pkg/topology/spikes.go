@@ -317,10 +317,9 @@ func (p *Partition) ahead(b *brand, ser *series, day, by int64) *dayAhead {
 			return &ser.ahead[i]
 		}
 	}
-	base := p.baseline(b, ser, b.first(feedOf(ser.signal), by*24-int64(p.cfg.HistoryHours), by*24), by)
-	a := dayAhead{day: day, by: by, scale: base.Scale()}
+	a := dayAhead{day: day, by: by, scale: p.fit(b, ser, by).Scale()}
 	halves := grow(&p.work.halves, len(a.halves))
-	p.fill(b, ser, base, by, halves, (day+1)*window.DayMs, halfMs)
+	p.expect(b, ser, by, halves, (day+1)*window.DayMs, halfMs)
 	for i, v := range halves {
 		a.halves[i] = float32(v)
 	}
