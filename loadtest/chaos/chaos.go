@@ -454,6 +454,7 @@ func (p *play) resumes(ctx context.Context, kind Kind) error {
 			who = p.hit
 		}
 	}
+	defer func() { p.killed = time.Time{} }() // what follows within the same fault is timed by itself
 	var longest time.Duration
 	var asked []string
 	for _, s := range who {
@@ -466,7 +467,7 @@ func (p *play) resumes(ctx context.Context, kind Kind) error {
 			if ctx.Err() != nil {
 				return err
 			}
-			p.fail(oracleProgress, "after %s, the group of the %s: %v", p.last, s.kind, err)
+			p.fail(oracleProgress, "after %s, the group of the %s: %v; meanwhile %s", p.last, s.kind, err, p.complaints(s.kind, since))
 			return nil
 		}
 		longest = max(longest, took)
@@ -477,8 +478,28 @@ func (p *play) resumes(ctx context.Context, kind Kind) error {
 	if !p.killed.IsZero() {
 		p.report.RecoveryMs = append(p.report.RecoveryMs, longest.Milliseconds())
 	}
-	p.killed = time.Time{} // what follows within the same fault is timed by itself
 	return nil
+}
+
+// complaintsMax is how many lines of a service's log a failure tells.
+const complaintsMax = 12
+
+// complaints are what the services of a kind have logged last since a time, each line with the
+// seconds until then: where nobody keeps the logs of a play it is all that tells why one failed.
+func (p *play) complaints(kind string, since time.Time) string {
+	var all []string
+	for _, s := range p.all(kind) {
+		said, err := messages(s.Process, since)
+		if err != nil {
+			return err.Error()
+		}
+		lines := []string{s.Name}
+		for _, m := range said[max(0, len(said)-complaintsMax):] {
+			lines = append(lines, fmt.Sprintf("%.1f s: %s %s", m.Time.Sub(since).Seconds(), m.Msg, m.Error))
+		}
+		all = append(all, strings.Join(lines, "; "))
+	}
+	return strings.Join(all, ", ")
 }
 
 // watch looks for services that have ended by themselves, which they must not.

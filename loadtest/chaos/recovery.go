@@ -21,6 +21,8 @@ type monitor struct {
 	client *kgo.Client
 	admin  *kadm.Client
 	inputs []string
+
+	inTime, tooLate time.Duration // to catch up in, and how much longer is waited
 }
 
 func newMonitor(ctx context.Context, cfg kafka.Config) (*monitor, error) {
@@ -32,7 +34,7 @@ func newMonitor(ctx context.Context, cfg kafka.Config) (*monitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &monitor{client: client, admin: kadm.NewClient(client)}
+	m := &monitor{client: client, admin: kadm.NewClient(client), inTime: recoveryMax, tooLate: tooLateMax}
 	for _, t := range topics.Topics {
 		if t.Copartitioned && len(t.Records) > 0 {
 			m.inputs = append(m.inputs, t.Name)
@@ -46,13 +48,17 @@ func (m *monitor) close() { m.client.Close() }
 // look lies between two looks at the progress.
 const look = 50 * time.Millisecond
 
+// tooLateMax is how long is waited for who has not caught up in time: whether it is slow or
+// stands still is worth knowing.
+const tooLateMax = time.Minute
+
 // caughtUp waits until a group has committed all input there is at the call, and
 // returns how long that took since the moment given; an error when it takes
-// longer than recoveryMax. Kafka may be away meanwhile.
+// longer than there is time for. Kafka may be away meanwhile.
 func (m *monitor) caughtUp(ctx context.Context, group string, since time.Time) (time.Duration, error) {
 	var ends kadm.ListedOffsets
 	why := errors.New("no answer from Kafka")
-	for time.Since(since) < recoveryMax {
+	for time.Since(since) < m.inTime+m.tooLate {
 		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
 		left, err := m.left(attempt, group, &ends)
 		cancel()
@@ -61,14 +67,16 @@ func (m *monitor) caughtUp(ctx context.Context, group string, since time.Time) (
 			return 0, ctx.Err()
 		case err != nil:
 			why = err
-		case left == 0:
+		case left == 0 && time.Since(since) <= m.inTime:
 			return time.Since(since), nil
+		case left == 0:
+			return 0, fmt.Errorf("the group %q took %s, not %s, to commit what was there when the fault came; shortly before, %w", group, time.Since(since).Round(time.Millisecond), m.inTime, why)
 		default:
-			why = fmt.Errorf("%d records are left", left)
+			why = fmt.Errorf("%d records were left", left)
 		}
 		time.Sleep(look)
 	}
-	return 0, fmt.Errorf("the group %q has not committed within %s what was there when the fault came: %w", group, recoveryMax, why)
+	return 0, fmt.Errorf("the group %q has not committed within %s, nor %s later, what was there when the fault came: %w", group, m.inTime, m.tooLate, why)
 }
 
 // left counts what the group has not committed of the input up to the ends, which

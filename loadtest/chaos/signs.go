@@ -136,13 +136,20 @@ func (l *lookout) blind(hit ...*service) bool {
 	})
 }
 
+// message is a line of a log.
+type message struct {
+	Time  time.Time
+	Msg   string
+	Error string `json:"error.message"`
+}
+
 // said are messages of a log.
-type said []string
+type said []message
 
 // any says whether one of them begins with one of the lines.
 func (s said) any(lines string) bool {
 	return slices.ContainsFunc(strings.Split(lines, "|"), func(line string) bool {
-		return slices.ContainsFunc(s, func(message string) bool { return strings.HasPrefix(message, line) })
+		return slices.ContainsFunc(s, func(m message) bool { return strings.HasPrefix(m.Msg, line) })
 	})
 }
 
@@ -156,12 +163,9 @@ func messages(p *process.Process, since time.Time) (all said, err error) {
 		return nil, err
 	}
 	for line := range bytes.Lines(log) {
-		var record struct {
-			Time time.Time
-			Msg  string
-		}
-		if json.Unmarshal(line, &record) == nil && !record.Time.Before(since) { // others are not the logger's
-			all = append(all, record.Msg)
+		var m message
+		if json.Unmarshal(line, &m) == nil && !m.Time.Before(since) { // others are not the logger's
+			all = append(all, m)
 		}
 	}
 	return all, nil
