@@ -31,6 +31,12 @@ const (
 	mechanismScram512 = "scram-sha-512"
 )
 
+// metadataAgeMin lies between two looks at who leads what, while something is wrong. A batch
+// that a broker refuses for now waits in franz-go for the next one: also results that come before
+// the markers of the transaction before are written, as on a busy broker (CONCURRENT_TRANSACTIONS,
+// seen on Apache Kafka 4.3.0). franz-go's own 5 s are a third of what a transaction may last.
+const metadataAgeMin = 250 * time.Millisecond
+
 // Options returns the client options that every client of the pipeline shares:
 // addresses, security, timeouts, partitioning by key, logging and metrics.
 // It fails when a certificate cannot be read.
@@ -44,6 +50,7 @@ func Options(cfg Config, logger *slog.Logger, meters metric.MeterProvider) ([]kg
 		kgo.ClientID(cfg.ClientID),
 		kgo.DialTimeout(cfg.DialTimeout),
 		kgo.RequestTimeoutOverhead(cfg.RequestTimeout),
+		kgo.MetadataMinAge(metadataAgeMin),
 		kgo.MaxBufferedRecords(cfg.BufferRecords),
 		kgo.RecordPartitioner(partitioner{}),
 		kgo.WithLogger(log{logger}),

@@ -103,8 +103,9 @@ func (w *world) config() processor.Config {
 // member is a processor that runs.
 type member struct {
 	*processor.Processor
-	stop context.CancelFunc
-	done chan error
+	reader *metric.ManualReader // of its metrics
+	stop   context.CancelFunc
+	done   chan error
 }
 
 // start runs a processor until the test ends or stop is called.
@@ -114,12 +115,13 @@ func (w *world) start(change func(*processor.Config)) *member {
 	if change != nil {
 		change(&cfg)
 	}
-	p, err := processor.New(cfg, w.kafka, w.static, logger(w.t, cfg.InstanceID), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
+	reader := metric.NewManualReader()
+	p, err := processor.New(cfg, w.kafka, w.static, logger(w.t, cfg.InstanceID), metric.NewMeterProvider(metric.WithReader(reader)), tracenoop.NewTracerProvider())
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	m := &member{p, stop, make(chan error, 1)}
+	m := &member{p, reader, stop, make(chan error, 1)}
 	go func() { m.done <- p.Run(ctx) }()
 	w.t.Cleanup(func() { m.stop() })
 	return m
@@ -863,7 +865,7 @@ func TestAnUnreachableRegistryDelaysAndLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	m := &member{p, stop, make(chan error, 1)}
+	m := &member{Processor: p, stop: stop, done: make(chan error, 1)}
 	go func() { m.done <- p.Run(ctx) }()
 	w.load(50)
 	<-p.Ready()
@@ -992,22 +994,12 @@ func TestARestoreThatTakesLongIsStale(t *testing.T) {
 		w.cluster.SleepControl(func() { <-back })
 		return nil, nil, false
 	})
-	reader := metric.NewManualReader()
-	p, err := processor.New(w.config(), w.kafka, w.static, logger(t, "one"), metric.NewMeterProvider(metric.WithReader(reader)), tracenoop.NewTracerProvider())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	w.eventually("the staleness grows", func() bool { return staleness(t, reader) > .5 })
+	m := w.start(nil)
+	w.eventually("the staleness grows", func() bool { return staleness(t, m.reader) > .5 })
 	close(back)
-	<-p.Ready()
-	w.eventually("nothing is stale", func() bool { return staleness(t, reader) == 0 })
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	<-m.Ready()
+	w.eventually("nothing is stale", func() bool { return staleness(t, m.reader) == 0 })
+	w.end(m)
 }
 
 // TestACommitLastsFromItsFirstDelivery has Kafka stall when results are delivered.
@@ -1019,24 +1011,51 @@ func TestACommitLastsFromItsFirstDelivery(t *testing.T) {
 		w.cluster.SleepControl(func() { time.Sleep(stall) })
 		return nil, nil, false
 	})
-	reader := metric.NewManualReader()
-	p, err := processor.New(w.config(), w.kafka, w.static, logger(t, "one"), metric.NewMeterProvider(metric.WithReader(reader)), tracenoop.NewTracerProvider())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
+	m := w.start(nil)
 	w.load(60)
 	w.drained()
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-	longest, _ := told(t, reader, "flywheel.processor.commit.duration").(metricdata.Histogram[float64]).DataPoints[0].Max.Value()
+	w.end(m)
+	longest, _ := told(t, m.reader, "flywheel.processor.commit.duration").(metricdata.Histogram[float64]).DataPoints[0].Max.Value()
 	if longest < stall.Seconds() {
 		t.Errorf("the longest commit took %v s, want that of a stall, %s", longest, stall)
 	}
+}
+
+// TestABatchThatIsRefusedForNowDelaysItsTransactionOnly has Kafka take no results at first, as it
+// does on a busy broker before the markers of the transaction before are written.
+func TestABatchThatIsRefusedForNowDelaysItsTransactionOnly(t *testing.T) {
+	w := newWorld(t)
+	var refused atomic.Int64
+	w.cluster.ControlKey(int16(kmsg.Produce), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		w.cluster.KeepControl()
+		req := r.(*kmsg.ProduceRequest)
+		if req.TransactionID == nil || refused.Add(1) > 3 {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.ProduceResponse)
+		for _, topic := range req.Topics {
+			rt := kmsg.NewProduceResponseTopic()
+			rt.Topic, rt.TopicID = topic.Topic, topic.TopicID
+			for _, p := range topic.Partitions {
+				rp := kmsg.NewProduceResponseTopicPartition()
+				rp.Partition, rp.ErrorCode = p.Partition, kerr.ConcurrentTransactions.Code
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp, nil, true
+	})
+	m := w.start(func(c *processor.Config) { c.TransactionTimeout = 4 * time.Second }) // less than franz-go waits by itself
+	w.load(60)
+	w.drained()
+	w.exact()
+	if n := refused.Load(); n < 4 {
+		t.Errorf("results came %d times, want three times in vain", n)
+	}
+	if n := told(t, m.reader, "flywheel.processor.restarts").(metricdata.Sum[int64]).DataPoints[0].Value; n != 0 {
+		t.Errorf("the processor has started over %d times, want not at all", n)
+	}
+	w.end(m)
 }
 
 // TestPartitionsThatAreRestoredFirstAreNotWaitedFor has Kafka give a producer id only when the
@@ -1050,23 +1069,13 @@ func TestPartitionsThatAreRestoredFirstAreNotWaitedFor(t *testing.T) {
 		resp.ErrorCode = kerr.ConcurrentTransactions.Code // asked again
 		return resp, nil, !restored.Load()
 	})
-	reader := metric.NewManualReader()
-	p, err := processor.New(w.config(), w.kafka, w.static, logger(t, "one"), metric.NewMeterProvider(metric.WithReader(reader)), tracenoop.NewTracerProvider())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- p.Run(ctx) }()
-	<-p.Ready()
+	m := w.start(nil)
+	<-m.Ready()
 	restored.Store(true)
 	w.load(60)
 	w.drained()
-	w.eventually("nothing is stale", func() bool { return staleness(t, reader) == 0 })
-	stop()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	w.eventually("nothing is stale", func() bool { return staleness(t, m.reader) == 0 })
+	w.end(m)
 }
 
 func TestKafkaIsWaitedForAtStart(t *testing.T) {
