@@ -495,7 +495,7 @@ func (p *play) complaints(kind string, since time.Time) string {
 		}
 		lines := []string{s.Name}
 		for _, m := range said[max(0, len(said)-complaintsMax):] {
-			lines = append(lines, fmt.Sprintf("%.1f s: %s %s", m.Time.Sub(since).Seconds(), m.Msg, m.Error))
+			lines = append(lines, strings.TrimSpace(fmt.Sprintf("%.1f s: %s %s %s", m.Time.Sub(since).Seconds(), m.Msg, m.Error, m.Stack)))
 		}
 		all = append(all, strings.Join(lines, "; "))
 	}

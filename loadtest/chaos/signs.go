@@ -141,6 +141,7 @@ type message struct {
 	Time  time.Time
 	Msg   string
 	Error string `json:"error.message"`
+	Stack string `json:"code.stacktrace"`
 }
 
 // said are messages of a log.

@@ -11,10 +11,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/pprof"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/sourcegraph/conc"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/metric"
@@ -50,6 +53,7 @@ type Processor struct {
 	outage       outage.Outage
 	restoring    restoring
 	silence      silence
+	standstill   outage.Outage
 	refusals     refusals // only the loop of a session touches them
 	overdue      overdue  // likewise
 
@@ -163,6 +167,40 @@ func (p *Processor) stuck() time.Duration {
 	return since
 }
 
+// standstillInterval lies between two looks at whether the loop comes round.
+const standstillInterval = time.Second
+
+// watch tells of a loop that does not come round, until ctx ends: it cannot do so itself.
+func (p *Processor) watch(ctx context.Context) {
+	ticker := time.NewTicker(standstillInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if stuck := p.stuck(); stuck > 0 {
+			p.logger.Log(ctx, p.standstill.Level(), "the processor stands still; restart it if this lasts, nothing is lost",
+				slog.Duration("flywheel.duration", stuck), slog.String("code.stacktrace", stacks()))
+		} else if lasted, was := p.standstill.Over(); was {
+			p.logger.InfoContext(ctx, "the processor goes on", slog.Duration("flywheel.duration", lasted))
+		}
+	}
+}
+
+// stacksBytesMax bounds a line of the log: those that most goroutines share come first.
+const stacksBytesMax = 32 << 10
+
+// stacks says where the goroutines are.
+func stacks() string {
+	var b strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil { // into memory
+		return err.Error()
+	}
+	return b.String()[:min(b.Len(), stacksBytesMax)]
+}
+
 // report notes what keeps the processor from committing; nil when nothing does.
 func (p *Processor) report(trouble error) {
 	p.troubleMu.Lock()
@@ -235,10 +273,15 @@ func (p *Processor) Run(ctx context.Context) error {
 	}
 	switch {
 	case ctx.Err() != nil:
-		return nil //nolint:nilerr // asked to stop while it began: what failed failed for that
+		return nil // asked to stop while it began: what failed failed for that
 	case err != nil:
 		return err
 	}
+	var watch conc.WaitGroup
+	defer watch.Wait()
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx)) // also how it ends
+	defer stop()
+	watch.Go(func() { p.watch(watching) })
 	pause := pauseMin
 	for {
 		s := &session{Processor: p, begun: make(chan struct{})}

@@ -1058,6 +1058,49 @@ func TestABatchThatIsRefusedForNowDelaysItsTransactionOnly(t *testing.T) {
 	w.end(m)
 }
 
+// deaf is a registry that does not even refuse until it is let go.
+type deaf struct {
+	codec.Registry
+	let chan struct{}
+}
+
+func (d *deaf) Schema(ctx context.Context, id uint32) (string, error) {
+	<-d.let
+	return d.Registry.Schema(ctx, id)
+}
+
+func TestAProcessorThatStandsStillSaysWhere(t *testing.T) {
+	w := newWorld(t)
+	registry := &deaf{w.static, make(chan struct{})}
+	cfg := w.config()
+	cfg.TransactionTimeout = time.Second // it stands still after two of them
+	var log testkit.Log
+	p, err := processor.New(cfg, w.kafka, registry, slog.New(slog.NewTextHandler(&log, nil)), metricnoop.NewMeterProvider(), tracenoop.NewTracerProvider())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	m := &member{Processor: p, stop: stop, done: make(chan error, 1)}
+	go func() { m.done <- p.Run(ctx) }()
+	<-p.Ready()
+	if strings.Contains(log.String(), "stands still") {
+		t.Errorf("it stands still, and is ready:\n%s", log.String())
+	}
+	w.load(60)
+	w.eventually("it says where", func() bool {
+		said := log.String()
+		return strings.Contains(said, `msg="the processor stands still; `) && strings.Contains(said, "processor_test.(*deaf).Schema")
+	})
+	if err := p.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "has been at one transaction for") {
+		t.Errorf("/readyz says %v", err)
+	}
+	close(registry.let)
+	w.eventually("it goes on", func() bool { return strings.Contains(log.String(), `msg="the processor goes on"`) })
+	w.drained()
+	w.exact()
+	w.end(m)
+}
+
 // TestPartitionsThatAreRestoredFirstAreNotWaitedFor has Kafka give a producer id only when the
 // partitions are there.
 func TestPartitionsThatAreRestoredFirstAreNotWaitedFor(t *testing.T) {

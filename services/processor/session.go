@@ -113,6 +113,8 @@ func (s *session) run(ctx context.Context) error {
 		return fmt.Errorf("configure the Kafka client: %w: %w", err, errFatal)
 	}
 	close(s.begun)
+	s.turnedAt.Store(time.Now().UnixMilli())
+	defer s.turnedAt.Store(0) // the client's end may hang as well
 	// A static member does not leave its group when it closes, so nobody else is
 	// disturbed if it is back before its session times out.
 	defer kafka.Leave(s.txn.Client(), end)
@@ -142,15 +144,15 @@ func (s *session) run(ctx context.Context) error {
 		})
 	})
 	s.turnedAt.Store(s.bornAt.UnixMilli())
-	defer s.turnedAt.Store(0)
 	for ctx.Err() == nil {
 		began := time.Now()
-		if err := s.cycle(ctx); err != nil {
-			s.report(err) // the group may take a session to say why
-			return explain(ctx, s.txn.Client(), &s.cfg, time.Since(began), err)
-		}
+		err := s.cycle(ctx)
 		now := time.Now()
 		s.turnedAt.Store(now.UnixMilli())
+		if err != nil {
+			s.report(err) // the group may take a session to say why
+			return explain(ctx, s.txn.Client(), &s.cfg, now.Sub(began), err)
+		}
 		s.restoring.tell(ctx, s.logger, now, s.cfg.TransactionTimeout)
 		if now.Sub(s.bornAt) > steady && s.restoring.over() {
 			s.recovered(ctx)
