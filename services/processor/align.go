@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -33,6 +34,8 @@ type queue struct {
 	away      bool  // its end was asked for in vain: there may be more
 	missed    bool  // the others wait for its records no longer, until some come
 	paused    bool  // enough is held: no more is read
+
+	lagsSince time.Time // when it was first seen to yield nothing of what there is; 0 while it does
 }
 
 // queueBytesMax bounds the values in a queue as processor.queue_records bounds
@@ -59,7 +62,7 @@ func (q *queue) push(p kgo.FetchTopicPartition) {
 	}
 	q.read = p.Records[n-1].Offset + 1
 	q.end = max(q.end, p.LastStableOffset, q.read)
-	q.away, q.missed = false, false
+	q.away, q.missed, q.lagsSince = false, false, time.Time{}
 }
 
 // learn takes over what was answered when the end of the topic was asked for.
@@ -268,6 +271,43 @@ func (w *worker) behind() (n int64) {
 		n += w.queues[i].behind()
 	}
 	return n
+}
+
+// place is a partition of a topic.
+type place struct {
+	topic     string
+	partition int32
+}
+
+// yields makes sure that Kafka yields what there is, as long as it tells where that ends: a
+// client that reads nothing any more does not say so. The session ends with the error, and a new
+// client reads on from there. What does not come to that one either may be no record at all.
+func (s *session) yields(now time.Time) (err error) {
+	nothing := make(map[place]int64)
+	for _, w := range s.owned {
+		for i := range w.queues {
+			q := &w.queues[i]
+			if q.paused || q.away || !q.lags() {
+				q.lagsSince = time.Time{}
+				continue
+			}
+			if q.lagsSince.IsZero() {
+				q.lagsSince = now
+			}
+			at := place{q.topic, w.partition}
+			nothing[at] = q.read
+			lasts := now.Sub(q.lagsSince)
+			if before, told := s.yieldless[at]; err != nil || lasts <= s.cfg.TransactionTimeout || told && before == q.read {
+				continue
+			}
+			err = fmt.Errorf("nothing comes of partition %d of topic %q from offset %d on for %s, and Kafka says that it ends at %d",
+				w.partition, q.topic, q.read, lasts.Round(time.Millisecond), q.end)
+		}
+	}
+	if err != nil {
+		s.yieldless = nothing
+	}
+	return err
 }
 
 // throttle has no more read of topics that hold enough.

@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	"flywheel/schemas"
@@ -166,6 +168,51 @@ func TestATopicWhoseLeaderIsAwayIsWaitedFor(t *testing.T) {
 				}
 			}
 			w.end(m)
+		})
+	}
+}
+
+// TestAClientThatReadsNothingIsMadeAnew has Kafka answer fetches without records, of the input to
+// the client that there is or to every one.
+func TestAClientThatReadsNothingIsMadeAnew(t *testing.T) {
+	for name, every := range map[string]bool{"another reads on": false, "another does so neither, and is kept": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			m := w.start(func(c *processor.Config) { c.TransactionTimeout = 4 * time.Second })
+			restarts := func() int64 {
+				return told(t, m.reader, "flywheel.processor.restarts").(metricdata.Sum[int64]).DataPoints[0].Value
+			}
+			<-m.Ready()
+			w.load(60)
+			w.drained()
+			var anew atomic.Bool
+			w.cluster.ControlKey(int16(kmsg.InitProducerID), func(kmsg.Request) (kmsg.Response, error, bool) {
+				w.cluster.KeepControl()
+				anew.Store(true)
+				return nil, nil, false
+			})
+			w.cluster.ControlKey(int16(kmsg.Fetch), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				w.cluster.KeepControl()
+				changelog := r.(*kmsg.FetchRequest).MaxWaitMillis > 1000 // the input is waited for less long
+				if changelog || anew.Load() && !every {
+					return nil, nil, false
+				}
+				w.cluster.SleepControl(func() { time.Sleep(50 * time.Millisecond) })
+				return r.ResponseKind(), nil, true
+			})
+			w.load(60)
+			w.eventually("the client is made anew", func() bool { return restarts() == 1 })
+			if every {
+				time.Sleep(6 * time.Second) // in which it would be
+				m.stop()
+			} else {
+				w.drained()
+				w.exact()
+				w.end(m)
+			}
+			if n := restarts(); n != 1 {
+				t.Errorf("the client was made anew %d times, want once", n)
+			}
 		})
 	}
 }

@@ -59,8 +59,9 @@ type Processor struct {
 
 	// workers outlive a session: a partition that comes back unchanged is not
 	// restored again. Only the session that runs touches them.
-	workers map[int32]*worker
-	encoder *codec.Encoder
+	workers   map[int32]*worker
+	yieldless map[place]int64 // offsets from which nothing came when a session has ended for that; likewise
+	encoder   *codec.Encoder
 
 	goal            *goal // nil unless it is to end by itself
 	restoreTook     time.Duration

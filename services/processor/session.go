@@ -450,7 +450,8 @@ func (s *session) cycle(ctx context.Context) error {
 		s.holds(ctx, nil)
 		return nil
 	case records == 0 && !s.dirty.Load() && !s.holding:
-		return nil
+		s.learnEnds(workers)
+		return s.yields(time.Now())
 	}
 
 	t := s.newTransaction(ctx, workers)
@@ -477,5 +478,8 @@ func (s *session) cycle(ctx context.Context) error {
 	if err := t.refresh(); err != nil {
 		return t.abort(err)
 	}
-	return t.commit()
+	if err := t.commit(); err != nil {
+		return err
+	}
+	return s.yields(time.Now())
 }
