@@ -209,6 +209,15 @@ func (k *Kafka) begin(ctx context.Context) (taken bool, err error) {
 	return taken, err
 }
 
+// A node that is silent for so long is taken to be gone. One that is back waits until its old
+// session has ended: alone it need not be noticed earlier than that. With others, one that merely
+// waits for a processor must not be, and whoever asks once a second and waits two for an answer
+// must miss one meanwhile.
+const (
+	sessionAlone   = 2 * time.Second
+	SessionTimeout = 4500 * time.Millisecond // of each of several
+)
+
 // properties are the settings of a node: small, and quick to notice what is gone.
 func (k *Kafka) properties(n *node) []byte {
 	voters := make([]string, len(k.nodes))
@@ -222,12 +231,9 @@ func (k *Kafka) properties(n *node) []byte {
 		listeners += ",PROXIED://" + process.Address(n.behind)
 		advertised += ",PROXIED://" + n.proxied
 	}
-	// A killed broker that is back waits until its old session has ended. Alone it need not be
-	// noticed earlier than that; with others, one that merely waits for a processor must not be,
-	// and whoever asks once a second and waits two for an answer must miss one meanwhile.
-	session := "2000"
+	session := sessionAlone
 	if len(k.nodes) > 1 {
-		session = "4500"
+		session = SessionTimeout
 	}
 	all := map[string]string{
 		"process.roles":                  "broker,controller",
@@ -260,7 +266,7 @@ func (k *Kafka) properties(n *node) []byte {
 		"remote.log.reader.threads":      "1",
 
 		// A broker that is gone is noticed, and a transaction that nobody ends is ended, soon.
-		"broker.session.timeout.ms":                                   session,
+		"broker.session.timeout.ms":                                   strconv.FormatInt(session.Milliseconds(), 10),
 		"broker.heartbeat.interval.ms":                                "300",
 		"group.initial.rebalance.delay.ms":                            "0",
 		"group.min.session.timeout.ms":                                "1000",

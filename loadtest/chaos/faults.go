@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"flywheel/loadtest/apache"
 	"flywheel/loadtest/stage"
 	"flywheel/pkg/fault"
 )
@@ -348,6 +349,14 @@ func (p *play) leader(ctx context.Context, topic string, partition int) (node in
 	}
 }
 
+// startNode starts a node again that has ended at a time, once the others know that: one that is
+// back within its session leads on, ends transactions by decisions that it had not replicated, and
+// is then made to forget them (see DESIGN.md of package apache).
+func (p *play) startNode(ctx context.Context, node int, ended time.Time) error {
+	time.Sleep(time.Until(ended.Add(apache.SessionTimeout + time.Second)))
+	return p.Kafka.Start(ctx, node)
+}
+
 // killNode kills a node of the broker, and starts it again.
 func killNode(ctx context.Context, p *play) error {
 	node, err := p.drawLeader(ctx)
@@ -359,8 +368,7 @@ func killNode(ctx context.Context, p *play) error {
 		return err
 	}
 	p.report.Kills++
-	p.rest(400)
-	return p.Kafka.Start(ctx, node)
+	return p.startNode(ctx, node, p.killed)
 }
 
 // loseLeader kills the node that leads a partition of the input: the work must go
@@ -370,7 +378,8 @@ func loseLeader(ctx context.Context, p *play) error {
 	if err != nil {
 		return err
 	}
-	p.killed = time.Now()
+	killed := time.Now()
+	p.killed = killed
 	if err := p.Kafka.Kill(node); err != nil {
 		return err
 	}
@@ -378,7 +387,7 @@ func loseLeader(ctx context.Context, p *play) error {
 	if err := p.resumes(ctx, LoseLeader); err != nil {
 		return err
 	}
-	return p.Kafka.Start(ctx, node)
+	return p.startNode(ctx, node, killed)
 }
 
 // nothing is done for as long as the longest fault takes, when all is well and nothing is left of
@@ -577,10 +586,11 @@ func fillNode(ctx context.Context, p *play) error {
 		}
 		select {
 		case <-ended:
+			gone := time.Now()
 			if err := disk.Relieve(); err != nil {
 				return err
 			}
-			return p.Kafka.Start(ctx, node)
+			return p.startNode(ctx, node, gone)
 		case <-patience:
 			return errors.Join(fmt.Errorf("node %d of Kafka runs %s on a full disk", node, diskEnds), disk.Relieve())
 		case <-time.After(look):
