@@ -182,8 +182,11 @@ func (p *Processor) watch(ctx context.Context) {
 		case <-ticker.C:
 		}
 		if stuck := p.stuck(); stuck > 0 {
-			p.logger.Log(ctx, p.standstill.Level(), "the processor stands still; restart it if this lasts, nothing is lost",
-				slog.Duration("flywheel.duration", stuck), slog.String("code.stacktrace", stacks()))
+			// To look where all are stops them for a moment: not for a line that nobody wants.
+			if level := p.standstill.Level(); p.logger.Enabled(ctx, level) {
+				p.logger.Log(ctx, level, "the processor stands still; restart it if this lasts, nothing is lost",
+					slog.Duration("flywheel.duration", stuck), slog.String("code.stacktrace", stacks()))
+			}
 		} else if lasted, was := p.standstill.Over(); was {
 			p.logger.InfoContext(ctx, "the processor goes on", slog.Duration("flywheel.duration", lasted))
 		}
