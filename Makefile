@@ -116,7 +116,7 @@ microbench: $(BENCHSTAT) library ## Run the benchmarks in Go, and compare with t
 # Apache Kafka needs Java and Maven: without them only the embedded engines are
 # measured.
 .PHONY: bench
-bench: library ## Measure processor, sink and latency with FLYWHEEL-72, in about 15 minutes (build/bench.json, loadtest/BASELINE.md)
+bench: library ## Measure processor, sink and latency with FLYWHEEL-72, in about 20 minutes (build/bench.json, loadtest/BASELINE.md)
 	@brokers='$(BROKERS)'; \
 	if [[ -n "$$brokers" ]]; then :; \
 	elif command -v java >/dev/null && command -v mvn >/dev/null; then brokers=embedded,apache; \

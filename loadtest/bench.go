@@ -71,6 +71,7 @@ func newBench() *cobra.Command {
 	flags.StringSliceVar(&brokers, "brokers", []string{"embedded", "apache"}, "where to measure")
 	flags.IntSliceVar(&cfg.Brands, "brands", []int{1_000, 10_000, 100_000}, "numbers of brands")
 	flags.IntVar(&cfg.Events, "events", 4_000_000, "records of each backlog")
+	flags.IntVar(&cfg.Repeat, "repeat", 3, "times that each backlog is measured, an odd number: told are the median cost and the slowest restart")
 	flags.DurationVar(&cfg.Live, "live", time.Minute, "how long events are played as they come, for the latency; 0 leaves it out")
 	flags.Float64Var(&cfg.Rate, "rate", 0, "of them a second; 0 takes half of what processor and sink drain side by side")
 	flags.BoolVar(&cfg.Month, "month", true, "measure 30 days of the fewest brands as well")
