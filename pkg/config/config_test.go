@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"flywheel/pkg/config"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 	"pgregory.net/rapid"
+
+	"flywheel/pkg/config"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

@@ -10,10 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"flywheel/pkg/run"
-
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"flywheel/pkg/run"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

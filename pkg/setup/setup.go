@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"log/slog"
 
+	driver "github.com/ClickHouse/clickhouse-go/v2"
+	"go.opentelemetry.io/otel/metric"
+
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
 	"flywheel/pkg/embedded"
 	"flywheel/pkg/kafka"
-
-	driver "github.com/ClickHouse/clickhouse-go/v2"
-	"go.opentelemetry.io/otel/metric"
 )
 
 // Targets says how the three are reached.

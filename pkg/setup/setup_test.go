@@ -6,14 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/metric/noop"
+
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
 	"flywheel/pkg/embedded"
 	"flywheel/pkg/kafka"
 	"flywheel/pkg/setup"
-
-	"github.com/google/go-cmp/cmp"
-	"go.opentelemetry.io/otel/metric/noop"
 )
 
 func start(t *testing.T, change func(*embedded.Config)) *embedded.Engines {

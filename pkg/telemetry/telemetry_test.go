@@ -14,11 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"flywheel/pkg/telemetry"
-	"flywheel/pkg/testkit"
-
 	"go.opentelemetry.io/otel"
 	"go.uber.org/goleak"
+
+	"flywheel/pkg/telemetry"
+	"flywheel/pkg/testkit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

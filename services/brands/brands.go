@@ -13,11 +13,11 @@ import (
 	"slices"
 	"strings"
 
+	"go.opentelemetry.io/otel/metric"
+
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
-
-	"go.opentelemetry.io/otel/metric"
 )
 
 // Change is what became of one brand.

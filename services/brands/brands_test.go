@@ -9,16 +9,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.opentelemetry.io/otel/metric/noop"
+	"pgregory.net/rapid"
+
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
 	"flywheel/pkg/setup"
 	"flywheel/pkg/testkit"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"go.opentelemetry.io/otel/metric/noop"
-	"pgregory.net/rapid"
 )
 
 // world is a Kafka with the topics, and a registry with the contracts.

@@ -9,8 +9,6 @@ import (
 	"time"
 	_ "time/tzdata" // so that a zone means the same on every machine
 
-	"flywheel/pkg/event"
-
 	"github.com/rickar/cal/v2"
 	"github.com/rickar/cal/v2/ar"
 	"github.com/rickar/cal/v2/at"
@@ -46,6 +44,8 @@ import (
 	"github.com/rickar/cal/v2/us"
 	"github.com/rickar/cal/v2/za"
 	"golang.org/x/text/currency"
+
+	"flywheel/pkg/event"
 )
 
 // spanYears is how many years before and after the present one a brand's

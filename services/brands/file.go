@@ -12,12 +12,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goccy/go-yaml/ast"
+	"github.com/rickar/cal/v2"
+
 	"flywheel/pkg/codec"
 	"flywheel/pkg/config"
 	"flywheel/pkg/event"
-
-	"github.com/goccy/go-yaml/ast"
-	"github.com/rickar/cal/v2"
 )
 
 // Bounds of a brand file.

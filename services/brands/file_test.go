@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"flywheel/pkg/event"
-
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"flywheel/pkg/event"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

@@ -8,13 +8,13 @@ import (
 	"strconv"
 	"time"
 
-	"flywheel/pkg/codec"
-	"flywheel/pkg/event"
-	"flywheel/pkg/kafka"
-
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/metric"
+
+	"flywheel/pkg/codec"
+	"flywheel/pkg/event"
+	"flywheel/pkg/kafka"
 )
 
 // readTimeout bounds how long the topic may keep silent before its end.

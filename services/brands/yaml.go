@@ -12,11 +12,11 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"flywheel/pkg/config"
-
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"flywheel/pkg/config"
 )
 
 // tree parses the YAML of a file. The tree is walked by hand and not decoded:

@@ -13,6 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/rulefmt"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	"flywheel/pkg/kafka"
@@ -21,14 +29,6 @@ import (
 	"flywheel/pkg/testkit/tables"
 	"flywheel/services/processor"
 	"flywheel/services/sink"
-
-	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/rulefmt"
-	"github.com/prometheus/prometheus/promql"
-	"github.com/prometheus/prometheus/promql/parser"
-	"github.com/prometheus/prometheus/storage"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 var tableRow = regexp.MustCompile("(?m)^\\| `(\\w+)`")

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"flywheel/pkg/codec"
 	"flywheel/pkg/event"
 	"flywheel/services/brands"
-
-	"github.com/spf13/cobra"
 )
 
 func newBrands(env *environment) *cobra.Command {

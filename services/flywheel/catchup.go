@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 
-	"flywheel/pkg/run"
-
 	"github.com/spf13/cobra"
+
+	"flywheel/pkg/run"
 )
 
 // catchUp are the flags of a service that can end by itself.

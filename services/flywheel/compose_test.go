@@ -15,10 +15,10 @@ import (
 	"strings"
 	"testing"
 
-	"flywheel/pkg/config"
-
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
+
+	"flywheel/pkg/config"
 )
 
 const dockerfile = "deploy/Dockerfile"

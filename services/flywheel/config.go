@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
 	"flywheel/pkg/config"
@@ -14,8 +16,6 @@ import (
 	"flywheel/services/processor"
 	"flywheel/services/simulator"
 	"flywheel/services/sink"
-
-	"github.com/spf13/cobra"
 )
 
 // Config is the whole configuration: one field for each component that has one.

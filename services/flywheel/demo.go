@@ -6,12 +6,12 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
 	"flywheel/pkg/run"
 	"flywheel/pkg/telemetry"
 	"flywheel/services/demo"
-
-	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 func newDemo(env *environment) *cobra.Command {

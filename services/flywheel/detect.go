@@ -8,10 +8,10 @@ import (
 	"os"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"flywheel/pkg/series"
 	"flywheel/services/detect"
-
-	"github.com/spf13/cobra"
 )
 
 // standardStream stands for standard input or output where a file is named.

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"testing"
 
-	"flywheel/pkg/config"
-
 	"github.com/spf13/pflag"
+
+	"flywheel/pkg/config"
 )
 
 // TestDocuments holds what people are told to type against what there is.

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/embedded"
 	"flywheel/pkg/run"
 	"flywheel/pkg/setup"
 	"flywheel/pkg/telemetry"
-
-	"github.com/spf13/cobra"
 )
 
 // enginesCloseTimeout bounds how long running queries may go on after Ctrl-C.

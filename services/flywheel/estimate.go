@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	"flywheel/services/estimate"
-
 	"github.com/spf13/cobra"
+
+	"flywheel/services/estimate"
 )
 
 // estimateFlags are the flags of `flywheel estimate`.

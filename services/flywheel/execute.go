@@ -7,11 +7,11 @@ import (
 	"io"
 	"strings"
 
-	"flywheel/pkg/config"
-	"flywheel/pkg/fault"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"flywheel/pkg/config"
+	"flywheel/pkg/fault"
 )
 
 // Exit codes of the binary.

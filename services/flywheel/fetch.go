@@ -3,9 +3,9 @@ package main
 import (
 	"fmt"
 
-	"flywheel/pkg/embedded"
-
 	"github.com/spf13/cobra"
+
+	"flywheel/pkg/embedded"
 )
 
 func newFetch(env *environment) *cobra.Command {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
 	"flywheel/pkg/config"
@@ -18,8 +20,6 @@ import (
 	"flywheel/pkg/telemetry"
 	"flywheel/services/brands"
 	"flywheel/services/ingest"
-
-	"github.com/spf13/cobra"
 )
 
 func newIngest(env *environment) *cobra.Command {

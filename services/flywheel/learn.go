@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/spf13/cobra"
+
 	"flywheel/pkg/correlate"
 	"flywheel/pkg/event"
 	"flywheel/pkg/prior"
 	"flywheel/services/learn"
-
-	"github.com/spf13/cobra"
 )
 
 func newLearn(env *environment) *cobra.Command {

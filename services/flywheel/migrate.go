@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"time"
 
-	"flywheel/pkg/clickhouse"
-
 	"github.com/spf13/cobra"
+
+	"flywheel/pkg/clickhouse"
 )
 
 func newMigrate(env *environment) *cobra.Command {

@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 
+	"github.com/spf13/cobra"
+
 	"flywheel/pkg/codec"
 	"flywheel/pkg/run"
 	"flywheel/pkg/telemetry"
 	"flywheel/services/processor"
-
-	"github.com/spf13/cobra"
 )
 
 func newProcessor(env *environment) *cobra.Command {

@@ -14,9 +14,9 @@ import (
 	"strings"
 	"time"
 
-	"flywheel/pkg/embedded"
-
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"flywheel/pkg/embedded"
 )
 
 // scriptCommands are what the scripts need beside the shell's own.

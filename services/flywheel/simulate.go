@@ -8,13 +8,13 @@ import (
 	"slices"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"flywheel/pkg/codec"
 	"flywheel/pkg/progress"
 	"flywheel/pkg/run"
 	"flywheel/pkg/series"
 	"flywheel/services/simulator"
-
-	"github.com/spf13/cobra"
 )
 
 func newSimulate(env *environment) *cobra.Command {

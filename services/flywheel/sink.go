@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 
+	"github.com/spf13/cobra"
+
 	"flywheel/pkg/codec"
 	"flywheel/pkg/run"
 	"flywheel/pkg/telemetry"
 	"flywheel/services/sink"
-
-	"github.com/spf13/cobra"
 )
 
 func newSink(env *environment) *cobra.Command {

@@ -9,13 +9,13 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/spf13/cobra"
+	"go.opentelemetry.io/otel/metric"
+
 	"flywheel/pkg/codec"
 	"flywheel/pkg/kafka"
 	"flywheel/pkg/setup"
 	"flywheel/schemas"
-
-	"github.com/spf13/cobra"
-	"go.opentelemetry.io/otel/metric"
 )
 
 func newTopics(env *environment) *cobra.Command {

@@ -14,11 +14,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"flywheel/pkg/codec"
-	"flywheel/pkg/event"
-	"flywheel/pkg/kafka"
-	"flywheel/pkg/testkit"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -26,6 +21,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.opentelemetry.io/otel/metric/noop"
+
+	"flywheel/pkg/codec"
+	"flywheel/pkg/event"
+	"flywheel/pkg/kafka"
+	"flywheel/pkg/testkit"
 )
 
 func stimulus() Config { return Config{BrandID: "acme", As: Stimulus, Content: "video"} }

@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"flywheel/pkg/codec"

@@ -22,9 +22,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"flywheel/pkg/embedded/internal/local"
-
 	"github.com/ClickHouse/ch-go/compress"
+
+	"flywheel/pkg/embedded/internal/local"
 )
 
 // requestsMax bounds the queries that run at once; further ones wait their turn.
