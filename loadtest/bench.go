@@ -9,11 +9,10 @@ import (
 	"path/filepath"
 	"time"
 
-	"flywheel/loadtest/stage"
-
 	"github.com/spf13/cobra"
 
 	"flywheel/loadtest/bench"
+	"flywheel/loadtest/stage"
 )
 
 func newBench() *cobra.Command {

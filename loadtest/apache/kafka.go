@@ -18,12 +18,12 @@ import (
 	"sync"
 	"time"
 
-	"flywheel/loadtest/process"
-	"flywheel/loadtest/smalldisk"
-
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"flywheel/loadtest/process"
+	"flywheel/loadtest/smalldisk"
 )
 
 const (

@@ -64,13 +64,16 @@ func TestWhatBrokersDo(t *testing.T) {
 		"a successor begins while a transaction is open": {apache: "CONCURRENT_TRANSACTIONS, then epoch 2", kfake: "epoch 1", do: func(p place) string {
 			p.pend(7)
 			var got []string
-			for {
+			eventually(p.T, "a successor begins", func() bool {
 				next := p.init(-1, -1)
 				if next.ErrorCode == 0 {
-					return strings.Join(append(slices.Compact(got), "epoch "+strconv.Itoa(int(next.ProducerEpoch))), ", then ")
+					got = append(got, "epoch "+strconv.Itoa(int(next.ProducerEpoch)))
+				} else {
+					got = append(got, code(next.ErrorCode))
 				}
-				got = append(got, code(next.ErrorCode))
-			}
+				return next.ErrorCode == 0
+			})
+			return strings.Join(slices.Compact(got), ", then ")
 		}},
 		"a fenced producer asks to go on with its epoch": {apache: "PRODUCER_FENCED", kfake: "none", do: func(p place) string {
 			old := p.init(-1, -1)
@@ -414,14 +417,12 @@ func (p place) feature(name string) int {
 func (p place) init(id int64, epoch int16) *kmsg.InitProducerIDResponse {
 	req := kmsg.NewPtrInitProducerIDRequest()
 	req.TransactionalID, req.TransactionTimeoutMillis, req.ProducerID, req.ProducerEpoch = &p.name, 30_000, id, epoch
-	for {
-		resp := request[*kmsg.InitProducerIDResponse](p, req)
-		switch resp.ErrorCode {
-		case kerr.CoordinatorLoadInProgress.Code, kerr.CoordinatorNotAvailable.Code, kerr.NotCoordinator.Code: // the first of a new cluster
-		default:
-			return resp
-		}
-	}
+	var resp *kmsg.InitProducerIDResponse
+	eventually(p.T, "the coordinator answers", func() bool { // a new cluster has none at first
+		resp = request[*kmsg.InitProducerIDResponse](p, req)
+		return !slices.Contains([]int16{kerr.CoordinatorLoadInProgress.Code, kerr.CoordinatorNotAvailable.Code, kerr.NotCoordinator.Code}, resp.ErrorCode)
+	})
+	return resp
 }
 
 // pend leaves an offset of the group in an open transaction, after the committed offset 3.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"flywheel/loadtest/stage"
-
 	"flywheel/loadtest/workload"
 	"flywheel/services/processor"
 )

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 
 	"flywheel/loadtest/process"
-
 	"flywheel/services/processor"
 	"flywheel/services/sink"
 )

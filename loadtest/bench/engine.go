@@ -12,13 +12,11 @@ import (
 	"strconv"
 	"time"
 
-	"flywheel/loadtest/stage"
-
-	"flywheel/loadtest/process"
-
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 
 	"flywheel/loadtest/apache"
+	"flywheel/loadtest/process"
+	"flywheel/loadtest/stage"
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
 	"flywheel/pkg/kafka"

@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"flywheel/loadtest/process"
-	"flywheel/loadtest/stage"
-
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
+	"flywheel/loadtest/process"
+	"flywheel/loadtest/stage"
 	"flywheel/loadtest/workload"
 	"flywheel/pkg/clickhouse"
 	"flywheel/services/processor"
@@ -79,10 +78,12 @@ func together(ctx context.Context, cfg Config, broker stage.Broker, brands int) 
 	if cfg.Rate > 0 {
 		t.Rate = cfg.Rate
 	}
-	err = e.live(ctx, cfg, &t)
+	if err := e.live(ctx, cfg, &t); err != nil {
+		return t, err
+	}
 	fmt.Fprintf(cfg.Out, "  live at %.0f/s: rows p50 %.0f p99 %.0f p99.9 %.0f ms, answers p50 %.0f p99 %.0f p99.9 %.0f ms; sender late by %d ms\n",
 		t.Rate, t.Rows.P50, t.Rows.P99, t.Rows.P999, t.Answers.P50, t.Answers.P99, t.Answers.P999, t.LateMs)
-	return t, err
+	return t, nil
 }
 
 // live plays events as they come, each at its time whether or not anybody keeps

@@ -19,7 +19,7 @@ func machine(ctx context.Context) Machine {
 			m.GiB = (kb + 1<<19) >> 20
 		}
 	}
-	if out, err := exec.CommandContext(ctx, "git", "rev-parse", "--short", "HEAD").Output(); err == nil {
+	if out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--exclude=*", "--dirty").Output(); err == nil {
 		m.Commit = strings.TrimSpace(string(out))
 	}
 	return m

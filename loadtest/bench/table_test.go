@@ -4,9 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"flywheel/loadtest/stage"
-
 	"flywheel/loadtest/bench"
+	"flywheel/loadtest/stage"
 	"flywheel/services/processor"
 )
 

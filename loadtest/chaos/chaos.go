@@ -16,11 +16,10 @@ import (
 	"strings"
 	"time"
 
-	"flywheel/loadtest/process"
-
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
+	"flywheel/loadtest/process"
 	"flywheel/loadtest/proxy"
 	"flywheel/loadtest/smalldisk"
 	"flywheel/loadtest/stage"
@@ -37,7 +36,7 @@ type Config struct {
 	Nodes    int           // of Apache Kafka
 	Binary   string        // built by stage.Build
 	CacheDir string        // of Apache Kafka and the registry
-	Dir      string        // of data and logs; emptied in the end unless something failed, when the logs stay
+	Dir      string        // of data and logs; removed in the end unless something failed
 	Only     []Kind        // the faults to draw from; empty takes all that the stage can have
 	First    []Kind        // those of them that come before all others
 	Rate     int           // records per second, for as long as ClickHouse is not kept away

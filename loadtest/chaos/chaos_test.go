@@ -36,7 +36,7 @@ func TestThePipelineSurvivesKills(t *testing.T) {
 	r, err := Run(t.Context(), Config{
 		Seed: 20_261_124, Broker: stage.Embedded, Nodes: 1, Binary: binary, Dir: t.TempDir(), Rate: 4000, Out: tell{t},
 		Only: []Kind{
-			KillProcessor, KillSink, KillBoth, KillClickHouse, ClickHouseLoses,
+			KillProcessor, KillSink, KillBoth, KillClickHouse, ClickHouseDies,
 			KillAt(fault.ProcessorFlushed), KillAt(fault.ProcessorEnded), KillAt(fault.SinkInserted),
 		},
 		inspect: func(ctx context.Context, p verify.Pipeline, ledger *simulator.Detail) error {

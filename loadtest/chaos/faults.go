@@ -34,7 +34,7 @@ const (
 	ClickHouseAway    Kind = "ClickHouse is away for long"
 	ClickHouseSlow    Kind = "ClickHouse is slow"
 	ClickHouseStalls  Kind = "ClickHouse takes and does not answer"
-	ClickHouseLoses   Kind = "ClickHouse dies between insert and answer"
+	ClickHouseDies    Kind = "ClickHouse dies between insert and answer"
 	ClickHouseFull    Kind = "the disk of ClickHouse fills"
 	BrokerFull        Kind = "the disk of Kafka fills"
 	NodeFull          Kind = "the disk of a node of Kafka fills"
@@ -94,21 +94,13 @@ var faults = controlled(atPoints(map[Kind]affliction{ //nolint:gochecknoglobals 
 	}},
 	// A lone node forgets to end transactions that it has decided, and then they hide what
 	// follows for ever (KAFKA-20734): see DESIGN.md of package apache.
-	KillBroker: {weight: 2, hurries: true, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, silent: sinkReadsOn, inflict: killNode},
-	LoseLeader: {weight: 4, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, silent: sinkReadsOn, inflict: loseLeader},
-	KillClickHouse: {weight: 2, signs: []sign{rowsWait}, silent: clickhouseUnknown, inflict: func(ctx context.Context, p *play) error {
-		p.killed = time.Now()
-		if err := p.ClickHouse().Kill(); err != nil {
-			return err
-		}
-		p.report.Kills++
-		p.rest(1000)
-		return p.StartClickHouse(ctx)
-	}},
-	Join:       {weight: 1, signs: []sign{handsOver}, silent: sinkUnaware, inflict: join},
-	Zombie:     {weight: 1, signs: []sign{startsOver}, silent: sinkUnaware, inflict: zombie},
-	SinkZombie: {weight: 1, signs: []sign{sinkExcluded}, silent: processorUnaware, inflict: sinkZombie},
-	Impostor:   {weight: 1, signs: []sign{processorLives}, silent: sinkUnaware, inflict: impostor},
+	KillBroker:     {weight: 2, hurries: true, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, silent: sinkReadsOn, inflict: killNode},
+	LoseLeader:     {weight: 4, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, silent: sinkReadsOn, inflict: loseLeader},
+	KillClickHouse: {weight: 2, signs: []sign{rowsWait}, silent: clickhouseUnknown, inflict: killClickHouse},
+	Join:           {weight: 1, signs: []sign{handsOver}, silent: sinkUnaware, inflict: join},
+	Zombie:         {weight: 1, signs: []sign{startsOver}, silent: sinkUnaware, inflict: zombie},
+	SinkZombie:     {weight: 1, signs: []sign{sinkExcluded}, silent: processorUnaware, inflict: sinkZombie},
+	Impostor:       {weight: 1, signs: []sign{processorLives}, silent: sinkUnaware, inflict: impostor},
 	ClickHouseRefuses: {weight: 1, signs: []sign{rowsWait}, silent: clickhouseUnknown, inflict: func(_ context.Context, p *play) error {
 		p.clickhouse.Refuse()
 		p.rest(3000)
@@ -132,11 +124,7 @@ var faults = controlled(atPoints(map[Kind]affliction{ //nolint:gochecknoglobals 
 		p.clickhouse.Pass()
 		return nil
 	}},
-	ClickHouseLoses: {weight: 2, signs: []sign{rowsWait}, silent: clickhouseUnknown, inflict: func(_ context.Context, p *play) error {
-		p.clickhouse.LoseAnswers(1 + p.random.IntN(3))
-		p.rest(1500)
-		return nil
-	}},
+	ClickHouseDies: {weight: 2, signs: []sign{rowsWait}, silent: clickhouseUnknown, inflict: dieUnanswered},
 	ClickHouseFull: {weight: 1, signs: []sign{rowsWait}, silent: clickhouseUnknown, inflict: fillClickHouse},
 	BrokerFull:     {weight: 1, brokers: []stage.Broker{stage.Embedded}, signs: []sign{startsOver}, one: true, silent: map[string]string{"sink": "a full disk takes no records; what is there is read, and offsets are committed"}, inflict: fillBroker},
 	NodeFull:       {weight: 1, brokers: []stage.Broker{stage.Apache}, nodes: 3, signs: []sign{kafkaSilent}, silent: sinkReadsOn, inflict: fillNode},
@@ -281,6 +269,33 @@ func (p *play) kill(ctx context.Context, services ...*service) error {
 	return nil
 }
 
+// killClickHouse kills ClickHouse, and starts it again a moment later.
+func killClickHouse(ctx context.Context, p *play) error {
+	p.killed = time.Now()
+	if p.ClickHouse().Running() {
+		p.report.Kills++
+	}
+	if err := p.ClickHouse().Kill(); err != nil {
+		return err
+	}
+	p.rest(1000)
+	return p.StartClickHouse(ctx)
+}
+
+// dieUnanswered kills ClickHouse when it has done an insert whose answer, and that of some
+// that follow, its client never gets.
+func dieUnanswered(ctx context.Context, p *play) error {
+	before := p.clickhouse.Stats().LostAnswers
+	p.clickhouse.LoseAnswers(1 + p.random.IntN(3))
+	defer p.clickhouse.LoseAnswers(0) // it may die before the next
+	for until := time.Now().Add(pointTimeout); p.clickhouse.Stats().LostAnswers == before; time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			return errUnreached
+		}
+	}
+	return killClickHouse(ctx, p)
+}
+
 // pointTimeout bounds the wait for a process to reach its point: not every life
 // restores anything or is asked to hand over, and a busy machine takes its time.
 const pointTimeout = 12 * time.Second
@@ -300,7 +315,9 @@ func killAt(ctx context.Context, p *play, point fault.Point) error {
 	if p.unreached[point] { // then the first is enough
 		passing = 1
 	}
-	p.report.Kills++
+	if s.Running() {
+		p.report.Kills++
+	}
 	if err := s.Kill(); err != nil {
 		return err
 	}
@@ -315,15 +332,17 @@ func killAt(ctx context.Context, p *play, point fault.Point) error {
 	reached := false
 	select {
 	case <-s.Ended():
-		if reached = s.KilledItself(); !reached {
+		if reached = s.KilledItself(); reached {
+			p.report.Kills++
+		} else {
 			p.fail(oraclePeace, "%s ended with %d before it reached %s", s.Name, s.ExitCode(), point)
 		}
 	case <-time.After(pointTimeout):
+		p.report.Kills++
 		if err := s.Kill(); err != nil {
 			return err
 		}
 	}
-	p.report.Kills++
 	p.killed = time.Now()
 	if err := p.start(ctx, s); err != nil {
 		return err
@@ -411,7 +430,6 @@ func nothing(ctx context.Context, p *play, signs []sign) error {
 
 // idle returns the signs that there are after nothing was done.
 func idle(ctx context.Context, p *play, signs []sign) (shown []string, err error) {
-	p.clickhouse.LoseAnswers(0)                                             // there may have been too few inserts
 	time.Sleep(time.Until(p.guestLeft.Add(sessionTimeout + 2*time.Second))) // its partitions go to others then
 	if !p.settle(ctx, signs) {
 		return nil, errUnreached

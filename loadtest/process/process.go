@@ -1,5 +1,5 @@
 // Package process runs programs of which somebody wants to know how they end: the
-// services of the pipeline, and the servers they need. They end with the process
+// services of the pipeline, and the servers they need. On Linux they end with the process
 // that began them, however that ends.
 package process
 

@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/renameio/v2"
@@ -133,7 +134,11 @@ func Run(ctx context.Context, cfg Config) (Proof, error) {
 		return p, err
 	}
 	if n := len(p.Failures); n > 0 {
-		return p, fmt.Errorf("%d failures, the first: %s", n, p.Failures[0])
+		err := fmt.Errorf("%d failures, the first: %s", n, p.Failures[0])
+		if g.Resume {
+			err = fmt.Errorf("%w (they stay in %s: delete it to begin anew)", err, g.file())
+		}
+		return p, err
 	}
 	return p, nil
 }
@@ -250,11 +255,8 @@ const playsMin = 3
 
 // wantsPlay says whether there must be one more play: until enough processes were killed,
 // and every fault was among it. What some plays of every stage have not had no other will: a slow
-// machine has few faults in a play. After one that came to no end there is none.
+// machine has few faults in a play.
 func (g *gatherer) wantsPlay() bool {
-	if n := len(g.Plays); n > 0 && slices.ContainsFunc(g.Plays[n-1].Failures, func(f verify.Failure) bool { return f.Oracle == oracleEnds }) {
-		return false
-	}
 	return g.Kills > 0 && (g.kills() < g.Kills || len(g.Plays) < playsMin || len(g.missing()) > 0 && len(g.Plays) < roundsMax*len(turns()))
 }
 
@@ -322,10 +324,12 @@ func (g *gatherer) play(ctx context.Context) (err error) {
 		g.say("play %d: %s", i+1, command)
 		report, err := chaos.Run(ctx, cfg)
 		if ctx.Err() != nil {
-			return fmt.Errorf("play %d (again by '%s'): %w", i+1, command, err)
+			return errors.Join(fmt.Errorf("play %d (again by '%s'): %w", i+1, command, err), os.RemoveAll(work))
 		}
-		if err != nil { // what was found until then is worth telling
+		if err != nil { // what was found until then is worth telling, but not worth keeping: the machine may be why
 			report.Failures = append(report.Failures, verify.Failure{Oracle: oracleEnds, Text: err.Error()})
+			g.Plays = append(g.Plays, report)
+			break
 		}
 		g.Plays = append(g.Plays, report)
 		if err := g.save(); err != nil {
@@ -428,7 +432,9 @@ func (g *gatherer) test(ctx context.Context, report found, args ...string) error
 		return fmt.Errorf("find the folder of the proof: %w", err)
 	}
 	cmd := exec.CommandContext(ctx, "go", append(append([]string{"test", "-count=1", "-v"}, args...), "-report="+abs)...)
-	cmd.Stdout, cmd.Stderr = g.Out, g.Out
+	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = g.Out, g.Out, 5*time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // go starts what it has built
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	failed := cmd.Run()
 	b, err := os.ReadFile(file)
 	if err != nil {
@@ -502,8 +508,12 @@ func (g *gatherer) sum() Proof {
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(p.Repeated)) {
-		if n, seen := p.Repeated[kind], p.Seen[kind]; n > max(1, seen/repeatedOneIn) {
-			p.Failures = append(p.Failures, fmt.Sprintf("%q showed what it must %d times, and %d times only once it was inflicted again: what an operator sees of it is left to chance", kind, seen, n))
+		n, right := p.Repeated[kind], p.Seen[kind]
+		if chaos.Kind(kind) == chaos.Nothing { // which is right when nothing is seen
+			right = p.Faults[kind]
+		}
+		if n > max(1, right/repeatedOneIn) {
+			p.Failures = append(p.Failures, fmt.Sprintf("%q showed what it must %d times, and %d times only once it was inflicted again: what an operator sees of it is left to chance", kind, right, n))
 		}
 	}
 	if g.Disks {

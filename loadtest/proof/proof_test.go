@@ -54,9 +54,6 @@ func TestEvidenceAddsUp(t *testing.T) {
 		"a play has found something": {func(e *evidence) {
 			e.Plays[1].Failures = []verify.Failure{{Oracle: "revisions rise", Text: "revision 1 comes after 2"}}
 		}, false, "1 failures, the first: revisions rise: revision 1 comes after 2 (again by 'go run ./loadtest chaos --seed 2 --broker embedded --replay')", 1, Mutants{12, 12}},
-		"a play came to no end": {func(e *evidence) {
-			e.Plays[2].Failures = []verify.Failure{{Oracle: oracleEnds, Text: "node 2 of Kafka runs 30s on a full disk"}}
-		}, false, "1 failures, the first: a play comes to its end: node 2 of Kafka runs 30s on a full disk (again by", 1, Mutants{12, 12}},
 		"a fault did not show at first": {func(e *evidence) {
 			e.Plays[0].Repeated = map[chaos.Kind]int{chaos.Zombie: 1}
 		}, false, "", 0, Mutants{12, 12}},
@@ -134,6 +131,19 @@ func TestEvidenceAddsUp(t *testing.T) {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
+	}
+}
+
+// The control is right when nothing is seen of it, so that is what its repetitions are held to.
+func TestNothingMayShowSomethingOnceInFour(t *testing.T) {
+	for repeated, fails := range map[int]bool{1: false, 2: false, 3: true} {
+		g := &gatherer{Config: Config{Kills: 5}, evidence: gathered("a commit")}
+		r := &g.Plays[2]
+		r.Faults[chaos.Nothing], r.Repeated = 8, map[chaos.Kind]int{chaos.Nothing: repeated}
+		delete(r.Seen, chaos.Nothing)
+		if got := g.sum().Failures; len(got) > 0 != fails {
+			t.Errorf("repeated %d times of 8: failures %q", repeated, got)
+		}
 	}
 }
 

@@ -19,14 +19,13 @@ import (
 	"sync"
 	"time"
 
-	"flywheel/loadtest/process"
-	"flywheel/loadtest/smalldisk"
-
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 
 	"flywheel/loadtest/apache"
+	"flywheel/loadtest/process"
 	"flywheel/loadtest/proxy"
+	"flywheel/loadtest/smalldisk"
 	"flywheel/loadtest/verify"
 	"flywheel/pkg/clickhouse"
 	"flywheel/pkg/codec"
@@ -419,8 +418,8 @@ func (s *Stage) Tail() string {
 	return b.String()
 }
 
-// Close stops exactly what was started: services that still run are killed,
-// engines end in peace.
+// Close stops exactly what was started: services that still run, Apache Kafka and the registry are
+// killed, the embedded engines end in peace.
 func (s *Stage) Close() error {
 	var errs []error
 	s.mu.Lock()

@@ -204,7 +204,7 @@ const (
 	hourMs    = 4 * quarterMs
 )
 
-// head fills a header. An id is 128 bits that nothing else has.
+// head fills a header. Its id, of seed and number, nothing else has; numbers begin with 1, so none is all zeros.
 func (g *Generator) head(h *event.Header, r *Record, source, key string, version int64) {
 	g.id++
 	*h = event.Header{BrandID: g.names[r.Brand], OccurredAtMs: r.OccurredMs, ObservedAtMs: r.ArrivesMs, Source: source, NaturalKey: key, Version: version}
@@ -212,7 +212,6 @@ func (g *Generator) head(h *event.Header, r *Record, source, key string, version
 		h.EventID[i] = byte(g.cfg.Seed >> (8 * i))
 		h.EventID[8+i] = byte(g.id >> (8 * i))
 	}
-	h.EventID[0] |= 1
 }
 
 // numbered returns prefix and number as one text.

@@ -179,6 +179,30 @@ func TestTheSameSeedMakesTheSameLoad(t *testing.T) {
 	}
 }
 
+// A load that follows another must not repeat its ids: they would count as sent twice.
+func TestNoTwoSeedsShareAnID(t *testing.T) {
+	cfg := workload.Flywheel72(10, 500, end())
+	_, dec := encoder(t)
+	ids := make(map[event.ID]uint64)
+	for cfg.Seed = 0; cfg.Seed < 4; cfg.Seed++ {
+		g := generator(t, cfg)
+		for r, more := next(t, g); more; r, more = next(t, g) {
+			if r.Kind == workload.Poison {
+				continue
+			}
+			v, err := dec.Decode(t.Context(), r.Topic, r.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := v.(event.Record).Head().EventID
+			if seed, there := ids[id]; there && seed != cfg.Seed || id == (event.ID{}) {
+				t.Fatalf("seed %d has the id %s, which seed %d has", cfg.Seed, id, seed)
+			}
+			ids[id] = cfg.Seed
+		}
+	}
+}
+
 func TestWhatCannotBeIsRefused(t *testing.T) {
 	enc, _ := encoder(t)
 	for name, change := range map[string]func(*workload.Config){

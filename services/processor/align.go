@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -149,7 +150,7 @@ func (w *worker) merge(t *transaction, now time.Time) error {
 	w.touched = true
 	for _, q := range w.order(now) {
 		t.logger.WarnContext(t.ctx, "a topic yields nothing; the others go on, and its records will be late",
-			slog.String("messaging.destination.name", q.topic), slog.Int("messaging.destination.partition.id", int(w.partition)),
+			slog.String("messaging.destination.name", q.topic), slog.String("messaging.destination.partition.id", strconv.Itoa(int(w.partition))),
 			slog.Int64("flywheel.records", max(0, q.end-q.read)), slog.Duration("flywheel.duration", alignWait))
 	}
 	w.applied = len(w.batch.records)

@@ -166,7 +166,7 @@ func (s *session) read(ctx context.Context, spans map[int32]changes, apply func(
 		s.restoring.moves(time.Now(), waitsForEnds)
 		select {
 		case <-ticker.C:
-			s.logger.InfoContext(ctx, "restoring state", slog.Int("flywheel.partitions", len(spans)), slog.Int64("flywheel.records.left", left))
+			s.logger.InfoContext(ctx, "restoring state", slog.Int("flywheel.partitions.left", len(waiting)), slog.Int64("flywheel.records.left", left))
 		default:
 		}
 	}
