@@ -361,16 +361,23 @@ func (p *Partition) calendar(b *brand, node event.NodeName, n int, endMs, width 
 	}
 	firstMs := endMs - int64(n)*width
 	for _, d := range b.periods {
+		if d.node != node || d.toMs <= firstMs || d.fromMs >= endMs {
+			continue
+		}
+		from, to := window.Floor(d.fromMs-firstMs, width), window.Ceil(d.toMs-firstMs, width)
+		from, to = max(0, from), min(int64(n), to)
 		kind := declaration(d.kind)
-		if d.node != node || kind == 0 || d.toMs <= firstMs || d.fromMs >= endMs {
+		if kind == 0 { // days off, as the holidays of the brand's entry are
+			for k := from; k < to; k++ {
+				c.Bins[k] = window.DayOff(c.Bins[k])
+			}
 			continue
 		}
 		if c.Declared == nil {
 			c.Declared = grow(&w.declared, n)
 			clear(c.Declared)
 		}
-		from, to := window.Floor(d.fromMs-firstMs, width), window.Ceil(d.toMs-firstMs, width)
-		for k := max(0, from); k < min(int64(n), to); k++ {
+		for k := from; k < to; k++ {
 			if c.Declared[k] == 0 { // of several the one that begins first
 				c.Declared[k] = kind
 			}
@@ -379,8 +386,8 @@ func (p *Partition) calendar(b *brand, node event.NodeName, n int, endMs, width 
 	return c
 }
 
-// declaration numbers the kinds of what is declared, as a calendar does. A holiday
-// is a day off, as those of the brand's entry are: it is left to the bins.
+// declaration numbers the kinds of what is declared that have a factor of their own, as a
+// calendar does; 0 for a holiday.
 func declaration(kind event.CalendarKind) uint8 {
 	switch kind {
 	case event.CalendarKindPromotion:

@@ -102,9 +102,17 @@ func (z *Zone) Bin(at int64) uint8 {
 	day := Floor(local, DayMs)
 	bin := uint8((local - day*DayMs) / HourMs)
 	if d := weekday(day); d == 0 || d == 6 {
-		return bin + Bins/2
+		return DayOff(bin)
 	}
 	if _, holiday := slices.BinarySearch(z.holidays, day); holiday {
+		return DayOff(bin)
+	}
+	return bin
+}
+
+// DayOff returns the kind of an hour on a day off, given its kind on any day.
+func DayOff(bin uint8) uint8 {
+	if bin < Bins/2 {
 		return bin + Bins/2
 	}
 	return bin
