@@ -17,12 +17,9 @@ func TestHotPathsDoNotAllocate(t *testing.T) {
 		{[]Pulse{{-10, 500}, {4, 100}}, Kernel{4, 8, 288, 0}, 3},
 		{[]Pulse{{20, 700}}, Kernel{4, 8, 288, 0}, 3},
 	}
-	var c Cross
-	c.Load(in, &s)
 	for name, run := range map[string]func(){
 		"Fit":       func() { Fit(History{y, Calendar{Bins: hours}}, &s) },
 		"Profile":   func() { Profile(in, &s) },
-		"Refresh":   func() { in.Y[9] ^= 1; c.Refresh(in, &s) },
 		"Choose":    func() { Choose(history, nil, &s) },
 		"Attribute": func() { Attribute(money, base, posts, &s) },
 	} {

@@ -15,8 +15,6 @@ type Input struct {
 	Stride int
 	// StepMinutes is the width of a step.
 	StepMinutes int
-	// End numbers the bucket after the last, from any fixed origin.
-	End int64
 	// HistoryHours is the length of the shorter history the baselines rest on.
 	HistoryHours int
 	// Given says that only Kernel, in steps, is to be judged, after whole steps: one that was
@@ -44,15 +42,11 @@ const quantumBits = 25
 // over the response's buckets, x summed over the stride. x and y are the
 // residuals in integer multiples of a power of two, at most 2^25 of them: so
 // the products are centred on the baseline and yet exact, in any order.
-//
-// It is a cache: after Refresh it holds what Load would have computed, whatever
-// it held before. It takes 4·(2·Lags + buckets) + 8·(Lags + 1) bytes.
 type Cross struct {
 	x, y         []int32
 	products     []int64
 	stride       int
 	unitX, unitY float64
-	end          int64
 }
 
 // Load computes all products from the input: (Lags + 1)·buckets multiply-adds.
@@ -60,78 +54,10 @@ func (c *Cross) Load(in *Input, s *Scratch) {
 	lags := in.Lags()
 	c.x, c.y = grow(&c.x, len(in.X)), grow(&c.y, len(in.Y))
 	c.products = grow(&c.products, lags+1)
-	c.stride, c.end = in.Stride, in.End
+	c.stride = in.Stride
 	c.unitX = quantise(c.x, in.X, in.ExpectedX, unit(in.X, in.ExpectedX))
 	c.unitY = quantise(c.y, in.Y, in.ExpectedY, unit(in.Y, in.ExpectedY))
 	c.direct(s)
-}
-
-// Refresh brings the products up to date with the input and returns how many
-// residuals were touched, −1 when it had to Load. Each touched one and each
-// bucket the window slid by costs Lags multiply-adds.
-func (c *Cross) Refresh(in *Input, s *Scratch) int {
-	slid := in.End - c.end
-	buckets := int64(len(in.Y))
-	if c.stride != in.Stride || len(c.x) != len(in.X) || slid < 0 || slid > buckets/4 ||
-		c.unitX != unit(in.X, in.ExpectedX) || c.unitY != unit(in.Y, in.ExpectedY) {
-		c.Load(in, s)
-		return -1
-	}
-	for range slid {
-		c.slide()
-	}
-	c.end = in.End
-	touched := 0
-	for i, n := range in.X {
-		if q := quantum(n, in.ExpectedX[i], c.unitX); q != c.x[i] {
-			c.setX(i, q)
-			touched++
-		}
-		if touched > len(in.Y)/2 {
-			c.Load(in, s)
-			return -1
-		}
-	}
-	for j, n := range in.Y {
-		if q := quantum(n, in.ExpectedY[j], c.unitY); q != c.y[j] {
-			c.addBucket(j, int64(q)-int64(c.y[j]))
-			c.y[j] = q
-			touched++
-		}
-	}
-	return touched
-}
-
-// slide advances the window by one bucket whose residuals are 0.
-func (c *Cross) slide() {
-	c.addBucket(0, -int64(c.y[0]))
-	copy(c.y, c.y[1:])
-	c.y[len(c.y)-1] = 0
-	// The stimulus that leaves meets no bucket that stays.
-	copy(c.x, c.x[c.stride:])
-	clear(c.x[len(c.x)-c.stride:])
-}
-
-// addBucket adds delta times the stimulus before bucket j to every product.
-func (c *Cross) addBucket(j int, delta int64) {
-	lags := len(c.products) - 1
-	for lag := range c.products {
-		var sum int64
-		for _, v := range c.x[lags+j*c.stride-lag:][:c.stride] {
-			sum += int64(v)
-		}
-		c.products[lag] += sum * delta
-	}
-}
-
-// setX replaces the residual of step i.
-func (c *Cross) setX(i int, q int32) {
-	delta := int64(q) - int64(c.x[i])
-	c.x[i] = q
-	lags := len(c.products) - 1
-	for lag := max(0, lags-i); lag <= min(lags, 2*lags-1-i); lag++ {
-		c.products[lag] += delta * int64(c.y[(i-lags+lag)/c.stride])
-	}
 }
 
 // moved returns the stimulus summed over the stride from each step on.

@@ -34,7 +34,7 @@ func plot(res *Result) string {
 	fmt.Fprintf(&b, "    +%s\n", strings.Repeat("-", len(columns)))
 	fmt.Fprintf(&b, "best lag %d (%.2f), delay %d, half-life %g, decayed %.2f\n",
 		res.BestLag, res.BestCorrelation, res.Kernel.Delay, res.Kernel.HalfLife, res.Decayed)
-	fmt.Fprintf(&b, "effective n %.0f, tests %.0f, p %.2g: %v %v", res.EffectiveN, res.Tests, res.P, res.Verdict, res.Reason)
+	fmt.Fprintf(&b, "effective n %.0f, p %.2g: %v %v", res.EffectiveN, res.P, res.Verdict, res.Reason)
 	return strings.TrimRight(b.String(), " ") + "\n"
 }
 

@@ -31,9 +31,8 @@ type Result struct {
 	Kernel  Kernel
 	Decayed float64
 	// EffectiveN is the number of independent observations with the same
-	// evidence, Tests the number of independent tests the search amounts to.
+	// evidence.
 	EffectiveN float64
-	Tests      float64
 	// P is the one-sided probability of such evidence in the best kernel when
 	// the series are independent; 1 when insufficient.
 	P       float64
@@ -70,14 +69,13 @@ type Result struct {
 // (the crossing probability is 2·T(u, tan(arccos(g)/2)) with Owen's T; Davies,
 // Hypothesis Testing When a Nuisance Parameter Is Present Only Under the
 // Alternative, 1977, for the continuous case). Half-lives add up (Bonferroni).
-// Tests is that bound over Φ̄(u), at most the number of kernels.
 //
 // A kernel that was chosen on other data (Input.Given) is one test, and needs no
 // such bound.
 //
-// It is a screen. On simulated null pairs it stays below its nominal 5 %; on real
-// bursts whose day of the week is aligned it has called 14 % of impossible pairs
-// significant, until calibrated on placebo shifts.
+// It is a screen, and nothing calibrates it. On simulated null pairs it stays below its
+// nominal 5 %; on real bursts whose day of the week is aligned it has called 14 % of
+// impossible pairs significant. Verdicts rest on the placebos of Choose.
 func Profile(in *Input, s *Scratch) Result {
 	if !in.valid() {
 		return Result{BestLag: -1, P: 1, Reason: ShortHistory}
@@ -179,7 +177,8 @@ func (c *Cross) window(s *Scratch) window {
 // The sample autocorrelation falls short, since the mean it is taken about
 // follows the series: E Σ v² = n·γ(0)·(1 − b) and likewise at each lag, with
 // b = Var(mean)/γ(0) ≈ Σ_k ρ(k)/n (Marriott & Pope, Bias in the Estimation of
-// Autocorrelations, 1954). ρ = (r + b)/(1 + b) takes that back.
+// Autocorrelations, 1954): r ≈ (ρ − b)/(1 − b). The sample's a = Σ_k r(k)/n is so about
+// b/(1 − b), and ρ = (1 − b)·r + b = (r + a)/(1 + a).
 func autocorrelation(rho, v []float64) float64 {
 	mean := 0.0
 	for _, x := range v {
@@ -331,7 +330,7 @@ func (w *window) search(in *Input, res *Result) {
 			p += min(tail, angle*density)
 		}
 	}
-	res.P, res.Tests = min(1, p), p/tail
+	res.P = min(1, p)
 }
 
 // test evaluates the one kernel given, after whole steps: nothing is searched.
@@ -339,7 +338,7 @@ func (w *window) test(k Kernel, res *Result) {
 	var angles [len(kernelDelays)]float64
 	k = Kernel{Delay: min(int(math.Round(k.Waits())), w.lags), HalfLife: k.HalfLife, Lags: w.lags}
 	n := min(float64(w.n), w.effective(k, &angles))
-	res.Kernel, res.EffectiveN, res.Tests = k, n, 1
+	res.Kernel, res.EffectiveN = k, n
 	d := w.decay(k)
 	res.Decayed = d.correlation(k)
 	if n < EffectiveGivenMin {

@@ -251,7 +251,6 @@ func (p *Partition) profile(b *brand, f *event.Force, end int64, stimulus, respo
 		in.Stride = int(window.HourMs / step)
 	}
 	in.Y, in.ExpectedY = grow(&w.y, lags/in.Stride), grow(&w.ey, lags/in.Stride)
-	in.End = window.Floor(endMs, int64(in.Stride)*step)
 	read(in.X, stimulus, endMs, step)
 	read(in.Y, response, endMs, step*int64(in.Stride))
 	p.expect(b, stimulus, day, in.ExpectedX, endMs, step)
