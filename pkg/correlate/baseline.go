@@ -55,7 +55,6 @@ type Baseline struct {
 	levels   [levelsMax]float64 // per hour, of the last week, the one before …
 	weeks    int
 	hours    int
-	degree   int
 	scale    float64
 }
 
@@ -111,7 +110,6 @@ func FitRest(h History, whole []int64, s *Scratch) Baseline {
 		weight[i] = 1
 	}
 	for range iterations {
-		b.degree = b.weeks
 		b.fitLevels(h, weight)
 		if n >= SeasonalHoursMin {
 			b.fitSeason(h, weight)
@@ -151,13 +149,11 @@ func (b *Baseline) fitSeason(h History, weight []float64) {
 		sum[bin] += weight[i] * float64(y)
 		norm[bin] += weight[i] * b.levels[b.week(i, len(h.Counts))] * b.weekday(&h.Calendar, i) * b.lift(&h.Calendar, i)
 	}
-	b.degree = b.weeks - 1
 	prior := b.scale * b.scale
 	for bin := range b.season {
 		other := (bin + Bins/2) % Bins
 		switch {
 		case norm[bin] > 0:
-			b.degree++
 			b.season[bin] = max(0, (sum[bin]+prior)/(norm[bin]+prior))
 		case norm[other] > 0: // never seen: the same hour of the other kind of day
 			b.season[bin] = max(0, (sum[other]+prior)/(norm[other]+prior))
@@ -174,7 +170,6 @@ func (b *Baseline) fitDays(h History, weight []float64) {
 		sum[day] += weight[i] * float64(y)
 		norm[day] += weight[i] * b.levels[b.week(i, len(h.Counts))] * b.season[h.Bins[i]] * b.lift(&h.Calendar, i)
 	}
-	b.degree += weekdays - 2 // the bins of a weekend tell one difference already
 	prior := b.scale * b.scale
 	for day := range b.days {
 		if norm[day]+prior > 0 {
@@ -211,7 +206,6 @@ func (b *Baseline) fitDeclared(h History, weight []float64) {
 	prior := b.scale * b.scale
 	for kind := 1; kind < Declarations; kind++ {
 		if norm[kind] > 0 {
-			b.degree++
 			b.declared[kind] = max(0, (sum[kind]+prior)/(norm[kind]+prior))
 		}
 	}
@@ -259,13 +253,8 @@ func (b *Baseline) reweigh(h History, small float64, weight, residual, sorted []
 	b.scale = math.Sqrt(squares / float64(n) / winsorised)
 }
 
-// ExpectedAt returns the expected count of an hour that ended hoursAgo before
-// the end of the history, on a day like all others. The level runs linearly
+// level is that of an hour that ended hoursAgo before the end of the history. It runs linearly
 // between the middles of the weeks and is flat beyond the first and the last.
-func (b *Baseline) ExpectedAt(bin uint8, hoursAgo float64) float64 {
-	return b.level(hoursAgo) * b.season[bin]
-}
-
 func (b *Baseline) level(hoursAgo float64) float64 {
 	at := hoursAgo/weekHours - 0.5
 	if at <= 0 || b.weeks < 2 {
@@ -296,12 +285,6 @@ func (b *Baseline) Scale() float64 { return b.scale }
 
 // Hours is the length of the history fitted.
 func (b *Baseline) Hours() int { return b.hours }
-
-// Seasonal says whether the history sufficed for seasonal factors.
-func (b *Baseline) Seasonal() bool { return b.hours >= SeasonalHoursMin }
-
-// Degrees is the residual degrees of freedom: hours less parameters, at least 0.
-func (b *Baseline) Degrees() int { return max(0, b.hours-b.degree) }
 
 // median returns the middle value (the mean of the two middle ones) and
 // reorders v, by Hoare's selection.
