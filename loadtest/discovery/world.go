@@ -193,7 +193,8 @@ type looks struct {
 	evidence     []correlate.Evidence
 }
 
-// look tests a response at every midnight from firstLook on, as the processor does.
+// look tests a response at every midnight from firstLook on, as the processor does, but that it knows no
+// days of the week, which this world does not have either.
 //
 // What confounds both, nil for nothing, is given as the processor gives it.
 func (c *calendar) look(stimulus, response, other []int64, s *correlate.Scratch) (l looks) {

@@ -39,10 +39,12 @@ type carrier struct {
 // responsible for goes to the baseline.
 //
 // base is the money expected without the stimuli. A Baseline fitted to the money
-// contains their average effect: subtract β times the convolved baseline of the
-// stimulus first, and keep 0 as the least.
+// contains their average effect: FitRest fits one to what they leave. Where it is below 0
+// it counts as 0.
 //
-// λ moves forward by recursion as in Kernel.Convolve: O(buckets·stimuli + pulses).
+// λ moves forward by recursion as in Kernel.Convolve: O(buckets·stimuli + pulses). One
+// backward recursion over the buckets (Credit) gives each stimulus the same but for
+// rounding, and is faster; here each bucket's shares have to be whole micros that add up.
 func Attribute(money []int64, base []float64, stimuli []Stimulus, s *Scratch) Attribution {
 	if cap(s.shares) < 2*len(stimuli)+1 {
 		s.shares = make([]int64, 2*len(stimuli)+1)

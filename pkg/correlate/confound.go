@@ -129,7 +129,8 @@ const relatedAlpha = 0.05
 // intervals of four weeks twice to three times as wide. What is seen in one side only, as
 // a confounder that moves the stimulus a lot and the response a little, is taken out too: to
 // look at the response alone would miss it, and the effect would have what it does
-// (post-double-selection, Belloni, Chernozhukov & Hansen 2014). Of a history that is too
+// (post-double-selection, Belloni, Chernozhukov & Hansen 2014). The test is for effects
+// above 0: a confounder that lowers both sides or one is not seen. Of a history that is too
 // short for the test it is none.
 func (in *Hourly) Confounding(s *Scratch) (which []int) {
 	n := len(in.Y)

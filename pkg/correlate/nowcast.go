@@ -127,8 +127,9 @@ func (n *Nowcast) value(mask int, proxies *[ProxiesMax]int64) float64 {
 
 // off returns the mean squared error of the mean of some proxies, and the periods it
 // is known from. Where these were seen together less often than each of them, it is that
-// of each at least, on average: no weighted mean is further off than that, by squares,
-// however they err together (Jensen).
+// of each at least, on average: no weighted mean is further off than that, by squares of
+// logarithms, however they err together, as long as none tells more than e times the
+// truth (Jensen: (ln v)² is convex up to there).
 func (n *Nowcast) off(mask int) (square float64, periods int) {
 	m := &n.errors[mask]
 	each, weights, least := 0.0, 0.0, math.MaxInt

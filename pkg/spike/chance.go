@@ -6,8 +6,8 @@ import "slices"
 // episode comes up there by chance: hours are its hourly counts, oldest first, and
 // the last is the hour in which the episode starts; lead is how many hours before
 // that may be its reason. The strongest hour of the lead is compared with placebos,
-// the strongest hours of the blocks of as many hours before it, each of which holds
-// every hour of the day alike:
+// the strongest hours of the blocks of as many hours before it. With a lead of a day each
+// holds every hour of the day, one of them twice:
 //
 //	p = (1 + placebos that are no weaker) / (1 + placebos)
 //

@@ -99,7 +99,7 @@ func BenchmarkRefresh(b *testing.B) {
 }
 
 // BenchmarkBrandMemory reports the memory of an active brand: that of force 1
-// without a history, and with four weeks of everything it has.
+// without a history, and with nine weeks of everything it has.
 func BenchmarkBrandMemory(b *testing.B) {
 	for _, bc := range []struct {
 		name string
@@ -141,8 +141,8 @@ func BenchmarkBrandMemory(b *testing.B) {
 	}
 }
 
-// BenchmarkSpikes looks for spikes anew, as each refresh of a brand does, over 30
-// days of a history of 63 with a viral post: "same day" when nothing before the
+// BenchmarkSpikes looks for spikes anew, as each refresh of a brand does, with a
+// history of 30 days and a viral post: "same day" when nothing before the
 // day has changed, "restated" when an hour of three days ago has.
 func BenchmarkSpikes(b *testing.B) {
 	tr := truth{days: 30, delay: 4, life: 16, effect: 0.02, perSearch: 400_000, posts: 2, views: 1500, viral: 28, viralHour: 12}

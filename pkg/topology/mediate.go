@@ -58,6 +58,7 @@ func (p *Partition) waysOf(b *brand, stimulus, response, money *series, k correl
 	}
 	revenue, expected := make([]int64, n), make([]float64, n)
 	money.hours.Read(revenue, day*24-int64(n))
+	// It takes over the memory of the pair's calendar, with the same: response and money are of one node.
 	p.expect(b, money, day, expected, day*window.DayMs, window.HourMs)
 	m, _ := correlate.Mediate(in.Mediation(k, revenue, expected, &p.work.scratch))
 	return m

@@ -317,7 +317,7 @@ func (p *painter) shade(plt *panel) {
 // profile is the lag profile with two bands of independent series: that which one lag
 // leaves once in twenty times, and that which any of all lags does (Bonferroni's, which
 // holds however they hang together). They are nominal, of Bartlett's standard error, which bursts
-// exceed: one pair in four without an effect leaves the second. The best lag is
+// exceed more often than that (pkg/correlate/DESIGN.md, "Bartlett"). The best lag is
 // marked where the placebos speak for an effect.
 func (p *painter) profile() *panel {
 	r := &p.e.Result
