@@ -17,7 +17,7 @@
 package correlate
 
 // Version names the statistics; it changes whenever a number may.
-const Version = "correlate/14"
+const Version = "correlate/15"
 
 // Bounds of one evaluation; Cross keeps exact 64-bit integers within them.
 const (

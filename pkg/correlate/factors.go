@@ -92,14 +92,14 @@ func factors(expected, y, present []float64, small float64, all []*grouping, m *
 			g.factor[i] = 1
 		}
 	}
-	scale := 0.0
+	scale, least := 0.0, expectedMin*min(1, meanSize(y, present)) // of fractions a part of them
 	for range iterations {
 		for _, g := range all {
 			g.fit(y, weight, expected, scale, m)
 		}
 		sorted = sorted[:0]
 		for t, mu := range expected {
-			weight[t] = math.Sqrt(max(mu, expectedMin))
+			weight[t] = math.Sqrt(max(mu, least))
 			residual[t] = math.Abs(y[t]-mu) / weight[t]
 			if present[t] > 0 {
 				sorted = append(sorted, residual[t])
@@ -146,7 +146,20 @@ func (g *grouping) fit(y, weight, expected []float64, scale float64, m *memory) 
 }
 
 // factorMin keeps a factor from vanishing, after which nothing could raise it.
-const factorMin = 1e-6
+const factorMin = 1e-12
+
+// meanSize is the mean size of what is present, 1 where there is nothing.
+func meanSize(y, present []float64) float64 {
+	sum, n := 0.0, 0.0
+	for t, v := range y {
+		sum += present[t] * math.Abs(v)
+		n += present[t]
+	}
+	if sum == 0 {
+		return 1
+	}
+	return sum / n
+}
 
 // smallPart is the part of the steps that hold anything which hold little.
 const smallPart = 0.25

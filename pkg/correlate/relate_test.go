@@ -328,6 +328,28 @@ func TestIntervalsOfWhatMayBeNegative(t *testing.T) {
 	}
 }
 
+// A response told in thousands, or in billionths, has the same effect in these.
+func TestTheUnitOfTheResponseDoesNotMatter(t *testing.T) {
+	p, _ := posted(6, 35, Kernel{3, 4, 72, 0}, 0.3)
+	counted := Relate(p)
+	for _, unit := range []float64{1e3, 1e-3, 1e-9} {
+		in := *p
+		in.Y = make([]float64, len(p.Y))
+		for i, v := range p.Y {
+			in.Y[i] = v * unit
+		}
+		r := Relate(&in)
+		for name, c := range map[string][2]float64{"effect": {r.Beta / unit, counted.Beta}, "low": {r.Low / unit, counted.Low}, "high": {r.High / unit, counted.High}} {
+			if math.Abs(c[0]/c[1]-1) > 1e-6 {
+				t.Errorf("in units of %v the %s is %v, in counts %v", unit, name, c[0], c[1])
+			}
+		}
+		if r.Verdict != counted.Verdict || r.Kernel != counted.Kernel {
+			t.Errorf("in units of %v %v by %+v, in counts %v by %+v", unit, r.Verdict, r.Kernel, counted.Verdict, counted.Kernel)
+		}
+	}
+}
+
 // What a series does to itself, its multiple, and itself three hours later is known, and no
 // noise beside it. Of these 72 pairs 5 were unreliable, since in units of nothing no placebo holds
 // anything, and the intervals of 14 ended below it.

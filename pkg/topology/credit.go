@@ -300,8 +300,9 @@ func (p *Partition) multiply(b *brand, ser, gmv *series, untilMs int64, claims [
 
 // orderSize returns Σ v²/Σ v of the orders v of a time, 0 without revenue; see multiply.
 func orderSize(ser *series, fromMs, toMs int64) float64 {
-	squares, sum, last := 0.0, 0.0, 0.0
-	for quarter := window.Floor(fromMs, window.QuarterMs); quarter < window.Ceil(toMs, window.QuarterMs); quarter++ {
+	first := window.Floor(fromMs, window.QuarterMs)
+	squares, sum, last := 0.0, 0.0, float64(ser.quarters.Get(first-1))
+	for quarter := first; quarter < window.Ceil(toMs, window.QuarterMs); quarter++ {
 		m := float64(ser.quarters.Get(quarter))
 		squares, sum, last = squares+(m-last)*(m-last)/2, sum+m, m
 	}
