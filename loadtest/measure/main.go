@@ -68,7 +68,7 @@ func measure(ctx context.Context, args []string, out, progress io.Writer) error 
 	if s.nab != "" {
 		return benchmark(ctx, out, os.DirFS(s.nab))
 	}
-	if s.step < time.Minute || s.step > 12*time.Hour || (24*time.Hour)%s.step != 0 {
+	if s.step < time.Minute || s.step > 24*time.Hour || (24*time.Hour)%s.step != 0 {
 		return fmt.Errorf("--step: %s is no even part of a day", s.step)
 	}
 	plan, err := s.plan()

@@ -165,22 +165,36 @@ const outOfTheQuestion = 1e-6
 // interval returns the bare one, stretched by the noise that comes with the effect. That
 // goes with its size: it raises the variance of β₀ by 1 + excess·β₀²/β̂², so that the lower
 // end, a·β̂ below the estimate without it, is where (β̂ − β₀)² = (a·β̂)²·(1 + excess·β₀²/β̂²).
-// It stays above 0 where 0 is refuted. The upper end has the noise of the estimate. Neither is
-// nearer than the estimate has settled, which is more than a response leaves unknown that is
-// its stimulus over again.
+// It stays above 0 where 0 is refuted. The upper end has the noise of the estimate. To both
+// comes, likewise, what long steps hide (untimed). Neither is nearer than the estimate has
+// settled, which is more than a response leaves unknown that is its stimulus over again.
 func (p *prober) interval(pNull float64) (low, high float64) {
 	low, high = p.bare(pNull)
 	beta := p.f.beta
-	if p.excess > 0 && beta > 0 {
+	if hidden := p.settled.untimed; beta > 0 && (p.excess > 0 || hidden > 0) {
 		if a := 1 - low/beta; low > 0 && a > 0 {
-			e := p.excess * a * a
+			e := p.excess*a*a + hidden*hidden
 			low = beta * (1 - a*a) / (1 + math.Sqrt(1-(1-e)*(1-a*a)))
 		}
-		high = max(beta, beta+(high-beta)*math.Sqrt(1+p.excess))
+		high = max(beta, beta+math.Hypot((high-beta)*math.Sqrt(1+p.excess), hidden*beta))
 	}
 	low, high = min(low, (1-settled)*beta), max(high, (1+settled)*beta)
 	return low, min(high, p.settled.largest(p.f.at))
 }
+
+// untimed is half of the 95 % interval of what an effect may seem to be off, as a share of it,
+// since nobody knows when in a step a burst came. Early in one it acts within that, late in the next:
+// so each burst has a kernel of its own, and the largest, by which the kernel is chosen, not
+// that of the others. A step of which a burst fills several hides nothing of the kind, and bursts
+// last for hours: there is none up to an hour, and in proportion untimedDay of a day. Of no noise
+// of the response it is told, since what is early in one step is missing in the next.
+func untimed(stepSeconds int64) float64 {
+	const hour = 3600
+	return untimedDay * float64(max(0, stepSeconds-hour)) / (daySeconds - hour)
+}
+
+// untimedDay was measured: see DESIGN.md, "Long steps".
+const untimedDay = 0.05
 
 // bare returns the ends of the sizes around the estimate that are not refuted
 // at Alpha; pNull is the probability at 0. It goes outward from the estimate in
@@ -189,7 +203,7 @@ func (p *prober) bare(pNull float64) (low, high float64) {
 	const steps = 24
 	beta, most := p.f.beta, p.settled.largest(p.f.at)
 	if pNull <= Alpha {
-		low = p.end(beta, 1, 0, pNull)
+		low = edge(p.p, beta, 1, 0, pNull)
 	}
 	// About where a normal estimate would end.
 	step := 0.1 * beta
@@ -201,7 +215,7 @@ func (p *prober) bare(pNull float64) (low, high float64) {
 		out := min(in+step, most)
 		pOut := p.p(out)
 		if pOut <= Alpha {
-			return low, p.end(in, pIn, out, pOut)
+			return low, edge(p.p, in, pIn, out, pOut)
 		}
 		in, pIn = out, pOut
 		if out == most {
@@ -212,10 +226,10 @@ func (p *prober) bare(pNull float64) (low, high float64) {
 	return low, in
 }
 
-// end returns the size between in, which is not refuted, and out, which is, where
+// edge returns the size between in, which p does not refute, and out, which it does, where
 // the probability is Alpha: by interpolation of its logarithm and by halving, in
-// turn, to a sixtieth of the way.
-func (p *prober) end(in, pIn, out, pOut float64) float64 {
+// turn, to a sixtieth of the way, or until there is no number between.
+func edge(p func(size float64) float64, in, pIn, out, pOut float64) float64 {
 	width := math.Abs(out - in)
 	level := math.Log(Alpha)
 	for i := 0; math.Abs(out-in) > width/60; i++ {
@@ -224,7 +238,10 @@ func (p *prober) end(in, pIn, out, pOut float64) float64 {
 			a, b := math.Log(pIn)-level, math.Log(pOut)-level
 			mid = in + min(0.9, max(0.1, a/(a-b)))*(out-in)
 		}
-		if v := p.p(mid); v > Alpha {
+		if mid == in || mid == out {
+			break
+		}
+		if v := p(mid); v > Alpha {
 			in, pIn = mid, v
 		} else {
 			out, pOut = mid, v

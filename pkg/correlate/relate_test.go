@@ -524,3 +524,57 @@ func TestTheBaselineIsThatOfWhatTheEffectLeaves(t *testing.T) {
 		t.Errorf("%d of %d intervals hold what was planted", held, cases)
 	}
 }
+
+// Steps of a day hide when in one a burst came: however well an effect shows, it is known to 5 %.
+func TestLongStepsHideWhenABurstCame(t *testing.T) {
+	for seconds, want := range map[int64]float64{60: 0, 3600: 0, daySeconds: untimedDay} {
+		if got := untimed(seconds); got != want {
+			t.Errorf("steps of %d s hide %v, want %v", seconds, got, want)
+		}
+	}
+	r := source(4)
+	p := &Pair{X: make([]float64, 180), Y: make([]float64, 180), StepSeconds: daySeconds, Lags: 3}
+	for day := range p.X {
+		p.X[day] = float64(poisson(r, 200))
+		if r.IntN(4) == 0 {
+			p.X[day] *= 1 + 20*r.Float64()
+		}
+	}
+	Kernel{0, 0, 3, 0.25}.Convolve(p.Y, p.X)
+	for day := range p.Y {
+		p.Y[day] = float64(poisson(r, 100+0.5*p.Y[day]))
+	}
+	days := Relate(p)
+	p.StepSeconds, p.Lags = 3600, 3
+	hours := Relate(p)
+	for name, c := range map[string]struct {
+		r           Relation
+		least, most float64
+	}{"days": {days, 0.05, 0.08}, "the same as hours": {hours, 0, 0.04}} {
+		if half := (c.r.High - c.r.Low) / 2 / 0.5; c.r.Verdict != Effective || c.r.Low > 0.5 || c.r.High < 0.5 || half < c.least || half > c.most {
+			t.Errorf("%s: %v %v, from %v to %v, half a width of %v of the truth, want %v to %v", name, c.r.Verdict, c.r.Beta, c.r.Low, c.r.High, half, c.least, c.most)
+		}
+	}
+}
+
+// Of a response that is nearly its stimulus over again, sizes next to each other are told apart.
+func TestTheEdgeOfAnIntervalIsFoundBetweenNeighbours(t *testing.T) {
+	next := func(v float64, n int) float64 {
+		for range n {
+			v = math.Nextafter(v, 0)
+		}
+		return v
+	}
+	for _, apart := range []int{1, 2, 3, 50, 1000} {
+		in, out := 0.0023, next(0.0023, apart)
+		for name, p := range map[string]func(float64) float64{
+			"everything but the end": func(float64) float64 { return 1 },
+			"nothing but the begin":  func(float64) float64 { return 0 },
+			"half of them":           func(size float64) float64 { return math.Round((size-out)/(in-out)) * 0.1 },
+		} {
+			if got := edge(p, in, 1, out, 0.01); got > in || got < out {
+				t.Errorf("%d numbers apart, where p allows %s: %v is not from %v to %v", apart, name, got, out, in)
+			}
+		}
+	}
+}

@@ -37,6 +37,7 @@ type study struct {
 	smallSize, usualSize float64
 	groups               []*grouping // of the response
 	usual                []*grouping // of the stimulus: nothing is declared
+	untimed              float64     // see untimed
 	shifts               []int       // of the placebos
 	mirrored             []int       // of those with the stimulus run backwards
 	// independent is how many placebos there are in effect.
@@ -93,7 +94,7 @@ func (s *study) load(p *Pair) Reason {
 	case p.confounded():
 		return Confounded
 	}
-	s.groups = p.groupings()
+	s.groups, s.untimed = p.groupings(), untimed(p.StepSeconds)
 	// What a promotion made of the stimulus acts as any other: only the response has
 	// levels of its own for what is declared.
 	usual := *p
