@@ -39,6 +39,7 @@ type outcome struct {
 	BestLagS   float64  `json:"best_lag_s"`
 	Detectable float64  `json:"detectable"`
 	Verdict    string   `json:"verdict"`
+	Credited   float64  `json:"credited"` // to the stimulus in all, over what it brought; 0 without an effect
 }
 
 // window is how far an effect may reach.
@@ -110,6 +111,10 @@ func (c testCase) run(e *correlate.Estimator, from *source) (outcome, error) {
 	o.Exponent = rel.Exponent
 	o.BestLagS = float64(rel.Profile.BestLag) * float64(in.StepSeconds)
 	o.Detectable, o.Verdict = rel.Detectable, string(rel.Verdict)
+	if rel.Verdict == correlate.Effective && c.Share > 0 {
+		earned, _ := correlate.Credit(rel.Acting(in.X), in.Y, rel.Expected, rel.Kernel, rel.Beta)
+		o.Credited = floats.Sum(earned) / (c.Share * floats.Sum(in.Y))
+	}
 	return o, nil
 }
 

@@ -57,15 +57,23 @@ func summary(kind testCase, group []outcome) string {
 			share(func(o outcome) bool { return o.Bartlett <= alpha }), share(func(o outcome) bool { return o.Naive <= alpha }),
 			share(func(o outcome) bool { return o.Verdict == "no effect" }))
 	}
-	var ratio, half []float64
+	var ratio, half, credited []float64
 	realised, off := 0.0, 0.0
 	for _, o := range group {
 		ratio, half = append(ratio, o.Beta/o.Truth), append(half, (o.High-o.Low)/2/o.Truth)
+		if o.Credited > 0 {
+			credited = append(credited, o.Credited)
+		}
 		realised += o.Realised / float64(len(group))
 		off += math.Abs(o.BestLagS-o.DelayS) / 3600 / float64(len(group))
 	}
 	slices.Sort(ratio)
 	slices.Sort(half)
+	slices.Sort(credited)
+	earned := ""
+	if n := len(credited); n > 0 {
+		earned = fmt.Sprintf(", credit/truth %.2f %.2f %.2f", credited[n/4], credited[n/2], credited[3*n/4])
+	}
 	low := share(func(o outcome) bool { return o.Low > o.Truth })
 	high := share(func(o outcome) bool { return o.High < o.Truth })
 	n := len(group)
@@ -78,6 +86,6 @@ func summary(kind testCase, group []outcome) string {
 			}
 		}
 	}
-	return fmt.Sprintf("%s, diminishing returns %.3f (held %d of %d), held %.3f (above %.3f, below %.3f), realised %.3f, half width %.2f, effect/truth %.2f %.2f %.2f, best lag off %.1f h",
-		calibrated, float64(bent)/float64(n), bentHeld, bent, 1-low-high, low, high, realised, half[n/2], ratio[n/4], ratio[n/2], ratio[3*n/4], off)
+	return fmt.Sprintf("%s, diminishing returns %.3f (held %d of %d), held %.3f (above %.3f, below %.3f), realised %.3f, half width %.2f, effect/truth %.2f %.2f %.2f%s, best lag off %.1f h",
+		calibrated, float64(bent)/float64(n), bentHeld, bent, 1-low-high, low, high, realised, half[n/2], ratio[n/4], ratio[n/2], ratio[3*n/4], earned, off)
 }
