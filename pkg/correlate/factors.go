@@ -21,7 +21,8 @@ func newGrouping(n, groups int, shrunk bool, of func(step int) int) *grouping {
 }
 
 // Days of history from which a baseline has factors for the hours of weekdays and
-// of weekends, and for the days of the week.
+// of weekends, and for the days of the week: a week sooner than Fit, which has to expect the days
+// to come where this explains those that were.
 const (
 	hoursFromDays = 10
 	weekFromDays  = 14
