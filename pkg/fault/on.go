@@ -5,6 +5,7 @@ package fault
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -75,7 +76,11 @@ func act(r Rule) {
 	case Sleep:
 		time.Sleep(r.Pause)
 	case Stop:
+		goesOn := make(chan os.Signal, 1)
+		signal.Notify(goesOn, syscall.SIGCONT)
+		defer signal.Stop(goesOn)
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP) // to itself it may
+		<-goesOn                                       // another thread may take the signal, a moment later
 	case Kill:
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // not one more line of it
