@@ -40,14 +40,7 @@ func TestWhatIsDeclaredIsExpected(t *testing.T) {
 				next.Node = tc.node
 				p.Apply(next, taken)
 			}
-			b := p.brands["acme"]
-			expected := make([]float64, 24)
-			p.expect(b, b.find(event.BrandedSearchesHour, [3]byte{}), end/window.DayMs, expected, end+window.DayMs, window.HourMs)
-			for hour, mu := range expected {
-				if math.Abs(mu-tc.want) > 5 {
-					t.Errorf("hour %d: %.1f searches are expected, want about %.0f", hour, mu, tc.want)
-				}
-			}
+			expectsAbout(t, p, end, tc.want)
 		})
 	}
 }
@@ -88,14 +81,20 @@ func TestAHolidayIsADayOff(t *testing.T) {
 				holiday.Kind, holiday.Node = event.CalendarKindHoliday, tc.node
 				p.Apply(holiday, taken)
 			}
-			b := p.brands["acme"]
-			expected := make([]float64, 24)
-			p.expect(b, b.find(event.BrandedSearchesHour, [3]byte{}), end/window.DayMs, expected, end+window.DayMs, window.HourMs)
-			for hour, mu := range expected {
-				if math.Abs(mu-tc.want) > 5 {
-					t.Errorf("hour %d: %.1f searches are expected, want about %.0f", hour, mu, tc.want)
-				}
-			}
+			expectsAbout(t, p, end, tc.want)
 		})
+	}
+}
+
+// expectsAbout checks what is expected of each hour of a day that begins where the history ends.
+func expectsAbout(t *testing.T, p *Partition, startMs int64, want float64) {
+	t.Helper()
+	b := p.brands["acme"]
+	expected := make([]float64, 24)
+	p.expect(b, b.find(event.BrandedSearchesHour, [3]byte{}), startMs/window.DayMs, expected, startMs+window.DayMs, window.HourMs)
+	for hour, mu := range expected {
+		if math.Abs(mu-want) > 5 {
+			t.Errorf("hour %d: %.1f searches are expected, want about %.0f", hour, mu, want)
+		}
 	}
 }
