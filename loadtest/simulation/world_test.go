@@ -432,13 +432,13 @@ func (w *world) alive(name string) *life {
 	return nil
 }
 
-// abandon lets go of a life that may go on for a while.
+// abandon lets go of a life that may go on for a while. Who has taken its name is
+// wanted as before.
 func (w *world) abandon(l *life) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	l.wanted = false
 	if l.current == l {
-		l.current = nil
+		l.current, l.wanted = nil, false
 	}
 }
 
