@@ -174,7 +174,10 @@ func controlled(all map[Kind]affliction) map[Kind]affliction {
 // atPoints adds a kill at every point.
 func atPoints(all map[Kind]affliction) map[Kind]affliction {
 	for _, place := range fault.Points() {
-		lives, silent := processorLives, sinkUnaware
+		signs, silent := []sign{processorLives}, sinkUnaware
+		if place.Point == fault.ProcessorFlushed { // the one place where a transaction is surely open
+			signs = append(signs, interrupted)
+		}
 		switch serviceAt(place.Point) {
 		case "migrate":
 			all[KillAt(place.Point)] = affliction{
@@ -183,9 +186,9 @@ func atPoints(all map[Kind]affliction) map[Kind]affliction {
 			}
 			continue
 		case "sink":
-			lives, silent = sinkLives, processorUnaware
+			signs, silent = []sign{sinkLives}, processorUnaware
 		}
-		all[KillAt(place.Point)] = affliction{weight: 1, hurries: true, signs: []sign{lives}, silent: silent, inflict: func(ctx context.Context, p *play) error { return killAt(ctx, p, place.Point) }}
+		all[KillAt(place.Point)] = affliction{weight: 1, hurries: true, signs: signs, silent: silent, inflict: func(ctx context.Context, p *play) error { return killAt(ctx, p, place.Point) }}
 	}
 	return all
 }

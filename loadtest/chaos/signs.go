@@ -37,6 +37,7 @@ type sign struct {
 //nolint:gochecknoglobals // parts of a table
 var (
 	processorLives = sign{"processor", true, "state restored", "flywheel_processor_restore_duration_seconds"}
+	interrupted    = sign{"processor", true, "the run before this one was interrupted", "flywheel_processor_interruptions_total"}
 	sinkLives      = sign{"sink", true, "consuming", "flywheel_sink_rows_total"}
 	startsOver     = sign{"processor", false, "starting over from the last commit", "flywheel_processor_restarts_total"}
 	handsOver      = sign{"processor", false, "state restored", "flywheel_processor_restore_duration_seconds"}

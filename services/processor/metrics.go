@@ -19,6 +19,7 @@ type metrics struct {
 	commitN     metric.Int64Histogram
 	aborts      metric.Int64Counter
 	restarts    metric.Int64Counter
+	interrupts  metric.Int64Counter
 	silences    metric.Int64Counter
 	restoreS    metric.Float64Histogram
 	brands      metric.Int64Gauge
@@ -52,6 +53,7 @@ func newMetrics(provider metric.MeterProvider, staleness func() time.Duration) (
 	counter(&m.records, "flywheel.processor.records", "{record}", "Input records by topic and outcome: applied, superseded, or the reason of the refusal.")
 	counter(&m.aborts, "flywheel.processor.aborts", "{transaction}", "Transactions that did not commit.")
 	counter(&m.restarts, "flywheel.processor.restarts", "{restart}", "Times the processor started over from the last commit.")
+	counter(&m.interrupts, "flywheel.processor.interruptions", "{interruption}", "Runs that found a transaction of the run before them open: it was killed, or is replaced.")
 	counter(&m.silences, "flywheel.processor.silences", "{silence}", "Times that Kafka ceased to answer for every partition, for longer than a third of the session timeout.")
 	counter(&m.evaluations, "flywheel.processor.evaluations", "{evaluation}", "Evaluations of one force of one brand.")
 	seconds(&m.commitS, "flywheel.processor.commit.duration", "Time a commit takes, and delivering what it holds.", .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10)
@@ -89,6 +91,7 @@ func (m *metrics) begin(inputs []string) {
 	m.count(ctx, none)
 	m.aborts.Add(ctx, 0)
 	m.restarts.Add(ctx, 0)
+	m.interrupts.Add(ctx, 0)
 	m.silences.Add(ctx, 0)
 	m.evaluations.Add(ctx, 0)
 }
@@ -119,6 +122,8 @@ func (m *metrics) restored(ctx context.Context, took time.Duration) {
 }
 
 func (m *metrics) restarted(ctx context.Context) { m.restarts.Add(ctx, 1) }
+
+func (m *metrics) interrupted(ctx context.Context) { m.interrupts.Add(ctx, 1) }
 
 func (m *metrics) count(ctx context.Context, counts tally) {
 	for _, k := range counts {

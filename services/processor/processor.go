@@ -6,6 +6,7 @@
 package processor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/sourcegraph/conc"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.opentelemetry.io/otel/metric"
@@ -346,8 +348,32 @@ func (p *Processor) prepare(ctx context.Context) error {
 	if advice != "" {
 		p.logger.WarnContext(ctx, "transactions of the Kafka cluster are old", slog.String("flywheel.advice", advice))
 	}
+	p.interrupted(ctx, client)
 	return nil
 }
+
+// interrupted tells of a transaction that the last run under this name has left open, since it was
+// killed or is about to be replaced: the first session aborts it. Who may not ask Kafka goes on
+// all the same.
+func (p *Processor) interrupted(ctx context.Context, client *kgo.Client) {
+	wait, cancel := context.WithTimeout(ctx, p.kafka.RequestTimeout)
+	defer cancel()
+	id := p.transactionalID()
+	described, err := kadm.NewClient(client).DescribeTransactions(wait, id)
+	left := described[id]
+	switch err = cmp.Or(err, left.Err); {
+	case errors.Is(err, kerr.TransactionalIDNotFound), ctx.Err() != nil: // it is the first run, or over already
+	case err != nil:
+		p.logger.InfoContext(ctx, "it is not known whether the run before this one was interrupted", slog.Any("error.message", err))
+	case left.State == "Ongoing":
+		p.metrics.interrupted(ctx)
+		p.logger.WarnContext(ctx, "the run before this one was interrupted; its transaction is aborted and its input read again, nothing is lost or applied twice",
+			slog.Duration("flywheel.transaction.age", time.Since(time.UnixMilli(left.StartTimestamp))))
+	}
+}
+
+// transactionalID is who the processor is in transactions, from one run to the next.
+func (p *Processor) transactionalID() string { return p.cfg.Group + "-" + p.cfg.InstanceID }
 
 // dropTouched forgets the partitions whose memory is ahead of what is
 // committed; they will be restored from the changelog.

@@ -841,6 +841,45 @@ func TestTheProcessorSaysWhatTransactionsItFound(t *testing.T) {
 	}
 }
 
+func TestTheProcessorSaysThatTheRunBeforeItWasInterrupted(t *testing.T) {
+	for name, tc := range map[string]struct {
+		before func(*world)
+		found  int64
+	}{
+		"there was none":           {func(*world) {}, 0},
+		"it was stopped":           {func(w *world) { m := w.start(nil); w.load(20); w.drained(); w.end(m) }, 0},
+		"it was interrupted":       {func(w *world) { w.transact(w.config().Group + "-" + w.config().InstanceID) }, 1},
+		"that was somebody else's": {func(w *world) { w.transact(w.config().Group + "-somebody-else")() }, 0},
+		"Kafka does not say so": {func(w *world) {
+			w.transact(w.config().Group + "-" + w.config().InstanceID)
+			w.cluster.ControlKey(int16(kmsg.DescribeTransactions), func(r kmsg.Request) (kmsg.Response, error, bool) {
+				w.cluster.KeepControl()
+				resp := r.ResponseKind().(*kmsg.DescribeTransactionsResponse)
+				for _, id := range r.(*kmsg.DescribeTransactionsRequest).TransactionalIDs {
+					resp.TransactionStates = append(resp.TransactionStates, kmsg.DescribeTransactionsResponseTransactionState{
+						TransactionalID: id, ErrorCode: kerr.TransactionalIDAuthorizationFailed.Code,
+					})
+				}
+				return resp, nil, true
+			})
+		}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			tc.before(w)
+			m := w.start(nil)
+			<-m.Ready()
+			if n := told(t, m.reader, "flywheel.processor.interruptions").(metricdata.Sum[int64]).DataPoints[0].Value; n != tc.found {
+				t.Errorf("it tells of %d interruptions, want %d", n, tc.found)
+			}
+			w.load(20)
+			w.drained()
+			w.exact()
+			w.end(m)
+		})
+	}
+}
+
 // outage is a registry that can be down.
 type outage struct {
 	codec.Registry
@@ -1230,10 +1269,13 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 }
 
-// hang leaves a transaction on the changelog open, until it is asked to end it.
-func (w *world) hang() (end func()) {
+// hang leaves a transaction of somebody else on the changelog open, until it is asked to end it.
+func (w *world) hang() (end func()) { return w.transact("other") }
+
+// transact does so under a name.
+func (w *world) transact(id string) (end func()) {
 	w.t.Helper()
-	other := w.connect(kgo.TransactionalID("other"), kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	other := w.connect(kgo.TransactionalID(id), kgo.TransactionTimeout(time.Minute), kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err := other.BeginTransaction(); err != nil {
 		w.t.Fatal(err)
 	}

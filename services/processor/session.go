@@ -99,7 +99,7 @@ func (s *session) run(ctx context.Context) error {
 		kgo.OnPartitionsRevoked(s.revoked),
 		kgo.OnPartitionsLost(s.revoked),
 		kgo.WithHooks(excluded{s}),
-		kgo.TransactionalID(s.cfg.Group+"-"+s.cfg.InstanceID),
+		kgo.TransactionalID(s.transactionalID()),
 		kgo.TransactionTimeout(s.cfg.TransactionTimeout),
 		kgo.ProducerBatchCompression(kgo.SnappyCompression(), kgo.NoCompression()),
 	)
