@@ -22,7 +22,7 @@ func whenDerived() []string { return []string{"Revision", "Watermarks"} }
 // force had by that day, and of reports, which come later. A batch knows all of it, and
 // mostly says the same. What holds of them in any case says Sound.
 func besideASpike() []string {
-	return []string{"LeadPValue", "ExplainedShare", "Driven", "LeadingContentID", "LeadingViews", "Tier"}
+	return []string{"LeadPValue", "ExplainedShare", "Driven", "AnomalyScore", "LeadingContentID", "LeadingViews", "Tier"}
 }
 
 // Differs says in what a result differs from the batch, "" if in nothing.
@@ -75,6 +75,7 @@ func Sound(s *event.Spike) string {
 	must(0 < s.LeadPValue && s.LeadPValue <= 1, "the probability of what leads it is %v", s.LeadPValue)
 	must(s.ExplainedShare >= 0, "%v of it is explained", s.ExplainedShare)
 	must(s.Driven == (s.ExplainedShare >= 0.5), "driven is %t where %v of it is explained", s.Driven, s.ExplainedShare)
+	must(0 <= s.AnomalyScore && s.AnomalyScore <= 1, "its score is %v", s.AnomalyScore)
 	must((s.LeadingContentID == "") == (s.LeadingViews == 0), "the post %q leads it with %d views", s.LeadingContentID, s.LeadingViews)
 	must(s.Tier == event.TierSettled || s.Tier == event.TierProvisional, "its tier is %q", s.Tier)
 	must(s.Tier == event.TierSettled || s.ResponseSignal != event.BrandedSearches.String(), "branded searches are %s", s.Tier)
@@ -84,6 +85,7 @@ func Sound(s *event.Spike) string {
 	case event.SpikeStatusResolved:
 	case event.SpikeStatusRetracted:
 		must(s.ExplainedShare == 0, "%v of it is explained, and it is retracted", s.ExplainedShare)
+		must(s.AnomalyScore == 0, "it is retracted, and its score is %v", s.AnomalyScore)
 	default:
 		must(false, "its status is %q", s.Status)
 	}

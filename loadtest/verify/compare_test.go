@@ -70,7 +70,7 @@ func spiked() *event.Spike {
 	return &event.Spike{
 		BrandID: "acme", SpikeID: event.NewID("spike", "acme", "branded_searches", "", at), Force: 1, Status: event.SpikeStatusResolved,
 		StartedAtMs: at, PeakAtMs: at + 900_000, EndedAtMs: at + 3_600_000, PeakZ: 7, Excess: 40, ResponseSignal: "branded_searches",
-		LeadingContentID: "post", LeadingViews: 1000, Tier: event.TierSettled, LeadPValue: 0.1, ExplainedShare: 0.7, Driven: true,
+		LeadingContentID: "post", LeadingViews: 1000, Tier: event.TierSettled, LeadPValue: 0.1, ExplainedShare: 0.7, Driven: true, AnomalyScore: 0.9,
 	}
 }
 
@@ -96,6 +96,8 @@ func TestASpikeThatCannotBeIsNoticed(t *testing.T) {
 		"views of nobody":               {func(s *event.Spike) { s.LeadingContentID = "" }, `the post ""`},
 		"no tier":                       {func(s *event.Spike) { s.Tier = "" }, "its tier"},
 		"provisional searches":          {func(s *event.Spike) { s.Tier = event.TierProvisional }, "branded searches are provisional"},
+		"no score in [0, 1]":            {func(s *event.Spike) { s.AnomalyScore = 1.1 }, "its score is 1.1"},
+		"retracted, with a score":       {func(s *event.Spike) { s.Status, s.ExplainedShare, s.Driven = event.SpikeStatusRetracted, 0, false }, "its score is 0.9"},
 		"retracted and explained":       {func(s *event.Spike) { s.Status = event.SpikeStatusRetracted }, "retracted"},
 		"no status":                     {func(s *event.Spike) { s.Status = "" }, "its status"},
 	} {

@@ -242,7 +242,7 @@ func TestAViewThatIsGoneComesBackAndATableOnlyWhenAsked(t *testing.T) {
 	exec(t, conn, "DROP VIEW brand_spike SYNC")
 	done, err := Migrate(t.Context(), cfg)
 	must(t, err)
-	if diff := cmp.Diff([]string{"0026_brand_spike", "0034_brand_spike_lead", "0040_brand_spike_now"}, names(done)); diff != "" {
+	if diff := cmp.Diff([]string{"0026_brand_spike", "0034_brand_spike_lead", "0040_brand_spike_now", "0042_brand_spike_score"}, names(done)); diff != "" {
 		t.Errorf("applied again (-want +got):\n%s", diff)
 	}
 	exec(t, conn, "SELECT * FROM brand_spike")
@@ -269,10 +269,10 @@ func TestAViewThatIsGoneComesBackAndATableOnlyWhenAsked(t *testing.T) {
 	}
 	done, err = Recreate(t.Context(), cfg)
 	must(t, err)
-	if diff := cmp.Diff([]string{"0009_amazon_order", "0021_spike", "0033_spike_lead"}, names(done)); diff != "" {
+	if diff := cmp.Diff([]string{"0009_amazon_order", "0021_spike", "0033_spike_lead", "0041_spike_score"}, names(done)); diff != "" {
 		t.Errorf("applied again (-want +got):\n%s", diff)
 	}
-	exec(t, conn, "SELECT lead_p_value FROM spike")
+	exec(t, conn, "SELECT lead_p_value, anomaly_score FROM spike")
 	done, err = Migrate(t.Context(), cfg)
 	must(t, err)
 	if len(done) > 0 {

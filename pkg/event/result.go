@@ -35,8 +35,8 @@ type Correlation struct {
 	DecayedCorrelation float64 `avro:"decayed_correlation"`
 	// Effective number of independent observations under autocorrelation.
 	EffectiveN float64 `avro:"effective_n"`
-	// Probability of such a correlation without an effect, after Bartlett, for all lags and kernels
-	// searched; 1 when there is no evidence.
+	// Probability of such a correlation without an effect, by this window and the weeks before it;
+	// one of many looks, and not what the verdict rests on; 1 when there is no evidence.
 	PValue float64 `avro:"p_value"`
 	// What may be said.
 	Verdict Verdict `avro:"verdict"`
@@ -183,6 +183,8 @@ type Spike struct {
 	ExplainedShare float64 `avro:"explained_share"`
 	// Whether the stimulus drives it: it makes half of the excess, and the force was a discovery at the midnight before.
 	Driven bool `avro:"driven"`
+	// How rare such a departure is by what the response has done by itself, in [0, 1] as flywheel detect scores it: 1/(1 + times a month), of the rarest hour so far; 0 when it is retracted or too little came before.
+	AnomalyScore float64 `avro:"anomaly_score"`
 }
 
 // DeadLetter is a record that was not applied, with its one reason.

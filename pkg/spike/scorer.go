@@ -145,6 +145,7 @@ type Scorer struct {
 	change    change
 	stuck     stuck
 	episode   episode
+	rarity    float64 // of the last point
 }
 
 type point struct {
@@ -155,6 +156,7 @@ type point struct {
 // Next returns the score of the next point: a value at a time in milliseconds
 // since 1970, UTC.
 func (s *Scorer) Next(atMs int64, value float64) float64 {
+	s.rarity = 0
 	if math.IsNaN(value) || math.IsInf(value, 0) || s.points > 0 && atMs <= s.lastMs {
 		return 0
 	}
@@ -178,8 +180,15 @@ func (s *Scorer) Next(atMs int64, value float64) float64 {
 	rate = min(rate, s.stuck.step(value, s.points))
 	s.expected.learn(atMs, x)
 	month := monthPoints(s.spacingMs)
-	return s.episode.score(looks*rate*min(month, max(youngest*month, float64(s.points))), stepMs)
+	rate *= looks * min(month, max(youngest*month, float64(s.points)))
+	s.rarity = 1 / (1 + rate)
+	return s.episode.score(rate, stepMs)
 }
+
+// Rarity is what the score of the last point would be, were it news: how rare it is,
+// whether or not something as rare came just before it. It is for who knows already which
+// points belong together.
+func (s *Scorer) Rarity() float64 { return s.rarity }
 
 // agree weighs the rates per point of a residual and of a plain value.
 func agree(residual, plain float64) float64 {

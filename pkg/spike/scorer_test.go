@@ -176,6 +176,33 @@ func TestOneEventIsOneAlarm(t *testing.T) {
 	}
 }
 
+func TestRarityIsWhatNewsWouldScore(t *testing.T) {
+	var s Scorer
+	rare, news := 0, 0
+	tr := generate(7, hourMs, 60, bursty(100))
+	for i := 20 * 24; i < 20*24+12; i++ {
+		tr.values[i] *= 10
+	}
+	for i, v := range tr.values {
+		score := s.Next(tr.atMs(i), v)
+		switch rarity := s.Rarity(); {
+		case i < WarmUpPoints && rarity != 0,
+			score != rarity && score != stale*rarity:
+			t.Fatalf("point %d: the rarity %v, and the score %v", i, rarity, score)
+		case rarity >= 0.5 && score == rarity:
+			news++
+		case rarity >= 0.5:
+			rare++
+		}
+	}
+	if news == 0 || rare <= news {
+		t.Errorf("of what is rare %d points are news, and %d go on", news, rare)
+	}
+	if s.Next(0, 1); s.Rarity() != 0 {
+		t.Errorf("a point that teaches nothing has the rarity %v", s.Rarity())
+	}
+}
+
 // A burst of a hundred times the level does not hide the same burst, or a
 // tenth of it, ten days later.
 func TestBurstsDoNotPoison(t *testing.T) {

@@ -10,9 +10,9 @@
 // each day and restates with it: as in a Scorer, no event teaches what to expect
 // while it goes on. A Scorer needs nothing but the points of a series in
 // their order: it learns what to expect as it goes, cannot be restated, and says
-// how rare each point is. It is what 'flywheel detect' runs. An episode has no such score:
-// PeakZ counts standard deviations, by which bursts are not as rare as a normal tail says
-// (pkg/topology/DESIGN.md).
+// how rare each point is. It is what 'flywheel detect' runs. PeakZ of an episode counts
+// standard deviations, by which bursts are not as rare as a normal tail says; how rare they
+// are says a Scorer that is shown the same hours (pkg/topology/DESIGN.md).
 package spike
 
 import "math"

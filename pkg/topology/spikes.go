@@ -67,6 +67,7 @@ func (p *Partition) followSpikes(b *brand, seen, newest, nowMs int64, emit func(
 			end = relieved
 		}
 		fromMs = p.findSpikes(b, end, relieved, end == newest, emit)
+		spent += scoreCost * Budget(len(p.work.steps))
 		if end == newest {
 			return spent, fromMs
 		}
@@ -147,6 +148,7 @@ func (b *brand) seenSpikes() int64 {
 // other takes over.
 func (p *Partition) findSpikes(b *brand, end, relieved int64, newest bool, emit func(any)) (fromMs int64) {
 	f := &p.plan.forces[spikeForce]
+	p.work.steps = p.work.steps[:0]
 	response := p.watched(b, window.Ceil(end, window.QuartersPerHour))
 	if response == nil {
 		return end * window.QuarterMs
@@ -196,7 +198,7 @@ func (p *Partition) findSpikes(b *brand, end, relieved int64, newest bool, emit 
 		startMs := e.Start * window.QuarterMs
 		return e.Start < from || !e.Evidence.Attributed || b.explained(f.To, startMs) || p.chance(b, stimulus, startMs, leadHours) > cfg.LeadChance
 	})
-	w.steps = spike.Diff(w.steps[:0], b.episodes, w.episodes, from)
+	w.steps = spike.Diff(w.steps, b.episodes, w.episodes, from)
 	for _, t := range w.steps {
 		p.publishSpike(b, &t.Episode, stimulus, response, endMs, leadHours, newest, emit)
 	}
@@ -278,6 +280,50 @@ func (p *Partition) explain(b *brand, e *spike.Episode, stimulus, response *seri
 	return max(0, share)
 }
 
+// scoreCost is the score of an episode in evaluations of a window, for the budget of
+// refreshing: each of the hours before it is gone through.
+const scoreCost = 6
+
+// score returns how rare an episode is by what its response has done by itself, in [0, 1]
+// (spike.Scorer): of its hours that are above what is expected, that of the rarest. Each hour is judged
+// by those before it alone, up to HistoryHours before the episode. An hour that still fills has
+// what has come of it, and of the rest of it what is expected: so a burst scores from its first minutes on,
+// and one that has just begun does not seem to be a fall.
+func (p *Partition) score(b *brand, e *spike.Episode, response *series, endMs int64) (highest float64) {
+	first, to := window.Floor(e.Start, window.QuartersPerHour), window.Ceil(e.End, window.QuartersPerHour)
+	from := b.first(feedOf(response.signal), first-int64(p.cfg.HistoryHours), to)
+	w := &p.work
+	hours := grow(&w.x, int(to-from))
+	response.hours.Read(hours, from)
+	expected := grow(&w.ey, int(to-first))
+	_, enough := p.judged(b, response, window.Floor(endMs-1, window.DayMs))
+	p.foresee(b, response, expected, grow(&w.sy, len(expected)), enough, to*window.HourMs, window.HourMs)
+	var scorer spike.Scorer
+	for i, n := range hours {
+		hour, count := from+int64(i), float64(n)
+		if hour == to-1 && bucketMs(response) < window.HourMs {
+			count = b.soFar(response, hour, endMs, expected[hour-first])
+		}
+		scorer.Next(hour*window.HourMs, count)
+		if hour >= first && count > expected[hour-first] {
+			highest = max(highest, scorer.Rarity())
+		}
+	}
+	return highest
+}
+
+// soFar returns what an hour has of a response in quarter-hours up to the end of a window, and
+// of the part of it that was yet to come what is expected of that.
+func (b *brand) soFar(response *series, hour, endMs int64, expected float64) float64 {
+	untilMs := (hour + 1) * window.HourMs
+	leftMs := untilMs - min(endMs, b.clockMs)
+	if leftMs <= 0 {
+		return float64(response.hours.Get(hour))
+	}
+	held := response.quarters.Sum(hour*window.QuartersPerHour, min(endMs, untilMs)/window.QuarterMs)
+	return float64(held) + expected*float64(leftMs)/window.HourMs
+}
+
 // judged returns the hour in which the history of a series begins, and the first
 // UTC day before which there is enough of it to know the seasons.
 func (p *Partition) judged(b *brand, ser *series, today int64) (begin, enough int64) {
@@ -335,9 +381,10 @@ func (p *Partition) publishSpike(b *brand, e *spike.Episode, stimulus, response 
 	if then := p.watched(b, window.Floor(startMs, window.HourMs)+1); then != nil {
 		response = then
 	}
-	explained := 0.0
+	explained, score := 0.0, 0.0
 	if e.Status != spike.Retracted {
 		explained = p.explain(b, e, stimulus, response, endMs, newest)
+		score = p.score(b, e, response, endMs)
 	}
 	out := event.Spike{
 		BrandID: b.id, SpikeID: event.NewID("spike", b.id, f.Responses[0].String(), "", startMs),
@@ -345,7 +392,7 @@ func (p *Partition) publishSpike(b *brand, e *spike.Episode, stimulus, response 
 		StartedAtMs: startMs, PeakAtMs: e.Peak * window.QuarterMs, EndedAtMs: e.End * window.QuarterMs, PeakZ: e.PeakZ, Excess: e.Excess,
 		ResponseSignal: response.signal.String(),
 		Revision:       b.revision, Tier: p.tier(b, f, response, startMs, e.End*window.QuarterMs), Watermarks: p.watermarks(b), CodeVersion: p.version,
-		LeadPValue: p.chance(b, stimulus, startMs, leadHours), ExplainedShare: explained, Driven: explained >= drivenShare,
+		LeadPValue: p.chance(b, stimulus, startMs, leadHours), ExplainedShare: explained, Driven: explained >= drivenShare, AnomalyScore: score,
 	}
 	out.LeadingContentID, out.LeadingViews = b.leading(
 		window.Floor(e.Evidence.From, window.QuartersPerHour), window.Floor(e.Peak, window.QuartersPerHour), p.basis(b, spikeForce).Choice)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"flywheel/pkg/event"
+	"flywheel/pkg/spike"
 	"flywheel/pkg/window"
 )
 
@@ -259,6 +260,33 @@ func TestNoEffectEarnsNoCredit(t *testing.T) {
 	}
 }
 
+func TestAnHourThatStillFillsIsExpectedToGoOn(t *testing.T) {
+	const hour, expected = 500_000, 60.
+	const minute = window.HourMs / 60
+	ser := &series{signal: event.BrandedSearches}
+	for q, n := range []int64{10, 20, 30, 40} {
+		ser.quarters.Add(hour*window.QuartersPerHour+int64(q), n)
+		ser.hours.Add(hour, n)
+	}
+	for name, tc := range map[string]struct {
+		clock, end int64 // in minutes of the hour
+		want       float64
+	}{
+		"it is over":                            {70, 75, 100},
+		"it is over to the minute":              {60, 60, 100},
+		"a look back at its middle":             {600, 30, 10 + 20 + 30},
+		"its last minutes are yet to come":      {50, 60, 100 + 10},
+		"a quarter-hour of it fills":            {35, 45, 10 + 20 + 30 + 25},
+		"and nothing is known of the rest":      {1, 15, 10 + 59},
+		"the window ends after it, in the next": {55, 75, 100 + 5},
+	} {
+		b := &brand{clockMs: hour*window.HourMs + tc.clock*minute}
+		if n := b.soFar(ser, hour, hour*window.HourMs+tc.end*minute, expected); n != tc.want {
+			t.Errorf("%s: %v, want %v", name, n, tc.want)
+		}
+	}
+}
+
 // TestSpikeLifeCycle lets a post go viral: the spike is raised before its first
 // bucket is over by much, names the post, resolves, and is retracted when the
 // searches are restated.
@@ -307,6 +335,27 @@ func TestSpikeLifeCycle(t *testing.T) {
 		if s.LeadPValue > 1.0/8 || s.LeadPValue < 1.0/18 {
 			t.Errorf("revision %d: the post is there by chance with probability %v", s.Revision, s.LeadPValue)
 		}
+	}
+	// Its score is that of a series of hours of which nothing else is known.
+	hours := make(map[int64]float64)
+	for _, r := range world.events {
+		if s, ok := r.(*event.AmazonSearchReport); ok {
+			hours[s.OccurredAtMs/window.HourMs] += float64(s.Volume)
+		}
+	}
+	var scorer spike.Scorer
+	score := 0.0
+	for hour := int64(monday) / window.HourMs; hour*window.HourMs < lastSeen.EndedAtMs; hour++ {
+		if scorer.Next(hour*window.HourMs, hours[hour]); (hour+1)*window.HourMs > lastSeen.StartedAtMs {
+			score = max(score, scorer.Rarity())
+		}
+	}
+	if lastSeen.AnomalyScore != score || score < 0.5 || score > 0.95 {
+		t.Errorf("its score is %v, want %v", lastSeen.AnomalyScore, score)
+	}
+	// A quarter of an hour of its first hour is enough for a score.
+	if first.AnomalyScore < score/3 || first.AnomalyScore > score {
+		t.Errorf("it is raised with a score of %v and ends with %v", first.AnomalyScore, score)
 	}
 	if lastSeen.Status != event.SpikeStatusResolved || lastSeen.SpikeID != first.SpikeID {
 		t.Errorf("it ends as %s", lastSeen.Status)

@@ -16,7 +16,7 @@ func (d *Demo) summarise(p *play, written bool) {
 	serve := fmt.Sprintf("%s embedded --embedded.data_dir=%s", d.command, d.parts.Embedded.DataDir)
 	d.screen.say("\nThe data stay until the next demo. Serve them again with\n\n  %s\n\nand ask, in another terminal:\n", serve)
 	for _, q := range [...]struct{ what, sql string }{
-		{"which brand is spiking, and which post leads", "SELECT brand_id, status, started_at, round(peak_z, 1) AS z, leading_content_id, driven FROM brand_spike WHERE status != 'retracted' ORDER BY started_at DESC LIMIT 10 FORMAT PrettyCompact"},
+		{"which brand is spiking, and which post leads", "SELECT brand_id, status, started_at, round(peak_z, 1) AS z, round(anomaly_score, 2) AS score, leading_content_id, driven FROM brand_spike WHERE status != 'retracted' ORDER BY started_at DESC LIMIT 10 FORMAT PrettyCompact"},
 		{"what each post was worth", "SELECT brand_id, content_id, currency, sum(credit_micros) / 1e6 AS credit FROM post_credit WHERE part = 'post' GROUP BY ALL ORDER BY credit DESC LIMIT 10 FORMAT PrettyCompact"},
 		{"how strong each force was, day by day", "SELECT day, force_name, count() AS brands, round(avg(decayed_correlation), 2) AS correlation FROM force_strength WHERE windows_significant > 0 GROUP BY ALL ORDER BY day DESC, brands DESC LIMIT 10 FORMAT PrettyCompact"},
 		{"which forces act, with false discoveries controlled over all brands", "SELECT brand_id, force_name, discovery, round(test_p_value, 6) AS p, round(q_value, 4) AS q FROM force_discovery ORDER BY q LIMIT 10 FORMAT PrettyCompact"},
