@@ -97,7 +97,7 @@ func TestAnEpisodeThatSlidesOutStands(t *testing.T) {
 	var kinds []Kind
 	for end := 230; end <= 600; end++ {
 		first := max(0, end-240)
-		view := &Series{First: int64(first), Counts: s.Counts[first:end], Expected: s.Expected[first:end], Scale: 1}
+		view := &Series{First: int64(first), Counts: s.Counts[first:end], Expected: s.Expected[first:end], Scales: s.Scales[first:end]}
 		now, from := Detect(nil, view, &cfg)
 		changes := Diff(nil, published, now, from)
 		for _, c := range changes {

@@ -39,7 +39,7 @@ func play(s *Series, pieces [][]int64, step int, cfg *Config) (l live) {
 	for i := 60; i < len(s.Counts); i++ {
 		sum := int64(0)
 		first := max(0, i-sight)
-		view := Series{First: s.First + int64(first), Counts: slices.Clone(s.Counts[first : i+1]), Expected: s.Expected[first : i+1], Scale: s.Scale}
+		view := Series{First: s.First + int64(first), Counts: slices.Clone(s.Counts[first : i+1]), Expected: s.Expected[first : i+1], Scales: s.Scales[first : i+1]}
 		for part, n := range pieces[i] {
 			sum += n
 			if view.Open = part+1 < len(pieces[i]); view.Open && (part+1)%step > 0 {

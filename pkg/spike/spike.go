@@ -51,21 +51,17 @@ type Series struct {
 	First    int64     // number of the first bucket, from any fixed origin
 	Counts   []int64   // the response
 	Expected []float64 // its baseline, per whole bucket
-	// Scale is the residual scale √φ of the baseline; Scales that of each bucket,
-	// where they differ.
-	Scale  float64
-	Scales []float64
+	Scales   []float64 // the residual scale √φ of the baseline, for each bucket
 	// Open says that the last bucket still fills. It is held to what the whole of it is
 	// expected to hold: so it may raise, and is never quiet (Detect).
 	Open bool
 	// Skip is how many of the first buckets are there for their stimulus only: the response
 	// begins behind them.
 	Skip int
-	// Stimulus, StimulusExpected, StimulusScale and StimulusScales are the same of the
-	// stimulus; empty when there is none.
+	// Stimulus, StimulusExpected and StimulusScales are the same of the stimulus; empty when
+	// there is none.
 	Stimulus         []int64
 	StimulusExpected []float64
-	StimulusScale    float64
 	StimulusScales   []float64
 }
 
@@ -189,7 +185,7 @@ type detector struct {
 func (d *detector) step(series *Series, i int, cfg *Config) (Episode, bool) {
 	bucket := series.First + int64(i)
 	expected := series.Expected[i]
-	z := excess(series.Counts[i], expected, of(series.Scales, i, series.Scale), cfg.Clear)
+	z := excess(series.Counts[i], expected, series.Scales[i], cfg.Clear)
 	whole := !series.Open || i < len(series.Counts)-1
 
 	if z >= cfg.Clear {
@@ -243,14 +239,6 @@ func (d *detector) result() Episode {
 	return e
 }
 
-// of returns the i-th of some values, and one for all where there are none.
-func of(each []float64, i int, all float64) float64 {
-	if len(each) == 0 {
-		return all
-	}
-	return each[i]
-}
-
 // evidence looks for a stimulus in the buckets up to the i-th.
 func (s *Series) evidence(i int, cfg *Config) Evidence {
 	from := max(0, i-cfg.Lead)
@@ -262,7 +250,7 @@ func (s *Series) evidence(i int, cfg *Config) Evidence {
 	for k := from; k <= i; k++ {
 		expected := s.StimulusExpected[k]
 		excess += float64(s.Stimulus[k]) - expected
-		if z := Score(s.Stimulus[k], expected, of(s.StimulusScales, k, s.StimulusScale)); z > ev.PeakZ {
+		if z := Score(s.Stimulus[k], expected, s.StimulusScales[k]); z > ev.PeakZ {
 			ev.Peak, ev.PeakZ = s.First+int64(k), z
 		}
 	}

@@ -12,9 +12,9 @@ import (
 // flat returns a series that holds exactly what is expected, from bucket 1000 on.
 func flat(buckets int, level float64) *Series {
 	s := &Series{
-		First: 1000, Scale: 1, StimulusScale: 1,
-		Counts: make([]int64, buckets), Expected: make([]float64, buckets),
-		Stimulus: make([]int64, buckets), StimulusExpected: make([]float64, buckets),
+		First:  1000,
+		Counts: make([]int64, buckets), Expected: make([]float64, buckets), Scales: slices.Repeat([]float64{1}, buckets),
+		Stimulus: make([]int64, buckets), StimulusExpected: make([]float64, buckets), StimulusScales: slices.Repeat([]float64{1}, buckets),
 	}
 	for i := range buckets {
 		s.Counts[i], s.Expected[i] = int64(level), level
@@ -203,7 +203,7 @@ func TestDetectDoesNotDependOnWhereTheSeriesBegins(t *testing.T) {
 		s := drawSeries(t)
 		all, from := Detect(nil, s, &cfg)
 		cut := rapid.IntRange(0, len(s.Counts)-1).Draw(t, "cut")
-		tail := &Series{First: s.First + int64(cut), Counts: s.Counts[cut:], Expected: s.Expected[cut:], Scale: 1}
+		tail := &Series{First: s.First + int64(cut), Counts: s.Counts[cut:], Expected: s.Expected[cut:], Scales: s.Scales[cut:]}
 		got, later := Detect(nil, tail, &cfg)
 		if later < from {
 			t.Fatalf("sees more of less: from %d, of all %d", later, from)
