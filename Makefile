@@ -66,7 +66,7 @@ soak: build library ## Gather a proof ten times as large, in about two hours; an
 	$(GO) run ./loadtest proof --kills 600 --seeds 10000 --away 10m --resume
 
 .PHONY: check
-check: format modules lint vet race ## Format, lint, vet, and race tests of what changed; run before each commit
+check: format modules lint vet fit race ## Format, lint, vet, and race tests of what changed; run before each commit
 
 .PHONY: format
 format: $(GOLANGCI_LINT)
@@ -84,6 +84,11 @@ lint: $(GOLANGCI_LINT) ## Check style, import arrows and purity
 vet:
 	$(GO) vet $(PKG)
 	$(GO) vet -tags integration,mutants,faults $(PKG)
+
+# A mutant whose code has changed would be found in integration only, many minutes later.
+.PHONY: fit
+fit:
+	$(GO) test -tags mutants -run '^TestMutantsFit$$' ./loadtest/mutant
 
 # Pure packages start no goroutine, which lint sees to, so nothing in them can race: their tests run
 # plainly, in a tenth of the time. The race detector is part of C: without a compiler all tests do.

@@ -88,7 +88,7 @@ func mutants() []mutant {
 		{
 			"zombie not fenced", "Every start has a transactional id of its own, and a transaction of results commits no offset.",
 			[]edit{
-				{procSession, `kgo.TransactionalID(s.cfg.Group+"-"+s.cfg.InstanceID)`, `kgo.TransactionalID(s.cfg.Group+"-"+s.cfg.InstanceID+time.Now().String())`},
+				{procSession, `kgo.TransactionalID(s.transactionalID())`, `kgo.TransactionalID(s.transactionalID()+time.Now().String())`},
 				{transaction, "kgo.PreTxnCommitFnContext(t.ctx, t.fence)", "t.ctx"},
 			},
 		},
