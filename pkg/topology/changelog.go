@@ -330,19 +330,26 @@ func (b *brand) restoreFacts(key, value *reader, tombstone bool) {
 	c := chunk{hour: int32(key.number(window.HourMs)), seq: key.uint(), src: b.addSource(key.text())}
 	f := &b.facts
 	f.seq = max(f.seq, c.seq+1)
+	hour := chunk{hour: c.hour, src: c.src}
 	if tombstone {
 		// Chunks of one source and hour expire together.
-		same := func(o chunk) bool { return o.src == c.src && o.hour == c.hour }
-		if slices.ContainsFunc(f.chunks, same) {
-			f.chunks = slices.DeleteFunc(f.chunks, same)
-			f.remove(func(x *factID) bool { return x.src == c.src && x.hour == c.hour })
+		all := len(f.chunks)
+		f.chunks = slices.DeleteFunc(f.chunks, func(o chunk) bool { return o.src == c.src && o.hour == c.hour })
+		if n := all - len(f.chunks); n > 0 {
+			f.expire(hour, n)
 		}
 		return
+	}
+	if f.gone[hour] {
+		f.sweep()
 	}
 	for len(value.left) > 0 {
 		var id event.ID
 		copy(id[:], value.bytes(len(id)))
-		f.add(id, c.src, int64(c.hour))
+		if !f.add(id, c.src, int64(c.hour)) && len(f.gone) > 0 {
+			f.sweep() // it may be one that has expired and came again
+			f.add(id, c.src, int64(c.hour))
+		}
 	}
 	f.logged = len(f.list)
 	if !slices.Contains(f.chunks, c) {
@@ -683,6 +690,7 @@ func (p *Partition) settle() {
 	for _, b := range p.restored {
 		b.restored = false
 		b.snapshots.logged = len(b.snapshots.data)
+		b.facts.sweep()
 		b.restoreViews()
 		for _, ser := range b.series {
 			ser.quarters.Drop(b.oldestQuarter)

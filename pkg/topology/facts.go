@@ -20,6 +20,11 @@ type facts struct {
 	logged int      // list[:logged] are in the changelog,
 	chunks []chunk
 	seq    uint64 // of the next chunk
+
+	// Of a changelog that is read: sources and hours that have expired since, whose ids
+	// are still in the list, and how many chunks those were. Their seq is 0.
+	gone       map[chunk]bool
+	goneChunks int
 }
 
 // factID is one id, with the source and hour of event time that it is forgotten with.
@@ -117,6 +122,30 @@ func (f *facts) remove(gone func(*factID) bool) {
 		f.reindex()
 	}
 }
+
+// expire notes that nothing of a source and hour is left, of so many chunks. To take ids out costs as
+// much as all that there are, and a log that was never compacted has expired hour by hour: so that
+// waits until as many chunks are gone as are left.
+func (f *facts) expire(hour chunk, chunks int) {
+	if f.gone == nil {
+		f.gone = make(map[chunk]bool)
+	}
+	f.gone[hour] = true
+	if f.goneChunks += chunks; f.goneChunks >= len(f.chunks) {
+		f.sweep()
+	}
+}
+
+// sweep takes out what expire has noted.
+func (f *facts) sweep() {
+	if len(f.gone) > 0 {
+		f.remove(func(x *factID) bool { return f.gone[x.expiresWith()] })
+	}
+	f.gone, f.goneChunks = nil, 0
+}
+
+// expiresWith is the source and hour of an id, as a chunk of no number.
+func (x *factID) expiresWith() chunk { return chunk{hour: x.hour, src: x.src} }
 
 // bytes is the memory they take.
 func (f *facts) bytes() int { return f.index.bytes() + 24*cap(f.list) + 16*cap(f.chunks) }
