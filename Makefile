@@ -36,7 +36,7 @@ help: ## Show this help
 
 .PHONY: build
 build: ## Build the binary at bin/flywheel
-	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/flywheel ./services/flywheel
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION) -X main.linkedCommit=$(COMMIT)" -o bin/flywheel ./services/flywheel
 
 .PHONY: image
 image: ## Build the container image of all services, with Docker
@@ -119,14 +119,14 @@ microbench: $(BENCHSTAT) library ## Run the benchmarks in Go, and compare with t
 	@if [[ -f .cache/bench/old.txt ]]; then $(BENCHSTAT) .cache/bench/old.txt .cache/bench/new.txt; fi
 
 # Apache Kafka needs Java and Maven: without them only the embedded engines are
-# measured.
+# measured. Part of it is no baseline: with BROKERS or ARGS the table is build/bench.md.
 .PHONY: bench
 bench: library ## Measure processor, sink and latency with FLYWHEEL-72, in about 20 minutes (build/bench.json, loadtest/BASELINE.md)
 	@brokers='$(BROKERS)'; \
 	if [[ -n "$$brokers" ]]; then :; \
 	elif command -v java >/dev/null && command -v mvn >/dev/null; then brokers=embedded,apache; \
 	else brokers=embedded; echo "no Java 17 and Maven: measuring on the embedded engines alone; install both to have Apache Kafka"; fi; \
-	$(GO) run ./loadtest bench --brokers $$brokers --binary bin/flywheel --table loadtest/BASELINE.md $(ARGS)
+	$(GO) run ./loadtest bench --brokers $$brokers --binary bin/flywheel --table $(if $(BROKERS)$(ARGS),build/bench.md,loadtest/BASELINE.md) $(ARGS)
 
 .PHONY: simulation
 simulation: ## Let the pipeline live through bad days in simulated time (SEEDS=10000 FIRST=1 REPORT=FILE)

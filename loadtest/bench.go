@@ -48,11 +48,6 @@ func newBench() *cobra.Command {
 				return err
 			}
 			report.Machine.Note = note
-			if table != "" {
-				if err := os.WriteFile(table, []byte(report.Table()), 0o640); err != nil {
-					return fmt.Errorf("write the table: %w", err)
-				}
-			}
 			text, err := json.MarshalIndent(report, "", "  ")
 			if err == nil {
 				err = os.MkdirAll(filepath.Dir(file), 0o750)
@@ -62,6 +57,12 @@ func newBench() *cobra.Command {
 			}
 			if err != nil {
 				return fmt.Errorf("write the report: %w", err)
+			}
+			if table == "" {
+				return nil
+			}
+			if err := os.WriteFile(table, []byte(report.Table()), 0o640); err != nil {
+				return fmt.Errorf("write the table: %w", err)
 			}
 			return nil
 		},

@@ -38,12 +38,9 @@ func newChaos() *cobra.Command {
 			} else if cfg.First, err = chaos.ParseKinds(first...); err != nil {
 				return err
 			}
-			if dir == "" {
-				if dir, err = os.MkdirTemp("", "flywheel-chaos-*"); err != nil {
-					return fmt.Errorf("create a folder for the play: %w", err)
-				}
+			if err := cfg.Validate(); err != nil {
+				return err
 			}
-			cfg.Dir = dir
 			bin, err := os.MkdirTemp("", "flywheel-binary-*")
 			if err != nil {
 				return fmt.Errorf("create a folder for the binary: %w", err)
@@ -52,6 +49,13 @@ func newChaos() *cobra.Command {
 			if cfg.Binary, err = stage.Build(cmd.Context(), bin); err != nil {
 				return err
 			}
+			if cfg.Dir = dir; dir == "" {
+				if cfg.Dir, err = os.MkdirTemp("", "flywheel-chaos-*"); err != nil {
+					return fmt.Errorf("create a folder for the play: %w", err)
+				}
+			}
+			planned := cfg.Report()
+			fmt.Fprintf(cfg.Out, "it is played again by '%s'\n", planned.Again())
 			report, err := chaos.Run(cmd.Context(), cfg)
 			if err != nil {
 				return err
@@ -71,7 +75,7 @@ func newChaos() *cobra.Command {
 	flags.Uint64Var(&cfg.Seed, "seed", 1, "what happens, and when")
 	flags.StringVar(&broker, "broker", string(stage.Embedded), "the Kafka to play on: embedded or apache")
 	flags.IntVar(&cfg.Nodes, "nodes", 1, "nodes of Apache Kafka")
-	flags.IntVar(&cfg.Rate, "rate", 1500, "records per second of the backfill; the lower, the longer the play")
+	flags.IntVar(&cfg.Rate, "rate", chaos.RateUsual, "records per second of the backfill; the lower, the longer the play")
 	flags.BoolVar(&cfg.Replay, "replay", false, "in the end, delete the state and process the whole input again")
 	flags.DurationVar(&cfg.Away, "away", 0, "keep ClickHouse away for so long from the begin on")
 	flags.StringSliceVar(&only, "only", nil, "faults to draw from, such as 'zombie'; none takes all")

@@ -56,6 +56,8 @@ type Report struct {
 	Replay       bool             `json:"replay"`
 	Away         time.Duration    `json:"away"`
 	First        []Kind           `json:"first"`
+	Only         []Kind           `json:"only,omitempty"`
+	Rate         int              `json:"rate,omitempty"`
 	KafkaVersion string           `json:"kafka_version"` // as the servers say themselves
 	Registry     string           `json:"registry"`      // likewise
 	Kills        int              `json:"kills"`         // SIGKILLs that hit a running process
@@ -69,6 +71,71 @@ type Report struct {
 	Tally        verify.Tally     `json:"tally"` // of the first look, before the input is processed again
 	Seconds      float64          `json:"seconds"`
 	Failures     []verify.Failure `json:"failures"`
+}
+
+// RateUsual is at how many records per second a play is backfilled: it lasts about a minute then.
+const RateUsual = 1500
+
+// Again is the command that plays it again.
+func (r *Report) Again() string {
+	s := fmt.Sprintf("go run ./loadtest chaos --seed %d --broker %s", r.Seed, r.Broker)
+	if r.Nodes > 1 {
+		s += fmt.Sprintf(" --nodes %d", r.Nodes)
+	}
+	if r.Rate != 0 && r.Rate != RateUsual {
+		s += fmt.Sprintf(" --rate %d", r.Rate)
+	}
+	if r.Replay {
+		s += " --replay"
+	}
+	if r.Away > 0 {
+		s += " --away " + r.Away.String()
+	}
+	list := func(flag string, kinds []Kind) {
+		names := make([]string, len(kinds))
+		for i, kind := range kinds {
+			names[i] = kind.String()
+		}
+		if len(names) > 0 {
+			s += fmt.Sprintf(" --%s %q", flag, strings.Join(names, ","))
+		}
+	}
+	if len(r.First) > 0 && slices.Equal(r.First, Kinds(r.Broker, r.Nodes)) {
+		s += " --first all"
+	} else {
+		list("first", r.First)
+	}
+	list("only", r.Only)
+	return s
+}
+
+// Report returns the report of a play that has not begun.
+func (c *Config) Report() Report {
+	return Report{
+		Seed: c.Seed, Broker: c.Broker, Nodes: c.Nodes, Replay: c.Replay, Away: c.Away, First: c.First, Only: c.Only, Rate: c.Rate,
+		Faults: make(map[Kind]int), Seen: make(map[Kind]int), Repeated: make(map[Kind]int), ResumedMs: make(map[Kind][]int64),
+		PassedOver: make(map[Kind]string), Failures: []verify.Failure{},
+	}
+}
+
+// Validate checks the broker, and that each fault asked for can be done to it.
+func (c *Config) Validate() error {
+	if c.Broker != stage.Embedded && c.Broker != stage.Apache {
+		return fmt.Errorf("there is no broker %q: take %s or %s", c.Broker, stage.Embedded, stage.Apache)
+	}
+	can := Kinds(c.Broker, c.Nodes)
+	for _, kind := range slices.Concat(c.Only, c.First) {
+		if slices.Contains(can, kind) {
+			continue
+		}
+		f := faults[kind]
+		needs := "--broker " + string(f.brokers[0])
+		if f.nodes > 1 {
+			needs += fmt.Sprintf(" --nodes %d", f.nodes)
+		}
+		return fmt.Errorf("%q cannot be done to %s with %d nodes: it needs %s", kind, c.Broker, c.Nodes, needs)
+	}
+	return nil
 }
 
 // Had says whether a fault of a kind was played, the way back from it timed, and what it
@@ -134,7 +201,10 @@ type service struct {
 // found wrong is in the report.
 func Run(ctx context.Context, cfg Config) (report Report, err error) {
 	started := time.Now()
-	report = Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away, First: cfg.First, Faults: make(map[Kind]int), Seen: make(map[Kind]int), Repeated: make(map[Kind]int), ResumedMs: make(map[Kind][]int64), PassedOver: make(map[Kind]string), Failures: []verify.Failure{}}
+	report = cfg.Report()
+	if err := cfg.Validate(); err != nil {
+		return report, err
+	}
 	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
 		return report, fmt.Errorf("create the folder of the play: %w", err)
 	}
@@ -159,7 +229,7 @@ func Run(ctx context.Context, cfg Config) (report Report, err error) {
 	}
 	defer func() {
 		if err != nil || len(report.Failures) > 0 {
-			p.say("the logs are kept in %s", cfg.Dir)
+			p.say("the logs are kept in %s; it is played again by '%s'", cfg.Dir, report.Again())
 			fmt.Fprintln(cfg.Out, p.Tail())
 		}
 		err = errors.Join(err, p.Close())

@@ -303,3 +303,38 @@ func TestAPlayOnNoBrokerIsRefused(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAPlayIsPlayedAgainByItsCommand(t *testing.T) {
+	for want, r := range map[string]Report{
+		"go run ./loadtest chaos --seed 2 --broker embedded":                                             {Seed: 2, Broker: stage.Embedded, Nodes: 1},
+		"go run ./loadtest chaos --seed 1 --broker apache --first all":                                   {Seed: 1, Broker: stage.Apache, Nodes: 1, First: Kinds(stage.Apache, 1)},
+		`go run ./loadtest chaos --seed 3 --broker apache --nodes 3 --first "kill broker,lose a leader"`: {Seed: 3, Broker: stage.Apache, Nodes: 3, First: []Kind{KillBroker, LoseLeader}},
+		`go run ./loadtest chaos --seed 4 --broker apache --replay --away 20s --first "zombie"`:          {Seed: 4, Broker: stage.Apache, Nodes: 1, Replay: true, Away: 20 * time.Second, First: []Kind{Zombie}},
+		`go run ./loadtest chaos --seed 5 --broker embedded --rate 400 --only "zombie,kill sink"`:        {Seed: 5, Broker: stage.Embedded, Nodes: 1, Rate: 400, Only: []Kind{Zombie, KillSink}},
+	} {
+		if got := r.Again(); got != want {
+			t.Errorf("%s\nwant\n%s", got, want)
+		}
+	}
+}
+
+func TestAPlayThatCannotBeIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		Config
+		want string
+	}{
+		"any of a lone broker":        {Config{Broker: stage.Apache, Nodes: 1, Only: []Kind{Zombie}}, ""},
+		"a leader of one node":        {Config{Broker: stage.Apache, Nodes: 1, Only: []Kind{Zombie, LoseLeader}}, `"lose a leader" cannot be done to apache with 1 nodes: it needs --broker apache --nodes 3`},
+		"a leader of the embedded":    {Config{Broker: stage.Embedded, Nodes: 1, First: []Kind{LoseLeader}}, `"lose a leader" cannot be done to embedded with 1 nodes: it needs --broker apache --nodes 3`},
+		"what only the embedded has":  {Config{Broker: stage.Apache, Nodes: 3, First: []Kind{Zombie, BrokerFull}}, `"the disk of Kafka fills" cannot be done to apache with 3 nodes: it needs --broker embedded`},
+		"of a broker that is not one": {Config{Broker: "kafka", Nodes: 1}, `there is no broker "kafka": take embedded or apache`},
+	} {
+		got := ""
+		if err := c.Validate(); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -246,9 +246,6 @@ func turns() []chaos.Config {
 	}
 }
 
-// rate makes a play that lasts about a minute.
-const rate = 1500
-
 // playsMin is how many plays there are at least, whatever they kill: every kind
 // of stage.
 const playsMin = 3
@@ -293,7 +290,7 @@ func (g *gatherer) missing() []chaos.Kind {
 func (g *gatherer) next() chaos.Config {
 	i, missing := len(g.Plays), g.missing()
 	cfg := turns()[i%len(turns())]
-	cfg.Seed, cfg.Rate = g.First+uint64(i), rate
+	cfg.Seed, cfg.Rate = g.First+uint64(i), chaos.RateUsual
 	if cfg.Nodes > 1 && slices.Contains(missing, chaos.ClickHouseAway) {
 		cfg.Away = g.Away
 	}
@@ -320,7 +317,8 @@ func (g *gatherer) play(ctx context.Context) (err error) {
 	for g.wantsPlay() {
 		i, cfg := len(g.Plays), g.next()
 		cfg.Binary, cfg.CacheDir, cfg.Out, cfg.Dir = binary, g.Cache, g.Out, filepath.Join(work, strconv.Itoa(i))
-		command := again(chaos.Report{Seed: cfg.Seed, Broker: cfg.Broker, Nodes: cfg.Nodes, Replay: cfg.Replay, Away: cfg.Away, First: cfg.First})
+		planned := cfg.Report()
+		command := planned.Again()
 		g.say("play %d: %s", i+1, command)
 		report, err := chaos.Run(ctx, cfg)
 		if ctx.Err() != nil {
@@ -350,32 +348,6 @@ func (g *gatherer) play(ctx context.Context) (err error) {
 		return fmt.Errorf("remove the folder of the plays: %w", err)
 	}
 	return nil
-}
-
-// again is the command that plays a seed again.
-func again(cfg chaos.Report) string {
-	s := fmt.Sprintf("go run ./loadtest chaos --seed %d --broker %s", cfg.Seed, cfg.Broker)
-	if cfg.Nodes > 1 {
-		s += fmt.Sprintf(" --nodes %d", cfg.Nodes)
-	}
-	if cfg.Replay {
-		s += " --replay"
-	}
-	if cfg.Away > 0 {
-		s += " --away " + cfg.Away.String()
-	}
-	switch names := cfg.First; {
-	case len(names) == 0:
-	case slices.Equal(names, chaos.Kinds(cfg.Broker, cfg.Nodes)):
-		s += " --first all"
-	default:
-		s += " --first \"" + names[0].String()
-		for _, name := range names[1:] {
-			s += "," + name.String()
-		}
-		s += "\""
-	}
-	return s
 }
 
 // seedsAtOnce is how many seeds the simulation runs before its evidence is kept.
@@ -485,7 +457,7 @@ func (g *gatherer) sum() Proof {
 		p.Events += r.Events
 		p.Seconds += r.Seconds
 		for _, f := range r.Failures {
-			p.Failures = append(p.Failures, fmt.Sprintf("%s: %s (again by '%s')", f.Oracle, f.Text, again(r)))
+			p.Failures = append(p.Failures, fmt.Sprintf("%s: %s (again by '%s')", f.Oracle, f.Text, r.Again()))
 		}
 	}
 	for _, f := range p.Tally.TooMuch() {
@@ -562,7 +534,7 @@ func same(before *string, found, server string, r chaos.Report) []string {
 	if *before == found {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s is %q in one play and %q in another (again by '%s'): what one has shown is not true of the other", server, *before, found, again(r))}
+	return []string{fmt.Sprintf("%s is %q in one play and %q in another (again by '%s'): what one has shown is not true of the other", server, *before, found, r.Again())}
 }
 
 // String is the proof in a line.

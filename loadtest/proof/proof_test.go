@@ -286,19 +286,6 @@ func TestTheVersionIsThatOfWhatIsBuilt(t *testing.T) {
 	}
 }
 
-func TestAPlayIsPlayedAgainByItsCommand(t *testing.T) {
-	for want, r := range map[string]chaos.Report{
-		"go run ./loadtest chaos --seed 2 --broker embedded":                                             {Seed: 2, Broker: stage.Embedded, Nodes: 1},
-		"go run ./loadtest chaos --seed 1 --broker apache --first all":                                   {Seed: 1, Broker: stage.Apache, Nodes: 1, First: chaos.Kinds(stage.Apache, 1)},
-		`go run ./loadtest chaos --seed 3 --broker apache --nodes 3 --first "kill broker,lose a leader"`: {Seed: 3, Broker: stage.Apache, Nodes: 3, First: []chaos.Kind{chaos.KillBroker, chaos.LoseLeader}},
-		`go run ./loadtest chaos --seed 4 --broker apache --replay --away 20s --first "zombie"`:          {Seed: 4, Broker: stage.Apache, Nodes: 1, Replay: true, Away: 20 * time.Second, First: []chaos.Kind{chaos.Zombie}},
-	} {
-		if got := again(r); got != want {
-			t.Errorf("%s\nwant\n%s", got, want)
-		}
-	}
-}
-
 func TestEvidenceForAnotherProofIsNotUsed(t *testing.T) {
 	dir := t.TempDir()
 	if err := write(filepath.Join(dir, "evidence-5-10.json"), gathered("a commit before")); err != nil {

@@ -87,7 +87,11 @@ type ports struct{ kafka, registry, clickhouse int }
 func Build(ctx context.Context, dir string) (string, error) {
 	binary := filepath.Join(dir, "flywheel-faults")
 	cmd := exec.CommandContext(ctx, "go", "build", "-tags", "faults", "-o", binary, "flywheel/services/flywheel")
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		return "", fmt.Errorf("build flywheel with its points of fault: %w", ctx.Err())
+	}
+	if err != nil {
 		return "", fmt.Errorf("build flywheel with its points of fault: %w\n%s", err, out)
 	}
 	return binary, nil

@@ -169,22 +169,27 @@ func eventLatency(ctx context.Context, conn driver.Conn, where string) (latency,
 }
 
 // answerLatency measures from Kafka's timestamp of the newest event that a
-// correlation of force 1 rests on to the moment ClickHouse took the result. That
+// correlation of force 1 rests on to the moment ClickHouse took the first of them: what
+// is published again of the past rests on no newer event, and waits for its turn. That
 // event is found through the watermarks: it is the one that raised them.
 func answerLatency(ctx context.Context, conn driver.Conn, where string) (latency, error) {
 	return measure(ctx, conn, "the latency of results", `
-		SELECT dateDiff('millisecond', max(e.taken_at), any(r.inserted_at)) AS ms
+		SELECT dateDiff('millisecond', taken_at, min(inserted_at)) AS ms
 		FROM (
-			SELECT brand_id, kafka_partition, kafka_offset, inserted_at, source, watermark
-			FROM correlation ARRAY JOIN watermarks.source AS source, watermarks.watermark AS watermark
-			WHERE force = 1 AND `+where+`
-		) AS r
-		INNER JOIN (
-			SELECT brand_id, source, occurred_at, min(kafka_at) AS taken_at FROM `+rawTables()+`
-			WHERE kafka_at > (SELECT min(kafka_at) FROM correlation WHERE `+where+`) - INTERVAL 60 SECOND
-			GROUP BY brand_id, source, occurred_at
-		) AS e ON e.brand_id = r.brand_id AND e.source = r.source AND e.occurred_at = r.watermark
-		GROUP BY r.brand_id, r.kafka_partition, r.kafka_offset`)
+			SELECT r.brand_id AS brand_id, max(e.taken_at) AS taken_at, any(r.inserted_at) AS inserted_at
+			FROM (
+				SELECT brand_id, kafka_partition, kafka_offset, inserted_at, source, watermark
+				FROM correlation ARRAY JOIN watermarks.source AS source, watermarks.watermark AS watermark
+				WHERE force = 1 AND `+where+`
+			) AS r
+			INNER JOIN (
+				SELECT brand_id, source, occurred_at, min(kafka_at) AS taken_at FROM `+rawTables()+`
+				WHERE kafka_at > (SELECT min(kafka_at) FROM correlation WHERE `+where+`) - INTERVAL 60 SECOND
+				GROUP BY brand_id, source, occurred_at
+			) AS e ON e.brand_id = r.brand_id AND e.source = r.source AND e.occurred_at = r.watermark
+			GROUP BY r.brand_id, r.kafka_partition, r.kafka_offset
+		)
+		GROUP BY brand_id, taken_at`)
 }
 
 func measure(ctx context.Context, conn driver.Conn, what, query string) (latency, error) {

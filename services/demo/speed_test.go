@@ -18,6 +18,9 @@ func TestSpeedIsThatOfTheRows(t *testing.T) {
 		 VALUES ('00000000-0000-0000-0000-000000000002', 'acme', '2026-01-01 11:00:00', '2026-01-01 11:00:01', 'tiktok_shop', 'channel.tiktok', 3, 4, '2026-02-01 00:00:10.000', '2026-02-01 00:00:10.400')`,
 		`INSERT INTO correlation (brand_id, force, window_start, window_end, revision, watermarks.source, watermarks.watermark, kafka_partition, kafka_offset, kafka_at, inserted_at)
 		 VALUES ('acme', 1, '2025-12-29 12:00:00', '2026-01-01 12:00:00', 2, ['tiktok_shop', 'amazon_orders'], ['2026-01-01 11:00:00', '2026-01-01 01:00:00'], 3, 5, '2026-02-01 00:00:10.300', '2026-02-01 00:00:11.000')`,
+		// The past is published again, later: by the same events.
+		`INSERT INTO correlation (brand_id, force, window_start, window_end, revision, watermarks.source, watermarks.watermark, kafka_partition, kafka_offset, kafka_at, inserted_at)
+		 VALUES ('acme', 1, '2025-12-29 11:45:00', '2026-01-01 11:45:00', 3, ['tiktok_shop', 'amazon_orders'], ['2026-01-01 11:00:00', '2026-01-01 01:00:00'], 3, 6, '2026-02-01 00:00:30.300', '2026-02-01 00:00:31.000')`,
 	} {
 		if err := conn.Exec(t.Context(), row); err != nil {
 			t.Fatalf("%s: %v", row, err)

@@ -202,7 +202,7 @@ func layout(cells [][]string, cols []column) []string {
 func (v *view) stage() string {
 	switch {
 	case v.draining:
-		return "waiting for the last results"
+		return "waiting for the last results of the past"
 	case v.phase == simulator.PhaseBackfill:
 		return fmt.Sprintf("backfill, %s events/s", grouped(int64(v.sentPerS)))
 	case v.phase == simulator.PhaseLive:
@@ -211,13 +211,14 @@ func (v *view) stage() string {
 	return string(v.phase)
 }
 
-// totals says what concerns all brands.
+// totals says what concerns all brands. Once nothing is sent any more, nothing is on its way
+// whose latency could be told.
 func (v *view) totals() []string {
-	return []string{
-		grouped(v.sent) + " events sent", grouped(int64(v.answers.rows)) + " in ClickHouse", grouped(int64(v.answers.results)) + " results",
-		"event to row " + v.answers.event.String(), "event to answer " + v.answers.answer.String(),
-		fmt.Sprintf("behind: processor %s, sink %s", grouped(v.processor), grouped(v.sink)),
+	all := []string{grouped(v.sent) + " events sent", grouped(int64(v.answers.rows)) + " in ClickHouse", grouped(int64(v.answers.results)) + " results"}
+	if !v.draining {
+		all = append(all, "event to row "+v.answers.event.String(), "event to answer "+v.answers.answer.String())
 	}
+	return append(all, fmt.Sprintf("behind: processor %s, sink %s", grouped(v.processor), grouped(v.sink)))
 }
 
 // flow joins parts to lines no wider than a width, where that can be.

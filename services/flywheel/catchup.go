@@ -17,7 +17,7 @@ type catchUp struct {
 
 func (c *catchUp) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&c.on, "until-caught-up", false, "end once everything is done that Kafka holds at the start")
-	cmd.Flags().StringVar(&c.file, "report", "", "with --until-caught-up, write what was done and what it cost to this file, as JSON")
+	cmd.Flags().StringVar(&c.file, "report", "", "with --until-caught-up, write what was done and what it cost since the process began, restoring included, to this file, as JSON")
 }
 
 // unit returns the service's unit as it is, or one that ends when it has caught
