@@ -47,7 +47,9 @@ func newBench() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			report.Machine.Note = note
+			if report.Machine.Note = note; note == "" && (cmd.Flags().Changed("events") || cmd.Flags().Changed("repeat")) {
+				report.Machine.Note = "Other events or repeats than the whole bench has: not comparable with it."
+			}
 			text, err := json.MarshalIndent(report, "", "  ")
 			if err == nil {
 				err = os.MkdirAll(filepath.Dir(file), 0o750)

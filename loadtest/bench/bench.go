@@ -175,7 +175,7 @@ func measure(ctx context.Context, cfg Config, broker stage.Broker, brands int, s
 	}
 	p := run.Processor
 	run.BrokerCPU = cpu * 1e6 / float64(p.Events)
-	say("  drained at %.0f events/s, %.2f CPU-s/M (settled %.2f after %.1f s), broker %.2f; heap %.1f KB a brand, changelog %.0f B and %.2f slots an event, evaluations %d, dead letters %d",
+	say("  drained at %.0f events/s, %.2f CPU-s/M (settled %.2f after %.1f s), broker %.2f; heap while draining %.1f KB a brand, changelog %.0f B and %.2f slots an event, evaluations %d, dead letters %d",
 		p.EventsPerSecond, p.CPUSecondsPerMillion, p.SettledCPUSeconds*1e6/float64(p.Events), p.SettledSeconds, run.BrokerCPU,
 		float64(p.HeapBytes)/float64(p.Brands)/1024, float64(p.ChangelogBytes)/float64(p.Events), float64(p.ChangelogRecords)/float64(p.Events), p.Evaluations, p.DeadLetters)
 	if run.Restored, _, err = e.drainProcessor(ctx); err != nil {

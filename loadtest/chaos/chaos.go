@@ -123,6 +123,9 @@ func (c *Config) Validate() error {
 	if c.Broker != stage.Embedded && c.Broker != stage.Apache {
 		return fmt.Errorf("there is no broker %q: take %s or %s", c.Broker, stage.Embedded, stage.Apache)
 	}
+	if c.Broker == stage.Embedded && c.Nodes > 1 {
+		return fmt.Errorf("the embedded broker is one node, not %d: play it with --broker apache", c.Nodes)
+	}
 	can := Kinds(c.Broker, c.Nodes)
 	for _, kind := range slices.Concat(c.Only, c.First) {
 		if slices.Contains(can, kind) {

@@ -327,6 +327,7 @@ func TestAPlayThatCannotBeIsRefused(t *testing.T) {
 		"a leader of one node":        {Config{Broker: stage.Apache, Nodes: 1, Only: []Kind{Zombie, LoseLeader}}, `"lose a leader" cannot be done to apache with 1 nodes: it needs --broker apache --nodes 3`},
 		"a leader of the embedded":    {Config{Broker: stage.Embedded, Nodes: 1, First: []Kind{LoseLeader}}, `"lose a leader" cannot be done to embedded with 1 nodes: it needs --broker apache --nodes 3`},
 		"what only the embedded has":  {Config{Broker: stage.Apache, Nodes: 3, First: []Kind{Zombie, BrokerFull}}, `"the disk of Kafka fills" cannot be done to apache with 3 nodes: it needs --broker embedded`},
+		"nodes of the embedded":       {Config{Broker: stage.Embedded, Nodes: 3}, "the embedded broker is one node, not 3: play it with --broker apache"},
 		"of a broker that is not one": {Config{Broker: "kafka", Nodes: 1}, `there is no broker "kafka": take embedded or apache`},
 	} {
 		got := ""

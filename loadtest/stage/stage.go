@@ -50,7 +50,7 @@ type Config struct {
 	Binary     string // of flywheel
 	Dir        string // of data and logs; exists, is empty, and stays
 	Broker     Broker
-	Nodes      int // of Apache Kafka: 1 or 3
+	Nodes      int // of Apache Kafka: 1 to 5
 	Partitions int32
 	CacheDir   string    // where Apache Kafka and the registry are installed
 	Migrate    string    // rule of package fault that interrupts the making of the tables; empty for none

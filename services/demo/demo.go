@@ -123,7 +123,7 @@ func (d *Demo) run(ctx context.Context, beside []run.Unit) (p *play, err error) 
 	}
 	d.screen.say("Ready: %d topics at %s, %d contracts at %s, tables at %s.",
 		len(done.Topics), d.engines.KafkaAddr(), len(done.Contracts), d.engines.RegistryURL(), d.engines.ClickHouseURL())
-	d.screen.say("While it runs you can ask, in another terminal:\n\n  %s\n", d.query("SELECT brand_id, verdict, round(p_value, 4) AS p, best_lag_hours FROM brand_correlation_latest WHERE force_name = 'tiktok → amazon' ORDER BY brand_id FORMAT PrettyCompact"))
+	d.screen.say("While it runs you can ask, in another terminal:\n\n  %s\n", d.query("SELECT brand_id, verdict, round(test_p_value, 6) AS p, best_lag_hours FROM brand_correlation_latest WHERE force_name = 'tiktok → amazon' ORDER BY brand_id FORMAT PrettyCompact"))
 	if p, err = d.newPlay(ctx, targets); err != nil {
 		return nil, err
 	}

@@ -32,6 +32,7 @@ func (v *view) summary(r *Report) []string {
 	lines := []string{"", fmt.Sprintf("Played %d brands from %s to %s UTC of event time in %s.",
 		r.Run.Brands, r.Run.Start.Format("2006-01-02 15:04"), r.Run.End.Format("2006-01-02 15:04"), (time.Duration(r.Run.Seconds) * time.Second)), ""}
 	lines = append(lines, v.table(0, 0)...)
+	lines = append(lines, "", "Verdict and lag are those of the newest 72 hours, what is credited that of all days, by the weeks before each.")
 	say := func(name, format string, args ...any) {
 		lines = append(lines, fmt.Sprintf("%-16s", name)+fmt.Sprintf(format, args...))
 	}

@@ -188,6 +188,6 @@ func (e *environment) sayIngested(cfg clickhouse.Config, to ingest.Config, in *i
 	fmt.Fprintf(e.stdout, "\n'flywheel processor' and 'flywheel sink' take it from here. An answer needs both sides of the\n"+
 		"same days: send %s, as well. Then ask ClickHouse:\n", other)
 	ask(fmt.Sprintf("SELECT min(occurred_at), max(occurred_at), count() FROM %s FINAL WHERE brand_id = '%s'", table, to.BrandID))
-	ask(fmt.Sprintf("SELECT force_name, verdict, p_value, best_lag_hours, effect FROM brand_correlation_latest WHERE brand_id = '%s'", to.BrandID))
+	ask(fmt.Sprintf("SELECT force_name, verdict, test_p_value, best_lag_hours, effect FROM brand_correlation_latest WHERE brand_id = '%s'", to.BrandID))
 	return nil
 }
