@@ -5,11 +5,12 @@ import (
 	"strings"
 )
 
-// Bounds of a dead letter; together with its other fields it stays below what a
-// broker takes.
+// Bounds of a dead letter; together with its other fields it stays below what a Kafka
+// client sends by default, a batch of 1 000 012 bytes: a letter that is refused would stop its
+// partition for ever.
 const (
 	letterKeyBytesMax     = 1 << 10
-	letterPayloadBytesMax = 1<<20 - 16<<10
+	letterPayloadBytesMax = 960 << 10
 	letterDetailBytesMax  = 4 << 10
 )
 
