@@ -465,6 +465,10 @@ func TestEveryRefusedRecordHasOneDeadLetter(t *testing.T) {
 	wrongKey.Key = []byte("other")
 	oversized := change(func(v *event.AmazonReview) { v.ASIN = strings.Repeat("x", event.RecordBytesMax-200) })
 	oversized.Value = append(oversized.Value, make([]byte, 200)...)
+	// A broker measures what is compressed, and a client what is not: such a record is there, and
+	// as a whole fits into no letter. It takes the largest there is.
+	huge := w.record(w.review("acme"))
+	huge.Key, huge.Value = bytes.Repeat([]byte("k"), 64<<10), append(huge.Value, make([]byte, 3<<20)...)
 	duplicate := *valid
 	poison := []struct {
 		record *kgo.Record
@@ -484,12 +488,16 @@ func TestEveryRefusedRecordHasOneDeadLetter(t *testing.T) {
 		{wrongTopic, event.ReasonWrongTopic},
 		{wrongKey, event.ReasonWrongKey},
 		{oversized, event.ReasonOversized},
+		{huge, event.ReasonOversized},
 	}
+	large := w.connect(kgo.ProducerBatchMaxBytes(8 << 20))
 	m := w.start(nil)
 	w.send(valid)
 	want := make(map[string][]event.Reason)
 	for _, p := range poison {
-		w.send(p.record)
+		if err := large.ProduceSync(t.Context(), p.record).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
 		want[fmt.Sprintf("%s/%d/%d", p.record.Topic, p.record.Partition, p.record.Offset)] = []event.Reason{p.want}
 	}
 	w.load(32) // behind the poison, in the same partitions
